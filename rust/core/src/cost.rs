@@ -1,0 +1,253 @@
+//! One side of a problem: dissimilarities, double-centred with respect to the weights, dense or factored.
+
+use crate::error::InvalidInput;
+use crate::linalg::{factor_symmetric, leading_eigen};
+use crate::mat::{Mat, product};
+
+/// Dissimilarities as they are given.
+#[derive(Debug, Clone)]
+pub enum Dissimilarity {
+    /// Any square matrix (n x n), symmetric or not.
+    Dense(Mat<f64>),
+    /// `C = A diag(w) A' + o 1' + 1 o'`, exactly, for an embedding. Cosine distance: unit rows, w = -1, o = 1/2. Squared Euclidean:
+    /// w = -2, o = squared norms.
+    Factored {
+        /// A, n x d.
+        values: Mat<f64>,
+        /// w, length d.
+        weights: Vec<f64>,
+        /// o, length n.
+        offset: Vec<f64>,
+    },
+}
+
+/// `C = S + a 1' + 1 a' (+ skew part)` with `S p = 0`.
+#[derive(Debug, Clone)]
+pub struct Centred {
+    /// S.
+    pub core: Core,
+    /// a, shifted to weighted mean 0; the mean is accounted for by `mean`.
+    pub a: Vec<f64>,
+    /// The antisymmetric part, when the matrix has one.
+    pub skew: Option<Skew>,
+    /// `p' C p`.
+    pub mean: f64,
+    /// `sum_ik p_i p_k C_ik^2`.
+    pub square_mean: f64,
+}
+
+/// `K = Kc + k 1' - 1 k'` with `Kc p = 0`.
+#[derive(Debug, Clone)]
+pub struct Skew {
+    /// Kc.
+    pub core: Mat<f64>,
+    /// k.
+    pub k: Vec<f64>,
+}
+
+/// The symmetric double-centred part.
+#[derive(Debug, Clone)]
+pub enum Core {
+    /// n x n.
+    Dense(Mat<f64>),
+    /// `A diag(sign) A'`, A n x r.
+    Factored(Mat<f64>, Vec<f64>),
+}
+
+/// A factored cost pays for itself below this share of full rank (4 r n m against 4 n^2 m flops an outer step).
+const WORTH_FACTORING: f64 = 0.4;
+/// Remainder, relative to the largest entry, up to which an array counts as having low rank: rounding of a float64 computation.
+const RANK_TOL: f64 = 1e-12;
+/// Asymmetry, relative to the largest entry, below which a matrix counts as symmetric in itself.
+const SYMMETRY_TOL: f64 = 1e-12;
+
+impl Dissimilarity {
+    /// Number of objects.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Dense(c) => c.rows,
+            Self::Factored { values, .. } => values.rows,
+        }
+    }
+
+    /// Whether there are no objects.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Shapes fit and all numbers are finite.
+    pub(crate) fn check(&self, name: &'static str) -> Result<(), InvalidInput> {
+        let finite = |m: &Mat<f64>| match m.data.iter().position(|x| !x.is_finite()) {
+            Some(at) => {
+                Err(InvalidInput::NotFinite { name, row: at / m.cols, col: at % m.cols, value: m.data[at] })
+            }
+            None => Ok(()),
+        };
+        match self {
+            Self::Dense(c) if c.rows != c.cols || c.rows == 0 => {
+                Err(InvalidInput::NotSquare { name, rows: c.rows, cols: c.cols })
+            }
+            Self::Dense(c) => finite(c),
+            Self::Factored { values, weights, offset } => {
+                if values.rows == 0 || weights.len() != values.cols || offset.len() != values.rows {
+                    let expected = (values.rows.max(1), values.cols);
+                    return Err(InvalidInput::Shape { name, actual: (offset.len(), weights.len()), expected });
+                }
+                finite(values)?;
+                finite(&Mat::from_vec(weights.clone(), 1, weights.len()))?;
+                finite(&Mat::from_vec(offset.clone(), offset.len(), 1))
+            }
+        }
+    }
+
+    /// Centre with respect to the weights `p`; factor where it pays and is exact.
+    pub(crate) fn centre(&self, p: &[f64]) -> Centred {
+        match self {
+            Self::Dense(c) => centre_dense(c, p),
+            Self::Factored { values, weights, offset } => {
+                let dense = (values.cols as f64) > WORTH_FACTORING * values.rows as f64;
+                if dense { centre_dense(&expand(values, weights, offset), p) } else { centre_factored(values, weights, offset, p) }
+            }
+        }
+    }
+}
+
+fn expand(values: &Mat<f64>, weights: &[f64], offset: &[f64]) -> Mat<f64> {
+    let n = values.rows;
+    let signed = Mat::from_fn(n, values.cols, |i, k| values.row(i)[k] * weights[k]);
+    let mut c = Mat::from_fn(n, n, |i, j| offset[i] + offset[j]);
+    product(&mut c, signed.view(), values.view().t(), 1.0, true, true);
+    c
+}
+
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(a, b)| a * b).sum()
+}
+
+fn centre_factored(values: &Mat<f64>, weights: &[f64], offset: &[f64], p: &[f64]) -> Centred {
+    let (n, d) = (values.rows, values.cols);
+    let mut mean = vec![0.0; d];
+    for i in 0..n {
+        for (s, x) in mean.iter_mut().zip(values.row(i)) {
+            *s += p[i] * x;
+        }
+    }
+    let kept: Vec<usize> = (0..d).filter(|&k| weights[k] != 0.0).collect();
+    let a_core = Mat::from_fn(n, kept.len(), |i, j| {
+        let k = kept[j];
+        (values.row(i)[k] - mean[k]) * weights[k].abs().sqrt()
+    });
+    let sign: Vec<f64> = kept.iter().map(|&k| weights[k].signum()).collect();
+    let weighted_mean: Vec<f64> = (0..d).map(|k| weights[k] * mean[k]).collect();
+    let half = 0.5 * dot(&weighted_mean, &mean);
+    let mut a: Vec<f64> =
+        (0..n).map(|i| offset[i] + dot(values.row(i), &weighted_mean) - half).collect();
+    let a_mean = dot(&a, p);
+    for x in &mut a {
+        *x -= a_mean;
+    }
+    // sum_ik p_i p_k S_ik^2 = sum_kl s_k s_l G_kl^2 with G = A' diag(p) A.
+    let weighted = Mat::from_fn(n, kept.len(), |i, j| a_core.row(i)[j] * p[i]);
+    let mut gram = Mat::zeros(kept.len(), kept.len());
+    product(&mut gram, weighted.view().t(), a_core.view(), 1.0, false, true);
+    let core_square: f64 = (0..kept.len())
+        .map(|k| (0..kept.len()).map(|l| sign[k] * sign[l] * gram.row(k)[l].powi(2)).sum::<f64>())
+        .sum();
+    let spread: f64 = a.iter().zip(p).map(|(x, w)| w * x * x).sum();
+    let mean = 2.0 * a_mean;
+    Centred {
+        core: Core::Factored(a_core, sign),
+        a,
+        skew: None,
+        mean,
+        square_mean: core_square + 2.0 * spread + mean * mean,
+    }
+}
+
+fn centre_dense(c: &Mat<f64>, p: &[f64]) -> Centred {
+    let n = c.rows;
+    let ct = c.transposed();
+    let largest = c.data.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let asymmetry = c.data.iter().zip(&ct.data).fold(0.0f64, |m, (x, y)| m.max(0.5 * (x - y).abs()));
+    let square_mean = (0..n).map(|i| p[i] * c.row(i).iter().zip(p).map(|(x, w)| w * x * x).sum::<f64>()).sum();
+    let mut core = Mat::from_fn(n, n, |i, j| 0.5 * (c.data[i * n + j] + ct.data[i * n + j]));
+    let row_means: Vec<f64> = (0..n).map(|i| dot(core.row(i), p)).collect();
+    let mean = dot(&row_means, p);
+    for i in 0..n {
+        for (x, rj) in core.row_mut(i).iter_mut().zip(&row_means) {
+            *x -= row_means[i] + rj - mean;
+        }
+    }
+    let a = row_means.iter().map(|r| r - mean).collect();
+    let skew = (asymmetry > SYMMETRY_TOL * largest).then(|| {
+        let mut k = Mat::from_fn(n, n, |i, j| 0.5 * (c.data[i * n + j] - ct.data[i * n + j]));
+        let means: Vec<f64> = (0..n).map(|i| dot(k.row(i), p)).collect();
+        for i in 0..n {
+            for (x, mj) in k.row_mut(i).iter_mut().zip(&means) {
+                *x -= means[i] - mj;
+            }
+        }
+        Skew { core: k, k: means }
+    });
+    let max_rank = (WORTH_FACTORING * n as f64) as usize;
+    let core = match factor_symmetric(&core, max_rank, RANK_TOL) {
+        Some((a, sign)) => Core::Factored(a, sign),
+        None => Core::Dense(core),
+    };
+    Centred { core, a, skew, mean, square_mean }
+}
+
+impl Centred {
+    /// Columns of the factor, or n for a dense cost.
+    pub fn rank(&self) -> usize {
+        match &self.core {
+            Core::Dense(s) => s.rows,
+            Core::Factored(a, _) => a.cols,
+        }
+    }
+
+    /// Number of objects.
+    pub fn len(&self) -> usize {
+        self.a.len()
+    }
+
+    /// S as a full matrix.
+    pub fn dense_core(&self) -> Mat<f64> {
+        match &self.core {
+            Core::Dense(s) => s.clone(),
+            Core::Factored(a, sign) => expand(a, sign, &vec![0.0; a.rows]),
+        }
+    }
+
+    /// `S X`.
+    pub fn apply(&self, x: &Mat<f64>) -> Mat<f64> {
+        let mut out = Mat::zeros(self.len(), x.cols);
+        match &self.core {
+            Core::Dense(s) => product(&mut out, s.view(), x.view(), 1.0, false, true),
+            Core::Factored(a, sign) => {
+                let mut small = Mat::zeros(a.cols, x.cols);
+                product(&mut small, a.view().t(), x.view(), 1.0, false, true);
+                for (k, s) in sign.iter().enumerate() {
+                    small.row_mut(k).iter_mut().for_each(|y| *y *= s);
+                }
+                product(&mut out, a.view(), small.view(), 1.0, false, true);
+            }
+        }
+        out
+    }
+
+    /// The `k` leading eigenpairs of `-P^1/2 S P^1/2 / 2`, P = diag(p): the axes of classical scaling. Values by descending magnitude;
+    /// vectors (n x k) divided by `p^1/2`, so that their weighted mean square is 1.
+    pub fn axes(&self, p: &[f64], k: usize) -> (Vec<f64>, Mat<f64>) {
+        let root: Vec<f64> = p.iter().map(|w| w.sqrt()).collect();
+        let scale = |x: &Mat<f64>, by: f64| Mat::from_fn(x.rows, x.cols, |i, j| by * root[i] * x.data[i * x.cols + j]);
+        let (values, vectors) =
+            leading_eigen(self.len(), k, |x| scale(&self.apply(&scale(x, 1.0)), -0.5));
+        let axes = Mat::from_fn(vectors.rows, vectors.cols, |i, j| {
+            if root[i] > 0.0 { vectors.data[i * vectors.cols + j] / root[i] } else { 0.0 }
+        });
+        (values, axes)
+    }
+}

@@ -1,0 +1,133 @@
+//! The few dense decompositions, by faer.
+
+use faer::{Mat as Faer, Side};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::mat::{Mat, product};
+
+/// Eigenvalues (ascending) and orthonormal eigenvectors (columns) of a small symmetric matrix.
+pub fn symmetric_eigen(a: &Mat<f64>) -> Option<(Vec<f64>, Mat<f64>)> {
+    let n = a.rows;
+    let full = Faer::from_fn(n, n, |i, j| 0.5 * (a.data[i * n + j] + a.data[j * n + i]));
+    let eigen = full.self_adjoint_eigen(Side::Lower).ok()?;
+    let values = (0..n).map(|k| eigen.S()[k]).collect();
+    Some((values, Mat::from_fn(n, n, |i, j| eigen.U()[(i, j)])))
+}
+
+/// Orthonormal basis of the columns of `a`, n x k with n >= k.
+fn orthonormal(a: &Mat<f64>) -> Mat<f64> {
+    let q = Faer::from_fn(a.rows, a.cols, |i, j| a.data[i * a.cols + j]).qr().compute_thin_Q();
+    Mat::from_fn(a.rows, a.cols, |i, j| q[(i, j)])
+}
+
+/// Uniform numbers in (-1, 1), fixed by `seed`.
+fn noise(rows: usize, cols: usize, seed: u64) -> Mat<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let data = (0..rows * cols).map(|_| rng.next_u64() as f64 / 2f64.powi(63) - 1.0).collect();
+    Mat::from_vec(data, rows, cols)
+}
+
+/// The `k` eigenpairs of largest magnitude of a symmetric operator on vectors of length `n`, by subspace iteration with Rayleigh-Ritz;
+/// values by descending magnitude, vectors in the columns (n x k).
+pub fn leading_eigen(n: usize, k: usize, apply: impl Fn(&Mat<f64>) -> Mat<f64>) -> (Vec<f64>, Mat<f64>) {
+    let (k, block) = (k.min(n), (2 * k + 8).min(n));
+    let mut basis = orthonormal(&noise(n, block, 1));
+    let mut previous = f64::NAN;
+    for _ in 0..200 {
+        let image = apply(&basis);
+        let mut small = Mat::zeros(block, block);
+        product(&mut small, basis.view().t(), image.view(), 1.0, false, false);
+        let Some((values, vectors)) = symmetric_eigen(&small) else { break };
+        let mut order: Vec<usize> = (0..block).collect();
+        order.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs()));
+        let sum: f64 = order[..k].iter().map(|&i| values[i].abs()).sum();
+        if (sum - previous).abs() <= 1e-10 * sum || block == n {
+            let chosen = Mat::from_fn(block, k, |i, j| vectors.data[i * block + order[j]]);
+            let mut ritz = Mat::zeros(n, k);
+            product(&mut ritz, basis.view(), chosen.view(), 1.0, false, false);
+            return (order[..k].iter().map(|&i| values[i]).collect(), ritz);
+        }
+        previous = sum;
+        basis = orthonormal(&image);
+    }
+    (vec![0.0; k], Mat::from_fn(n, k, |i, j| f64::from(u8::from(i == j))))
+}
+
+/// `S = A diag(sign) A'` of numerical rank `r <= max_rank`, or None when the remainder exceeds `tol * max|S|` in some entry.
+/// Randomised range finder with doubling rank (Halko, Martinsson & Tropp 2011, <https://doi.org/10.1137/090771806>).
+pub fn factor_symmetric(s: &Mat<f64>, max_rank: usize, tol: f64) -> Option<(Mat<f64>, Vec<f64>)> {
+    let n = s.rows;
+    let largest = s.data.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let mut k = 32.min(max_rank);
+    while k > 0 {
+        let mut image = Mat::zeros(n, k);
+        product(&mut image, s.view(), noise(n, k, k as u64).view(), 1.0, false, true);
+        let q = orthonormal(&image);
+        product(&mut image, s.view(), q.view(), 1.0, false, true);
+        let mut small = Mat::zeros(k, k);
+        product(&mut small, q.view().t(), image.view(), 1.0, false, true);
+        let (values, vectors) = symmetric_eigen(&small)?;
+        let top = values.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        let kept: Vec<usize> = (0..k).filter(|&i| values[i].abs() > 1e-13 * top).collect();
+        let scaled = Mat::from_fn(k, kept.len(), |i, j| vectors.data[i * k + kept[j]] * values[kept[j]].abs().sqrt());
+        let mut a = Mat::zeros(n, kept.len());
+        product(&mut a, q.view(), scaled.view(), 1.0, false, true);
+        let sign: Vec<f64> = kept.iter().map(|&i| values[i].signum()).collect();
+        // Cheap probe on 8 rows before the remainder is formed in full.
+        let signed = Mat::from_fn(n, kept.len(), |i, j| a.data[i * kept.len() + j] * sign[j]);
+        let fits = |rows: &[usize]| {
+            rows.iter().all(|&i| {
+                let mut row = vec![0.0; n];
+                crate::mat::gemm_into(&mut row, signed.view().rows(i, 1), a.view().t(), 1.0, false);
+                row.iter().zip(s.row(i)).all(|(x, y)| (x - y).abs() <= tol * largest)
+            })
+        };
+        let probe: Vec<usize> = (0..8.min(n)).map(|i| i * n / 8.min(n)).collect();
+        if fits(&probe) {
+            let mut rest = s.clone();
+            product(&mut rest, signed.view(), a.view().t(), -1.0, true, true);
+            if rest.data.iter().all(|x| x.abs() <= tol * largest) {
+                return Some((a, sign));
+            }
+        }
+        if k == max_rank {
+            return None;
+        }
+        k = (2 * k).min(max_rank);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leading_eigenpairs_of_a_known_matrix() {
+        let n = 40;
+        let q = orthonormal(&noise(n, n, 5));
+        let values: Vec<f64> = (0..n).map(|i| if i == 1 { -9.0 } else { 10.0 / (1.0 + i as f64) }).collect();
+        let s = Mat::from_fn(n, n, |i, j| (0..n).map(|k| q.data[i * n + k] * values[k] * q.data[j * n + k]).sum());
+        let apply = |x: &Mat<f64>| {
+            let mut y = Mat::zeros(n, x.cols);
+            product(&mut y, s.view(), x.view(), 1.0, false, false);
+            y
+        };
+        let (got, vectors) = leading_eigen(n, 3, apply);
+        for (g, w) in got.iter().zip([10.0, -9.0, 10.0 / 3.0]) {
+            assert!((g - w).abs() < 1e-7, "{g} {w}");
+        }
+        let overlap: f64 = (0..n).map(|i| vectors.data[i * 3] * q.data[i * n]).sum();
+        assert!((overlap.abs() - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_matrix_of_low_rank_is_factored_and_one_of_full_rank_is_not() {
+        let x = noise(150, 40, 2);
+        let s = Mat::from_fn(150, 150, |i, j| (0..40).map(|k| x.row(i)[k] * x.row(j)[k] * if k < 5 { -1.0 } else { 1.0 }).sum());
+        let (a, sign) = factor_symmetric(&s, 75, 1e-12).expect("rank 40 fits 75");
+        assert_eq!((a.cols, sign.iter().filter(|s| **s < 0.0).count()), (40, 5));
+        assert!(factor_symmetric(&Mat::from_fn(150, 150, |i, j| (i as f64 - j as f64).abs().sqrt()), 75, 1e-12).is_none());
+    }
+}

@@ -1,0 +1,189 @@
+//! A row-major matrix and the one matrix product everything is made of.
+
+use rayon::prelude::*;
+
+use crate::real::Real;
+
+/// Row-major dense matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mat<R> {
+    /// Entries, row by row; `rows * cols` of them.
+    pub data: Vec<R>,
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns.
+    pub cols: usize,
+}
+
+impl<R: Real> Mat<R> {
+    /// All zero.
+    #[must_use]
+    pub fn zeros(rows: usize, cols: usize) -> Self {
+        Self { data: vec![R::ZERO; rows * cols], rows, cols }
+    }
+
+    /// From entries, row by row.
+    ///
+    /// # Panics
+    /// If the number of entries is not `rows * cols`.
+    #[must_use]
+    pub fn from_vec(data: Vec<R>, rows: usize, cols: usize) -> Self {
+        assert_eq!(data.len(), rows * cols, "entries do not fill the matrix");
+        Self { data, rows, cols }
+    }
+
+    /// Entry by entry.
+    #[must_use]
+    pub fn from_fn(rows: usize, cols: usize, f: impl Fn(usize, usize) -> R) -> Self {
+        let data = (0..rows * cols).map(|k| f(k / cols, k % cols)).collect();
+        Self { data, rows, cols }
+    }
+
+    /// Row `i`.
+    #[must_use]
+    pub fn row(&self, i: usize) -> &[R] {
+        &self.data[i * self.cols..(i + 1) * self.cols]
+    }
+
+    /// Row `i`, to write to.
+    pub fn row_mut(&mut self, i: usize) -> &mut [R] {
+        &mut self.data[i * self.cols..(i + 1) * self.cols]
+    }
+
+    /// The transposed matrix.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        let mut out = Self::zeros(self.cols, self.rows);
+        const TILE: usize = 32;
+        for i0 in (0..self.rows).step_by(TILE) {
+            for j0 in (0..self.cols).step_by(TILE) {
+                for i in i0..(i0 + TILE).min(self.rows) {
+                    for j in j0..(j0 + TILE).min(self.cols) {
+                        out.data[j * self.rows + i] = self.data[i * self.cols + j];
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// The same numbers in another precision.
+    #[must_use]
+    pub fn cast<S: Real>(&self) -> Mat<S> {
+        Mat {
+            data: self.data.iter().map(|x| S::from_f64(x.to_f64())).collect(),
+            rows: self.rows,
+            cols: self.cols,
+        }
+    }
+
+    /// A view of the whole matrix.
+    #[must_use]
+    pub fn view(&self) -> View<'_, R> {
+        View { data: &self.data, rows: self.rows, cols: self.cols, row_stride: self.cols, col_stride: 1 }
+    }
+
+    /// A view of the first `cols` columns.
+    #[must_use]
+    pub fn left_cols(&self, cols: usize) -> View<'_, R> {
+        debug_assert!(cols <= self.cols);
+        View { cols, ..self.view() }
+    }
+}
+
+/// A strided window on a matrix.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a, R> {
+    data: &'a [R],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<R: Real> View<'_, R> {
+    /// Rows and columns exchanged; nothing is copied.
+    #[must_use]
+    pub fn t(self) -> Self {
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// Rows `start .. start + rows`.
+    #[must_use]
+    pub fn rows(self, start: usize, rows: usize) -> Self {
+        debug_assert!(start + rows <= self.rows);
+        Self { data: &self.data[start * self.row_stride..], rows, ..self }
+    }
+}
+
+/// `dst <- alpha * lhs * rhs` (added to `dst` when `add`), `dst` contiguous row-major.
+pub fn gemm_into<R: Real>(dst: &mut [R], lhs: View<R>, rhs: View<R>, alpha: f64, add: bool) {
+    let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
+    assert_eq!(k, rhs.rows, "inner dimensions differ");
+    assert_eq!(dst.len(), m * n, "the destination does not fit the product");
+    if m == 0 || n == 0 {
+        return;
+    }
+    if k == 0 {
+        if !add {
+            dst.fill(R::ZERO);
+        }
+        return;
+    }
+    let last = |v: &View<R>| (v.rows - 1) * v.row_stride + (v.cols - 1) * v.col_stride;
+    assert!(last(&lhs) < lhs.data.len() && last(&rhs) < rhs.data.len(), "a view leaves its data");
+    // SAFETY: dst holds m * n entries; the farthest entry of either view lies inside its slice (asserted above).
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst.as_mut_ptr(),
+            1,
+            n as isize,
+            add,
+            lhs.data.as_ptr(),
+            lhs.col_stride as isize,
+            lhs.row_stride as isize,
+            rhs.data.as_ptr(),
+            rhs.col_stride as isize,
+            rhs.row_stride as isize,
+            R::ONE,
+            R::from_f64(alpha),
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Rows a parallel task works on. A function of the number of rows only, so that sums do not depend on the
+/// number of threads; at most 32 tasks, at least 64 rows each.
+#[must_use]
+pub fn chunk_rows(rows: usize) -> usize {
+    rows.div_ceil(32).max(64)
+}
+
+/// `dst <- alpha * lhs * rhs` (or added), over the threads of the current rayon pool when `parallel`.
+pub fn product<R: Real>(dst: &mut Mat<R>, lhs: View<R>, rhs: View<R>, alpha: f64, add: bool, parallel: bool) {
+    let (rows, cols) = (lhs.rows, rhs.cols);
+    assert_eq!((dst.rows, dst.cols), (rows, cols), "the destination does not fit the product");
+    if rows == 0 || cols == 0 {
+        return;
+    }
+    if !parallel {
+        return gemm_into(&mut dst.data, lhs, rhs, alpha, add);
+    }
+    // Two tasks a thread balance the load; how rows are cut does not change a single entry's sum.
+    let chunk = rows.div_ceil(2 * rayon::current_num_threads()).max(16);
+    dst.data.par_chunks_mut(chunk * cols).enumerate().for_each(|(c, part)| {
+        gemm_into(part, lhs.rows(c * chunk, part.len() / cols), rhs, alpha, add);
+    });
+}

@@ -1,0 +1,276 @@
+//! The map from a plan to the kernel's exponent, `M = (4 / epsilon) (S1 T S2 + a1 a2' - K1 T K2 + k1 k2')`, in either precision.
+//!
+//! This is `(4 / epsilon) C1 T C2` up to functions of the row or of the column alone, which the potentials absorb. Because
+//! everything is centred, M is as small as it can be and single precision resolves it.
+
+use crate::cost::{Centred, Core};
+use crate::mat::{Mat, gemm_into, product};
+use crate::real::Real;
+
+/// The two costs of a problem, ready for outer steps. The source has the smaller rank.
+#[derive(Debug, Clone)]
+pub enum Operator<R> {
+    /// Source `A1 diag(sign) A1'`, symmetric.
+    Factored {
+        /// A1 with a1 as one more column: n x (r + 1).
+        left: Mat<R>,
+        /// Signs, length r.
+        sign: Vec<R>,
+        /// S2.
+        right: Right<R>,
+        /// a2, length m.
+        a2: Vec<R>,
+    },
+    /// Both dense.
+    Dense {
+        /// S1, n x n.
+        s1: Mat<R>,
+        /// S2, m x m.
+        s2: Mat<R>,
+        /// Centred antisymmetric parts K1, K2, when both costs have one; otherwise their product vanishes.
+        skew: Option<(Mat<R>, Mat<R>)>,
+        /// Rank-one terms: (a1, a2) and, with skew parts, (k1, k2).
+        outer: Vec<(Vec<R>, Vec<R>)>,
+    },
+}
+
+/// The target's S2.
+#[derive(Debug, Clone)]
+pub enum Right<R> {
+    /// m x m.
+    Dense(Mat<R>),
+    /// `A2 diag(sign) A2'`.
+    Factored(Mat<R>, Vec<R>),
+}
+
+/// Product of the relative asymmetries of the two costs below which the term `K1 T K2` is rounding noise of the symmetric one.
+const SKEW_TOL: f64 = 1e-14;
+
+fn cast<R: Real>(x: &[f64]) -> Vec<R> {
+    x.iter().map(|&x| R::from_f64(x)).collect()
+}
+
+fn largest(m: &Mat<f64>) -> f64 {
+    m.data.iter().fold(0.0f64, |s, x| s.max(x.abs()))
+}
+
+impl Operator<f64> {
+    /// From centred costs. `source.rank() <= target.rank()` is the caller's care.
+    pub fn new(source: &Centred, target: &Centred) -> Self {
+        let right = || match &target.core {
+            Core::Dense(s) => Right::Dense(s.clone()),
+            Core::Factored(a, sign) => Right::Factored(a.clone(), sign.clone()),
+        };
+        let skew = source.skew.as_ref().zip(target.skew.as_ref()).filter(|(k1, k2)| {
+            let relative = |k: &Mat<f64>, c: &Centred| largest(k) / c.square_mean.sqrt().max(f64::MIN_POSITIVE);
+            relative(&k1.core, source) * relative(&k2.core, target) > SKEW_TOL
+        });
+        match (&source.core, skew) {
+            (Core::Factored(a, sign), None) => Self::Factored {
+                left: Mat::from_fn(a.rows, a.cols + 1, |i, k| if k < a.cols { a.row(i)[k] } else { source.a[i] }),
+                sign: sign.clone(),
+                right: right(),
+                a2: target.a.clone(),
+            },
+            _ => {
+                let mut outer = vec![(source.a.clone(), target.a.clone())];
+                if let Some((k1, k2)) = skew {
+                    outer.push((k1.k.clone(), k2.k.clone()));
+                }
+                Self::Dense {
+                    s1: source.dense_core(),
+                    s2: target.dense_core(),
+                    skew: skew.map(|(k1, k2)| (k1.core.clone(), k2.core.clone())),
+                    outer,
+                }
+            }
+        }
+    }
+
+    /// The same in another precision.
+    pub fn cast<R: Real>(&self) -> Operator<R> {
+        match self {
+            Self::Factored { left, sign, right, a2 } => Operator::Factored {
+                left: left.cast(),
+                sign: cast(sign),
+                right: match right {
+                    Right::Dense(s) => Right::Dense(s.cast()),
+                    Right::Factored(a, sign) => Right::Factored(a.cast(), cast(sign)),
+                },
+                a2: cast(a2),
+            },
+            Self::Dense { s1, s2, skew, outer } => Operator::Dense {
+                s1: s1.cast(),
+                s2: s2.cast(),
+                skew: skew.as_ref().map(|(k1, k2)| (k1.cast(), k2.cast())),
+                outer: outer.iter().map(|(a, b)| (cast(a), cast(b))).collect(),
+            },
+        }
+    }
+
+    /// `<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`: what GW(T) is a constant minus twice of.
+    pub fn overlap(&self, plan: &Mat<f64>) -> f64 {
+        let inner = |x: &Mat<f64>, y: &Mat<f64>| x.data.iter().zip(&y.data).map(|(a, b)| a * b).sum::<f64>();
+        let bilinear = |a: &[f64], b: &[f64]| -> f64 {
+            a.iter().enumerate().map(|(i, x)| x * plan.row(i).iter().zip(b).map(|(t, y)| t * y).sum::<f64>()).sum()
+        };
+        match self {
+            Self::Factored { left, sign, a2, .. } => {
+                let state = self.summary(plan, true);
+                let r = sign.len();
+                let mut step = Mat::zeros(plan.cols, r + 1);
+                self.outer_step(&state, 1.0, &mut step, true);
+                let quadratic: f64 = (0..plan.cols).map(|j| crate::kernels::dot(&step.row(j)[..r], state.row(j))).sum();
+                let a1: Vec<f64> = (0..left.rows).map(|i| left.row(i)[r]).collect();
+                quadratic + 2.0 * bilinear(&a1, a2)
+            }
+            Self::Dense { s1, s2, skew, outer } => {
+                let sandwich = |s1: &Mat<f64>, s2: &Mat<f64>| {
+                    let (mut z, mut y) = (Mat::zeros(plan.rows, plan.cols), Mat::zeros(plan.rows, plan.cols));
+                    product(&mut z, s1.view(), plan.view(), 1.0, false, true);
+                    product(&mut y, z.view(), s2.view(), 1.0, false, true);
+                    inner(&y, plan)
+                };
+                let skewed = skew.as_ref().map_or(0.0, |(k1, k2)| sandwich(k1, k2));
+                sandwich(s1, s2) - skewed + outer.iter().map(|(a, b)| 2.0 * bilinear(a, b)).sum::<f64>()
+            }
+        }
+    }
+}
+
+impl<R: Real> Operator<R> {
+    /// n and m.
+    pub fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::Factored { left, a2, .. } => (left.rows, a2.len()),
+            Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
+        }
+    }
+
+    /// What an outer step needs of a plan: `T' A1` (m x r), or the plan itself (n x m).
+    pub fn summary(&self, plan: &Mat<R>, parallel: bool) -> Mat<R> {
+        match self {
+            Self::Factored { left, sign, .. } => {
+                let mut x = Mat::zeros(plan.cols, sign.len());
+                product(&mut x, plan.view().t(), left.left_cols(sign.len()), 1.0, false, parallel);
+                x
+            }
+            Self::Dense { .. } => plan.clone(),
+        }
+    }
+
+    /// Norm of the summary of a plan that matches one to one; the scale of its changes near the uniform plan, where it vanishes.
+    pub fn summary_scale(&self, p: &[f64]) -> f64 {
+        match self {
+            Self::Factored { left, sign, .. } => (0..left.rows)
+                .map(|i| p[i].powi(2) * left.row(i)[..sign.len()].iter().map(|x| x.to_f64().powi(2)).sum::<f64>())
+                .sum::<f64>()
+                .sqrt(),
+            Self::Dense { .. } => 0.0,
+        }
+    }
+
+    /// Shape of the exponent as it is stored: (m, r + 1), or (n, m).
+    pub fn exponent_shape(&self) -> (usize, usize) {
+        match self {
+            Self::Factored { left, a2, .. } => (a2.len(), left.cols),
+            Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
+        }
+    }
+
+    /// From the summary of a plan to the exponent Y, with `scale` = 4 / epsilon: `M = left Y'`, or M itself.
+    pub fn outer_step(&self, x: &Mat<R>, scale: f64, y: &mut Mat<R>, parallel: bool) {
+        match self {
+            Self::Factored { sign, right, a2, .. } => {
+                let r = sign.len();
+                let mut z = Mat::zeros(x.rows, r);
+                match right {
+                    Right::Dense(s) => product(&mut z, s.view(), x.view(), scale, false, parallel),
+                    Right::Factored(a, sign2) => {
+                        let mut small = Mat::zeros(a.cols, r);
+                        product(&mut small, a.view().t(), x.view(), scale, false, parallel);
+                        for (k, &s) in sign2.iter().enumerate() {
+                            small.row_mut(k).iter_mut().for_each(|y| *y = *y * s);
+                        }
+                        product(&mut z, a.view(), small.view(), 1.0, false, parallel);
+                    }
+                }
+                let scale = R::from_f64(scale);
+                for (j, &a) in a2.iter().enumerate() {
+                    let row = y.row_mut(j);
+                    for ((y, &z), &s) in row.iter_mut().zip(z.row(j)).zip(sign) {
+                        *y = z * s;
+                    }
+                    row[r] = a * scale;
+                }
+            }
+            Self::Dense { s1, s2, skew, outer } => {
+                let mut z = Mat::zeros(x.rows, x.cols);
+                product(&mut z, s1.view(), x.view(), 1.0, false, parallel);
+                product(y, z.view(), s2.view(), scale, false, parallel);
+                if let Some((k1, k2)) = skew {
+                    product(&mut z, k1.view(), x.view(), 1.0, false, parallel);
+                    product(y, z.view(), k2.view(), -scale, true, parallel);
+                }
+                for (a, b) in outer {
+                    for (i, &ai) in a.iter().enumerate() {
+                        let ai = ai * R::from_f64(scale);
+                        for (y, &bj) in y.row_mut(i).iter_mut().zip(b) {
+                            *y += ai * bj;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rows of `M` from the `start`-th on, as many as `out` holds.
+    pub fn exponent_rows(&self, y: &Mat<R>, start: usize, out: &mut [R]) {
+        match self {
+            Self::Factored { left, .. } => {
+                gemm_into(out, left.view().rows(start, out.len() / y.rows), y.view().t(), 1.0, false);
+            }
+            Self::Dense { .. } => out.copy_from_slice(&y.data[start * y.cols..][..out.len()]),
+        }
+    }
+
+    /// The summary of `diag(u) K diag(v)` into `x`. `scratch` is n x r for a factored source and not used otherwise.
+    pub fn summarise_scaled(
+        &self,
+        kernel: &Mat<R>,
+        (u, v): (&[R], &[R]),
+        x: &mut Mat<R>,
+        scratch: &mut Mat<R>,
+        parallel: bool,
+    ) {
+        match self {
+            Self::Factored { left, sign, .. } => {
+                let r = sign.len();
+                for (i, &ui) in u.iter().enumerate() {
+                    for (s, &a) in scratch.row_mut(i).iter_mut().zip(left.row(i)) {
+                        *s = a * ui;
+                    }
+                }
+                product(x, kernel.view().t(), scratch.left_cols(r), 1.0, false, parallel);
+                for (j, &vj) in v.iter().enumerate() {
+                    x.row_mut(j).iter_mut().for_each(|x| *x = *x * vj);
+                }
+            }
+            Self::Dense { .. } => {
+                for (i, &ui) in u.iter().enumerate() {
+                    for ((x, &k), &vj) in x.row_mut(i).iter_mut().zip(kernel.row(i)).zip(v) {
+                        *x = ui * k * vj;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Columns of the scratch space that [`Self::summarise_scaled`] needs.
+    pub fn scratch_cols(&self) -> usize {
+        match self {
+            Self::Factored { sign, .. } => sign.len(),
+            Self::Dense { .. } => 0,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A problem: two costs and two weights, checked once; nothing later checks again.
+
+use std::sync::OnceLock;
+
+use crate::cost::{Centred, Dissimilarity};
+use crate::error::InvalidInput;
+use crate::mat::Mat;
+use crate::operator::Operator;
+use crate::plan::marginal_error;
+
+/// Two sets of objects to couple. Immutable; shared by any number of solves.
+pub struct Problem {
+    pub(crate) p: Vec<f64>,
+    pub(crate) q: Vec<f64>,
+    pub(crate) source: Centred,
+    pub(crate) target: Centred,
+    pub(crate) exact: Operator<f64>,
+    single: OnceLock<Operator<f32>>,
+    /// Source and target are exchanged inside, so that the source has the smaller rank.
+    pub(crate) swapped: bool,
+}
+
+/// How far a sum of weights may be from 1; it is then divided out.
+const WEIGHT_TOL: f64 = 1e-6;
+
+fn checked_weights(name: &'static str, w: &[f64], n: usize) -> Result<Vec<f64>, InvalidInput> {
+    if w.len() != n {
+        return Err(InvalidInput::Shape { name, actual: (w.len(), 1), expected: (n, 1) });
+    }
+    if let Some(row) = w.iter().position(|x| !x.is_finite()) {
+        return Err(InvalidInput::NotFinite { name, row, col: 0, value: w[row] });
+    }
+    if let Some(index) = w.iter().position(|x| *x < 0.0) {
+        return Err(InvalidInput::Negative { name, index, value: w[index] });
+    }
+    let sum: f64 = w.iter().sum();
+    if (sum - 1.0).abs() > WEIGHT_TOL {
+        return Err(InvalidInput::WeightSum { name, sum });
+    }
+    Ok(w.iter().map(|x| x / sum).collect())
+}
+
+impl Problem {
+    /// Check, centre and factor. `p` (n) and `q` (m) are probability vectors; zero weights are allowed and get no mass.
+    ///
+    /// # Errors
+    /// A matrix that is not square or not finite, weights of another length, negative, or not summing to 1.
+    pub fn new(c1: &Dissimilarity, c2: &Dissimilarity, p: &[f64], q: &[f64]) -> Result<Self, InvalidInput> {
+        c1.check("c1")?;
+        c2.check("c2")?;
+        let p = checked_weights("p", p, c1.len())?;
+        let q = checked_weights("q", q, c2.len())?;
+        let (source, target) = (c1.centre(&p), c2.centre(&q));
+        let swapped = target.rank() < source.rank();
+        let (source, target, p, q) = if swapped { (target, source, q, p) } else { (source, target, p, q) };
+        let exact = Operator::new(&source, &target);
+        Ok(Self { p, q, source, target, exact, single: OnceLock::new(), swapped })
+    }
+
+    /// The operator in single precision, made when first asked for.
+    pub(crate) fn single(&self) -> &Operator<f32> {
+        self.single.get_or_init(|| self.exact.cast())
+    }
+
+    /// n and m, as given.
+    #[must_use]
+    pub fn shape(&self) -> (usize, usize) {
+        let (n, m) = (self.p.len(), self.q.len());
+        if self.swapped { (m, n) } else { (n, m) }
+    }
+
+    /// Ranks of the centred costs as they are worked with, source and target as given; n or m for a dense one.
+    #[must_use]
+    pub fn ranks(&self) -> (usize, usize) {
+        let (a, b) = (self.source.rank(), self.target.rank());
+        if self.swapped { (b, a) } else { (a, b) }
+    }
+
+    /// The epsilon above which the uniform plan is a stable fixed point: 16 w1 w2, w the eigenvalue of largest magnitude of
+    /// `-P^1/2 S P^1/2 / 2` (for uniform weights, that of -JCJ/2 divided by n). From the linearised outer step: a perturbation
+    /// `pq'(1 + h)` is multiplied by (4 / epsilon) (2 w1) (2 w2).
+    #[must_use]
+    pub fn critical_epsilon(&self) -> f64 {
+        let top = |c: &Centred, p: &[f64]| c.axes(p, 1).0.first().map_or(0.0, |w| w.abs());
+        16.0 * top(&self.source, &self.p) * top(&self.target, &self.q)
+    }
+
+    /// GW(T) of a plan (n x m, as given), in float64; not halved, no root, as in POT. Clipped at 0, below which only rounding can take it.
+    ///
+    /// # Errors
+    /// A plan of another shape, with a negative or non-finite entry, or without the marginals p and q (L1 error above 1e-6).
+    pub fn gw_loss(&self, plan: &Mat<f64>) -> Result<f64, InvalidInput> {
+        let plan = self.checked_plan("plan", plan, 1e-6)?;
+        Ok(self.loss(&plan))
+    }
+
+    pub(crate) fn loss(&self, plan: &Mat<f64>) -> f64 {
+        let constant = self.source.square_mean + self.target.square_mean - 2.0 * self.source.mean * self.target.mean;
+        (constant - 2.0 * self.exact.overlap(plan)).max(0.0)
+    }
+
+    /// A plan as given, checked, in the inner orientation.
+    pub(crate) fn checked_plan(&self, name: &'static str, plan: &Mat<f64>, tol: f64) -> Result<Mat<f64>, InvalidInput> {
+        let expected = self.shape();
+        if (plan.rows, plan.cols) != expected {
+            return Err(InvalidInput::Shape { name, actual: (plan.rows, plan.cols), expected });
+        }
+        if let Some(at) = plan.data.iter().position(|x| !x.is_finite()) {
+            let (row, col) = (at / plan.cols, at % plan.cols);
+            return Err(InvalidInput::NotFinite { name, row, col, value: plan.data[at] });
+        }
+        if let Some(index) = plan.data.iter().position(|x| *x < 0.0) {
+            return Err(InvalidInput::Negative { name, index, value: plan.data[index] });
+        }
+        let plan = if self.swapped { plan.transposed() } else { plan.clone() };
+        let error = marginal_error(&plan, &self.p, &self.q);
+        if error > tol {
+            return Err(InvalidInput::Infeasible { name, error });
+        }
+        Ok(plan)
+    }
+}

@@ -1,0 +1,312 @@
+//! Projection on the marginals: potentials, scalings, absorption, marginal error.
+//!
+//! The plan is `T = diag(u) K diag(v)`, `K = exp(M + f + g)`. The scalings `u`, `v` live in the kernel's precision; the
+//! potentials `f`, `g` in float64 hold what has been absorbed. A sweep costs one pass over `K` (Cuturi 2013, with the
+//! stabilisation of Schmitzer 2019, <https://doi.org/10.1137/16M1106018>).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+
+use crate::kernels::{exp_shift, max_into, max_shifted, sweep_rows};
+use crate::mat::{Mat, chunk_rows};
+use crate::real::Real;
+
+/// How an inner loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The marginal error fell below the tolerance.
+    Converged,
+    /// The iterations ran out.
+    MaxIterations,
+    /// Row or column sums left the range of the floating-point numbers, also after stabilisation.
+    NumericalError,
+    /// The caller cancelled.
+    Interrupted,
+}
+
+/// Outcome of [`Scaling::project`].
+#[derive(Debug, Clone, Copy)]
+pub struct Projection {
+    /// How it ended.
+    pub ended: Ended,
+    /// Sweeps done.
+    pub sweeps: usize,
+    /// L1 distance of the column marginal from `q` before the last column scaling.
+    pub marginal_error: f64,
+}
+
+/// Kernel, scalings and potentials of one problem; allocated once and reused by every projection.
+pub struct Scaling<R> {
+    /// `exp(M + f + g)`, n x m.
+    pub kernel: Mat<R>,
+    /// Row scalings.
+    pub u: Vec<R>,
+    /// Column scalings.
+    pub v: Vec<R>,
+    /// Absorbed row potentials, in units of epsilon.
+    pub f: Vec<f64>,
+    /// Absorbed column potentials, in units of epsilon.
+    pub g: Vec<f64>,
+    p: Vec<R>,
+    q: Vec<f64>,
+    partial: Mat<R>,
+    chunk: usize,
+    fresh: bool,
+}
+
+/// The outcome of one sweep.
+enum Sweep {
+    Good(f64),
+    Stretched,
+    Broken,
+}
+
+/// How many times one projection may start over from a row- and column-centred kernel.
+const MAX_STABILISATIONS: usize = 20;
+
+impl<R: Real> Scaling<R> {
+    /// Zero potentials for the weights `p` (n) and `q` (m).
+    #[must_use]
+    pub fn new(p: &[f64], q: &[f64]) -> Self {
+        let (n, m, chunk) = (p.len(), q.len(), chunk_rows(p.len()));
+        Self {
+            kernel: Mat::zeros(n, m),
+            u: vec![R::ONE; n],
+            v: vec![R::ONE; m],
+            f: vec![0.0; n],
+            g: vec![0.0; m],
+            p: p.iter().map(|&x| R::from_f64(x)).collect(),
+            q: q.to_vec(),
+            partial: Mat::zeros(n.div_ceil(chunk), m),
+            chunk,
+            fresh: true,
+        }
+    }
+
+    /// Potentials with the scalings absorbed: `T = exp(M + f + g)`; negative infinity where a weight is 0.
+    #[must_use]
+    pub fn potentials(&self) -> (Vec<f64>, Vec<f64>) {
+        let absorbed = |pot: &[f64], s: &[R]| pot.iter().zip(s).map(|(f, s)| f + s.to_f64().ln()).collect();
+        (absorbed(&self.f, &self.u), absorbed(&self.g, &self.v))
+    }
+
+    /// Scale the potentials, as when epsilon is divided by `factor`.
+    pub fn rescale(&mut self, factor: f64) {
+        self.absorb();
+        for x in self.f.iter_mut().chain(&mut self.g) {
+            *x *= factor;
+        }
+    }
+
+    /// Scale rows and columns until the column marginal is within `tol` of `q` in L1. `fill(i, rows)` writes the rows of
+    /// `M` from the `i`-th on. Warm: starts from the potentials of the last projection.
+    pub fn project(
+        &mut self,
+        fill: &(impl Fn(usize, &mut [R]) + Sync),
+        tol: f64,
+        max_sweeps: usize,
+        parallel: bool,
+        cancel: &AtomicBool,
+    ) -> Projection {
+        let mut stabilisations = 0;
+        let mut sweeps = 1;
+        let mut error = f64::INFINITY;
+        let mut sweep = if std::mem::take(&mut self.fresh) {
+            self.rebuild_centred(fill, parallel)
+        } else {
+            self.absorb();
+            self.rebuild(fill, parallel)
+        };
+        loop {
+            match sweep {
+                Sweep::Good(e) => {
+                    error = e;
+                    if error <= tol {
+                        return Projection { ended: Ended::Converged, sweeps, marginal_error: error };
+                    }
+                }
+                Sweep::Stretched => {}
+                Sweep::Broken => stabilisations += 1,
+            }
+            let ended = if cancel.load(Ordering::Relaxed) {
+                Some(Ended::Interrupted)
+            } else if stabilisations > MAX_STABILISATIONS {
+                Some(Ended::NumericalError)
+            } else if sweeps >= max_sweeps && matches!(sweep, Sweep::Good(_)) {
+                Some(Ended::MaxIterations)
+            } else if sweeps >= max_sweeps + MAX_STABILISATIONS {
+                Some(Ended::NumericalError)
+            } else {
+                None
+            };
+            if let Some(ended) = ended {
+                return Projection { ended, sweeps, marginal_error: error };
+            }
+            sweeps += 1;
+            sweep = match sweep {
+                Sweep::Good(_) => self.sweep(parallel),
+                Sweep::Stretched => {
+                    self.absorb();
+                    self.rebuild(fill, parallel)
+                }
+                Sweep::Broken => self.rebuild_centred(fill, parallel),
+            };
+        }
+    }
+
+    /// Move the scalings into the potentials, which are kept representable in `R` so that the kernel sees them exactly.
+    fn absorb(&mut self) {
+        let move_into = |pot: &mut [f64], s: &mut [R]| {
+            for (f, s) in pot.iter_mut().zip(s) {
+                if *s > R::ZERO {
+                    *f = R::from_f64(*f + s.to_f64().ln()).to_f64();
+                }
+                *s = R::ONE;
+            }
+        };
+        move_into(&mut self.f, &mut self.u);
+        move_into(&mut self.g, &mut self.v);
+    }
+
+    fn g_real(&self) -> Vec<R> {
+        self.g.iter().map(|&x| R::from_f64(x)).collect()
+    }
+
+    /// Form the kernel with the present potentials; the first sweep runs while each block of rows is in cache.
+    fn rebuild(&mut self, fill: &(impl Fn(usize, &mut [R]) + Sync), parallel: bool) -> Sweep {
+        let g = self.g_real();
+        let m = g.len();
+        self.v.fill(R::ONE);
+        let (v, f) = (&self.v, &self.f);
+        let body = |t: Task<R>| {
+            fill(t.start, t.kernel);
+            for (row, &fi) in t.kernel.chunks_exact_mut(m).zip(&f[t.start..]) {
+                exp_shift(row, R::from_f64(fi), &g);
+            }
+            sweep_rows(t.kernel, v, t.p, t.u, t.acc);
+        };
+        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, body);
+        self.finish_sweep()
+    }
+
+    /// Form the kernel from nothing: shift rows, then columns, so that the largest entry of each is exactly 1 and no row or
+    /// column can underflow as a whole, whatever the range of `M`.
+    fn rebuild_centred(&mut self, fill: &(impl Fn(usize, &mut [R]) + Sync), parallel: bool) -> Sweep {
+        let m = self.q.len();
+        let lowest = R::from_f64(f64::NEG_INFINITY);
+        self.g.fill(0.0);
+        self.v.fill(R::ONE);
+        let zero = vec![R::ZERO; m];
+        each(
+            tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk),
+            parallel,
+            |t: Task<R>| {
+                fill(t.start, t.kernel);
+                t.acc.fill(lowest);
+                for ((row, u), &pi) in t.kernel.chunks_exact(m).zip(&mut *t.u).zip(t.p) {
+                    // The scaling's place holds the shift until the sweep overwrites it.
+                    *u = R::ZERO - max_shifted(row, &zero);
+                    if pi > R::ZERO {
+                        max_into(t.acc, row, *u);
+                    }
+                }
+            },
+        );
+        for (f, u) in self.f.iter_mut().zip(&self.u) {
+            *f = u.to_f64();
+        }
+        for (j, g) in self.g.iter_mut().enumerate() {
+            let top = (0..self.partial.rows).fold(lowest, |s, c| self.partial.data[c * m + j].maximum(s));
+            *g = -top.to_f64();
+        }
+        if self.f.iter().chain(&self.g).any(|x| !x.is_finite()) {
+            return Sweep::Broken;
+        }
+        let g = self.g_real();
+        let (v, f) = (&self.v, &self.f);
+        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, |t: Task<R>| {
+            for (row, &fi) in t.kernel.chunks_exact_mut(m).zip(&f[t.start..]) {
+                exp_shift(row, R::from_f64(fi), &g);
+            }
+            sweep_rows(t.kernel, v, t.p, t.u, t.acc);
+        });
+        self.finish_sweep()
+    }
+
+    fn sweep(&mut self, parallel: bool) -> Sweep {
+        let v = &self.v;
+        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, |t: Task<R>| {
+            sweep_rows(t.kernel, v, t.p, t.u, t.acc);
+        });
+        self.finish_sweep()
+    }
+
+    /// Column sums from the partial ones (in float64), marginal error, new column scalings, range check.
+    fn finish_sweep(&mut self) -> Sweep {
+        let m = self.q.len();
+        let mut error = 0.0;
+        let mut sums = vec![0.0; m];
+        for part in self.partial.data.chunks_exact(m) {
+            for (s, x) in sums.iter_mut().zip(part) {
+                *s += x.to_f64();
+            }
+        }
+        for ((v, &q), &s) in self.v.iter_mut().zip(&self.q).zip(&sums) {
+            error += (s * v.to_f64() - q).abs();
+            *v = if q > 0.0 { R::from_f64(q / s) } else { R::ZERO };
+        }
+        let (u_low, u_high) = range(&self.u, self.p.iter().map(|x| x.to_f64()));
+        let (v_low, v_high) = range(&self.v, self.q.iter().copied());
+        let whole = |low: f64, high: f64| low > 0.0 && high.is_finite();
+        if !error.is_finite() || !whole(u_low, u_high) || !whole(v_low, v_high) {
+            return Sweep::Broken;
+        }
+        let limit = R::ABSORB_AT;
+        if u_high > limit * u_low || v_high > limit * v_low || u_high > limit * limit || v_high > limit * limit {
+            return Sweep::Stretched;
+        }
+        Sweep::Good(error)
+    }
+}
+
+/// Smallest and largest scaling among the items that have weight; NaN counts as infinite.
+fn range<R: Real>(s: &[R], weights: impl Iterator<Item = f64>) -> (f64, f64) {
+    s.iter().zip(weights).filter(|(_, w)| *w > 0.0).fold((f64::INFINITY, 0.0), |(low, high), (s, _)| {
+        let s = s.to_f64();
+        if s.is_nan() { (low, f64::INFINITY) } else { (low.min(s), high.max(s)) }
+    })
+}
+
+/// A block of rows with what a sweep reads and writes there.
+struct Task<'a, R> {
+    start: usize,
+    kernel: &'a mut [R],
+    p: &'a [R],
+    u: &'a mut [R],
+    acc: &'a mut [R],
+}
+
+fn tasks<'a, R: Real>(
+    kernel: &'a mut Mat<R>,
+    p: &'a [R],
+    u: &'a mut [R],
+    partial: &'a mut Mat<R>,
+    chunk: usize,
+) -> Vec<Task<'a, R>> {
+    let m = kernel.cols;
+    let blocks = kernel.data.chunks_mut(chunk * m).zip(p.chunks(chunk)).zip(u.chunks_mut(chunk));
+    blocks
+        .zip(partial.data.chunks_mut(m))
+        .enumerate()
+        .map(|(c, (((kernel, p), u), acc))| Task { start: c * chunk, kernel, p, u, acc })
+        .collect()
+}
+
+fn each<T: Send>(items: Vec<T>, parallel: bool, f: impl Fn(T) + Sync + Send) {
+    if parallel {
+        items.into_par_iter().for_each(f);
+    } else {
+        items.into_iter().for_each(f);
+    }
+}
