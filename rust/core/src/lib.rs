@@ -44,6 +44,7 @@ mod real;
 mod search;
 mod sinkhorn;
 mod solution;
+mod transport;
 
 pub use cost::Dissimilarity;
 pub use error::InvalidInput;
@@ -52,6 +53,7 @@ pub use init::{Init, InitKind};
 pub use mat::Mat;
 pub use plan::{marginal_error, round_to_marginals};
 pub use problem::Problem;
-pub use search::{Done, search};
+pub use search::{Done, pool, search};
 pub use sinkhorn::{Ended, Projection, Scaling};
 pub use solution::Solution;
+pub use transport::{Transport, transport};

@@ -23,7 +23,7 @@ pub struct Problem {
 /// How far a sum of weights may be from 1; it is then divided out.
 const WEIGHT_TOL: f64 = 1e-6;
 
-fn checked_weights(name: &'static str, w: &[f64], n: usize) -> Result<Vec<f64>, InvalidInput> {
+pub(crate) fn checked_weights(name: &'static str, w: &[f64], n: usize) -> Result<Vec<f64>, InvalidInput> {
     if w.len() != n {
         return Err(InvalidInput::Shape { name, actual: (w.len(), 1), expected: (n, 1) });
     }

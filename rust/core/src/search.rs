@@ -39,3 +39,11 @@ pub fn search(
         starts.par_iter().with_max_len(1).enumerate().map(|s| one(s, false)).collect()
     }
 }
+
+/// A pool of `threads` threads (0: as many as there are cores) to install a solve or a search in.
+///
+/// # Errors
+/// The system cannot start that many threads.
+pub fn pool(threads: usize) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build()
+}

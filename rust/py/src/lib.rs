@@ -1,1 +1,19 @@
-//! Empty for now.
+//! `gwrsa._core`: convert, release the GIL, call, convert. No algorithm.
+
+mod convert;
+mod interruptible;
+mod problem;
+mod sinkhorn;
+
+use pyo3::prelude::*;
+
+/// The private core of gwrsa.
+#[pymodule]
+fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    m.add_class::<problem::Problem>()?;
+    m.add_class::<problem::Solution>()?;
+    m.add_function(wrap_pyfunction!(sinkhorn::sinkhorn, m)?)?;
+    m.add_function(wrap_pyfunction!(sinkhorn::round_to_marginals, m)?)?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Linear entropic optimal transport: one projection of a given cost.
+
+use std::sync::atomic::AtomicBool;
+
+use crate::error::InvalidInput;
+use crate::gw::Precision;
+use crate::mat::Mat;
+use crate::plan::round_to_marginals;
+use crate::problem::checked_weights;
+use crate::real::Real;
+use crate::sinkhorn::{Ended, Projection, Scaling};
+
+/// Plan, potentials and how it ended.
+pub struct Transport {
+    /// n x m, rounded onto the marginals; `p q'` after a numerical error.
+    pub plan: Mat<f64>,
+    /// Row potentials in units of epsilon: `T = exp(f + g - cost / epsilon)`.
+    pub f: Vec<f64>,
+    /// Column potentials.
+    pub g: Vec<f64>,
+    /// How it ended.
+    pub projection: Projection,
+}
+
+/// `min over T in U(p, q) of <cost, T> + epsilon sum T log T` (Cuturi 2013), log-domain safe, over the current rayon pool.
+///
+/// # Errors
+/// Non-finite costs, weights that are no probability vectors, an epsilon or tolerance that is not positive.
+#[allow(clippy::too_many_arguments)]
+pub fn transport(
+    cost: &Mat<f64>,
+    p: &[f64],
+    q: &[f64],
+    epsilon: f64,
+    tol: f64,
+    max_sweeps: usize,
+    precision: Precision,
+    cancel: &AtomicBool,
+) -> Result<Transport, InvalidInput> {
+    let p = checked_weights("p", p, cost.rows)?;
+    let q = checked_weights("q", q, cost.cols)?;
+    if let Some(at) = cost.data.iter().position(|x| !x.is_finite()) {
+        let (row, col) = (at / cost.cols, at % cost.cols);
+        return Err(InvalidInput::NotFinite { name: "cost", row, col, value: cost.data[at] });
+    }
+    for (name, value) in [("epsilon", epsilon), ("tol", tol)] {
+        if !(value > 0.0 && value.is_finite()) {
+            return Err(InvalidInput::NotPositive { name, value });
+        }
+    }
+    // Row minima first, in float64: what single precision then sees is as small as it can be.
+    let low: Vec<f64> =
+        (0..cost.rows).map(|i| cost.row(i).iter().copied().fold(f64::INFINITY, f64::min)).collect();
+    let shifted = Mat::from_fn(cost.rows, cost.cols, |i, j| (low[i] - cost.row(i)[j]) / epsilon);
+    let mut out = match precision {
+        Precision::Mixed => fit::<f32>(&shifted, &p, &q, tol, max_sweeps, cancel),
+        Precision::Float64 => fit::<f64>(&shifted, &p, &q, tol, max_sweeps, cancel),
+    };
+    for (f, low) in out.f.iter_mut().zip(&low) {
+        *f += low / epsilon;
+    }
+    Ok(out)
+}
+
+fn fit<R: Real>(m: &Mat<f64>, p: &[f64], q: &[f64], tol: f64, max_sweeps: usize, cancel: &AtomicBool) -> Transport {
+    let mut scaling = Scaling::<R>::new(p, q);
+    let fill = |i: usize, out: &mut [R]| {
+        let from = &m.data[i * m.cols..][..out.len()];
+        for (o, &x) in out.iter_mut().zip(from) {
+            *o = R::from_f64(x.max(-1e30));
+        }
+    };
+    let projection = scaling.project(&fill, tol, max_sweeps, rayon::current_num_threads() > 1, cancel);
+    let (f, g) = scaling.potentials();
+    let failed = projection.ended == Ended::NumericalError;
+    let mut plan = Mat::from_fn(m.rows, m.cols, |i, j| {
+        if failed { p[i] * q[j] } else { scaling.u[i].to_f64() * scaling.kernel.row(i)[j].to_f64() * scaling.v[j].to_f64() }
+    });
+    round_to_marginals(&mut plan, p, q);
+    Transport { plan, f, g, projection }
+}

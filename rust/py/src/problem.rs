@@ -1,0 +1,205 @@
+//! `Problem` and `Solution`.
+
+use std::sync::{Arc, Mutex};
+
+use gwrsa_core::{Init, InitKind, Precision, Settings, Start};
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::convert::{CostInput, matrix, status_name, to_numpy, value_error, vector};
+use crate::interruptible;
+
+/// An initial plan, or (name, seed, number).
+#[derive(FromPyObject)]
+enum InitInput<'py> {
+    Plan(PyReadonlyArray2<'py, f64>),
+    Named(String, u64, u64),
+}
+
+impl InitInput<'_> {
+    fn init(&self) -> PyResult<Init> {
+        Ok(match self {
+            Self::Plan(plan) => Init::Plan(matrix(plan)),
+            Self::Named(name, seed, number) => {
+                Init::Named(InitKind::from_name(name).map_err(value_error)?, *seed, *number)
+            }
+        })
+    }
+}
+
+/// Two costs and two weights.
+#[pyclass(frozen, module = "gwrsa._core")]
+pub struct Problem {
+    inner: Arc<gwrsa_core::Problem>,
+}
+
+#[pymethods]
+impl Problem {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        c1: CostInput<'_>,
+        c2: CostInput<'_>,
+        p: PyReadonlyArray1<'_, f64>,
+        q: PyReadonlyArray1<'_, f64>,
+    ) -> PyResult<Self> {
+        let (c1, c2, p, q) = (c1.dissimilarity(), c2.dissimilarity(), vector(&p), vector(&q));
+        let inner = py.detach(|| gwrsa_core::Problem::new(&c1, &c2, &p, &q)).map_err(value_error)?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    #[getter]
+    fn shape(&self) -> (usize, usize) {
+        self.inner.shape()
+    }
+
+    #[getter]
+    fn ranks(&self) -> (usize, usize) {
+        self.inner.ranks()
+    }
+
+    fn critical_epsilon(&self, py: Python<'_>) -> f64 {
+        py.detach(|| self.inner.critical_epsilon())
+    }
+
+    fn gw_loss(&self, py: Python<'_>, plan: PyReadonlyArray2<'_, f64>) -> PyResult<f64> {
+        let plan = matrix(&plan);
+        py.detach(|| self.inner.gw_loss(&plan)).map_err(value_error)
+    }
+
+    fn initial_plan<'py>(&self, py: Python<'py>, name: &str, seed: u64, number: u64) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let init = Init::Named(InitKind::from_name(name).map_err(value_error)?, seed, number);
+        let plan = py.detach(|| self.inner.initial_plan(&init)).map_err(value_error)?;
+        to_numpy(py, plan)
+    }
+
+    #[pyo3(signature = (starts, *, precision, tol, max_outer, max_sinkhorn, level_tol, level_max_outer, threads, done=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn solve(
+        &self,
+        py: Python<'_>,
+        starts: Vec<(InitInput<'_>, Vec<f64>)>,
+        precision: &str,
+        tol: f64,
+        max_outer: usize,
+        max_sinkhorn: usize,
+        level_tol: f64,
+        level_max_outer: usize,
+        threads: usize,
+        done: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Vec<Solution>> {
+        let precision = match precision {
+            "mixed" => Precision::Mixed,
+            "float64" => Precision::Float64,
+            _ => return Err(PyValueError::new_err(format!("precision must be 'mixed' or 'float64', got {precision:?}"))),
+        };
+        let settings = Settings { tol, max_outer, max_sinkhorn, level_tol, level_max_outer, precision };
+        let starts = starts
+            .iter()
+            .map(|(init, epsilons)| Ok(Start { init: init.init()?, epsilons: epsilons.clone() }))
+            .collect::<PyResult<Vec<_>>>()?;
+        let pool = gwrsa_core::pool(threads).map_err(|e| PyValueError::new_err(format!("threads must be a number the system can start, got {threads}: {e}")))?;
+        let ended = Mutex::new(Vec::new());
+        let done = done.map(Bound::unbind);
+        let problem = &*self.inner;
+        let report = |py: Python<'_>| -> PyResult<()> {
+            let batch: Vec<(usize, gwrsa_core::Solution)> = std::mem::take(&mut *ended.lock().expect("no thread panics holding it"));
+            if let Some(done) = &done {
+                for (i, solution) in batch {
+                    done.call1(py, (i, self.wrap(solution)))?;
+                }
+            }
+            Ok(())
+        };
+        let keep = done.is_some();
+        let solutions = interruptible::run(
+            py,
+            |cancel| {
+                pool.install(|| {
+                    gwrsa_core::search(problem, &starts, &settings, cancel, &|i, solution| {
+                        if keep {
+                            ended.lock().expect("no thread panics holding it").push((i, solution.clone()));
+                        }
+                    })
+                })
+            },
+            report,
+        )?
+        .map_err(value_error)?;
+        Ok(solutions.into_iter().flatten().map(|s| self.wrap(s)).collect())
+    }
+}
+
+impl Problem {
+    fn wrap(&self, inner: gwrsa_core::Solution) -> Solution {
+        Solution { problem: Arc::clone(&self.inner), inner }
+    }
+}
+
+/// The end of one solve.
+#[pyclass(frozen, module = "gwrsa._core")]
+pub struct Solution {
+    problem: Arc<gwrsa_core::Problem>,
+    inner: gwrsa_core::Solution,
+}
+
+#[pymethods]
+impl Solution {
+    #[getter]
+    fn gw_loss(&self) -> f64 {
+        self.inner.gw_loss
+    }
+    #[getter]
+    fn objective(&self) -> f64 {
+        self.inner.objective
+    }
+    #[getter]
+    fn epsilon(&self) -> f64 {
+        self.inner.epsilon
+    }
+    #[getter]
+    fn status(&self) -> &'static str {
+        status_name(self.inner.status)
+    }
+    #[getter]
+    fn n_outer(&self) -> usize {
+        self.inner.n_outer
+    }
+    #[getter]
+    fn n_sinkhorn(&self) -> usize {
+        self.inner.n_sinkhorn
+    }
+    #[getter]
+    fn marginal_error(&self) -> f64 {
+        self.inner.marginal_error
+    }
+    #[getter]
+    fn change(&self) -> f64 {
+        self.inner.change
+    }
+    #[getter]
+    fn seconds(&self) -> f64 {
+        self.inner.seconds
+    }
+    #[getter]
+    fn path(&self) -> Vec<(f64, usize, f64)> {
+        self.inner.path.clone()
+    }
+
+    fn potentials<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let (f, g) = self.inner.potentials(&self.problem);
+        PyTuple::new(py, [PyArray1::from_slice(py, f), PyArray1::from_slice(py, g)])
+    }
+
+    fn plan<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let plan = py.detach(|| self.inner.plan(&self.problem));
+        to_numpy(py, plan)
+    }
+
+    fn top<'py>(&self, py: Python<'py>, k: usize) -> PyResult<Bound<'py, PyArray2<u32>>> {
+        let top = py.detach(|| self.inner.top(&self.problem, k));
+        PyArray1::from_vec(py, top.data).reshape([top.rows, top.cols])
+    }
+}
