@@ -173,11 +173,18 @@ impl<R: Real> Scaling<R> {
         self.g.iter().map(|&x| R::from_f64(x)).collect()
     }
 
+    /// Unit column scalings; zero where there is no weight, so that no row spends mass there.
+    fn reset_columns(&mut self) {
+        for (v, &q) in self.v.iter_mut().zip(&self.q) {
+            *v = if q > 0.0 { R::ONE } else { R::ZERO };
+        }
+    }
+
     /// Form the kernel with the present potentials; the first sweep runs while each block of rows is in cache.
     fn rebuild(&mut self, fill: &(impl Fn(usize, &mut [R]) + Sync), parallel: bool) -> Sweep {
         let g = self.g_real();
         let m = g.len();
-        self.v.fill(R::ONE);
+        self.reset_columns();
         let (v, f) = (&self.v, &self.f);
         let body = |t: Task<R>| {
             fill(t.start, t.kernel);
@@ -196,7 +203,7 @@ impl<R: Real> Scaling<R> {
         let m = self.q.len();
         let lowest = R::from_f64(f64::NEG_INFINITY);
         self.g.fill(0.0);
-        self.v.fill(R::ONE);
+        self.reset_columns();
         let zero = vec![R::ZERO; m];
         each(
             tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk),

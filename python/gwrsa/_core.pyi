@@ -1,0 +1,78 @@
+"""The private binding of the Rust core: arrays in, arrays out; see the public functions for their meaning."""
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+_Array: TypeAlias = NDArray[np.float64]
+_Cost: TypeAlias = _Array | tuple[_Array, _Array, _Array]
+_Init: TypeAlias = _Array | tuple[str, int, int]
+
+@final
+class Problem:
+    def __new__(cls, c1: _Cost, c2: _Cost, p: _Array, q: _Array) -> Problem: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def ranks(self) -> tuple[int, int]: ...
+    def critical_epsilon(self) -> float: ...
+    def gw_loss(self, plan: _Array) -> float: ...
+    def initial_plan(self, name: str, seed: int, number: int) -> _Array: ...
+    def solve(
+        self,
+        starts: list[tuple[_Init, list[float]]],
+        *,
+        precision: str,
+        tol: float,
+        max_outer: int,
+        max_sinkhorn: int,
+        level_tol: float,
+        level_max_outer: int,
+        threads: int,
+        done: Callable[[int, Solution], Any] | None = None,
+    ) -> list[Solution]: ...
+
+@final
+class Solution:
+    @property
+    def gw_loss(self) -> float: ...
+    @property
+    def objective(self) -> float: ...
+    @property
+    def epsilon(self) -> float: ...
+    @property
+    def status(
+        self,
+    ) -> Literal["converged", "max_outer", "max_sinkhorn", "numerical_error", "interrupted"]: ...
+    @property
+    def n_outer(self) -> int: ...
+    @property
+    def n_sinkhorn(self) -> int: ...
+    @property
+    def marginal_error(self) -> float: ...
+    @property
+    def change(self) -> float: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def path(self) -> list[tuple[float, int, float]]: ...
+    def potentials(self) -> tuple[_Array, _Array]: ...
+    def plan(self) -> _Array: ...
+    def top(self, k: int) -> NDArray[np.uint32]: ...
+
+def sinkhorn(
+    cost: _Array,
+    p: _Array,
+    q: _Array,
+    *,
+    epsilon: float,
+    tol: float,
+    max_sinkhorn: int,
+    precision: str,
+    threads: int,
+) -> tuple[_Array, _Array, _Array, str, int, float]: ...
+def round_to_marginals(plan: _Array, p: _Array, q: _Array) -> _Array: ...
