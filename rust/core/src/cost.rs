@@ -80,9 +80,7 @@ impl Dissimilarity {
     /// Shapes fit and all numbers are finite.
     pub(crate) fn check(&self, name: &'static str) -> Result<(), InvalidInput> {
         let finite = |m: &Mat<f64>| match m.data.iter().position(|x| !x.is_finite()) {
-            Some(at) => {
-                Err(InvalidInput::NotFinite { name, row: at / m.cols, col: at % m.cols, value: m.data[at] })
-            }
+            Some(at) => Err(InvalidInput::NotFinite { name, row: at / m.cols, col: at % m.cols, value: m.data[at] }),
             None => Ok(()),
         };
         match self {
@@ -108,7 +106,11 @@ impl Dissimilarity {
             Self::Dense(c) => centre_dense(c, p),
             Self::Factored { values, weights, offset } => {
                 let dense = (values.cols as f64) > WORTH_FACTORING * values.rows as f64;
-                if dense { centre_dense(&expand(values, weights, offset), p) } else { centre_factored(values, weights, offset, p) }
+                if dense {
+                    centre_dense(&expand(values, weights, offset), p)
+                } else {
+                    centre_factored(values, weights, offset, p)
+                }
             }
         }
     }
@@ -142,8 +144,7 @@ fn centre_factored(values: &Mat<f64>, weights: &[f64], offset: &[f64], p: &[f64]
     let sign: Vec<f64> = kept.iter().map(|&k| weights[k].signum()).collect();
     let weighted_mean: Vec<f64> = (0..d).map(|k| weights[k] * mean[k]).collect();
     let half = 0.5 * dot(&weighted_mean, &mean);
-    let mut a: Vec<f64> =
-        (0..n).map(|i| offset[i] + dot(values.row(i), &weighted_mean) - half).collect();
+    let mut a: Vec<f64> = (0..n).map(|i| offset[i] + dot(values.row(i), &weighted_mean) - half).collect();
     let a_mean = dot(&a, p);
     for x in &mut a {
         *x -= a_mean;
@@ -152,9 +153,8 @@ fn centre_factored(values: &Mat<f64>, weights: &[f64], offset: &[f64], p: &[f64]
     let weighted = Mat::from_fn(n, kept.len(), |i, j| a_core.row(i)[j] * p[i]);
     let mut gram = Mat::zeros(kept.len(), kept.len());
     product(&mut gram, weighted.view().t(), a_core.view(), 1.0, false, true);
-    let core_square: f64 = (0..kept.len())
-        .map(|k| (0..kept.len()).map(|l| sign[k] * sign[l] * gram.row(k)[l].powi(2)).sum::<f64>())
-        .sum();
+    let core_square: f64 =
+        (0..kept.len()).map(|k| (0..kept.len()).map(|l| sign[k] * sign[l] * gram.row(k)[l].powi(2)).sum::<f64>()).sum();
     let spread: f64 = a.iter().zip(p).map(|(x, w)| w * x * x).sum();
     let mean = 2.0 * a_mean;
     Centred {
@@ -243,8 +243,7 @@ impl Centred {
     pub fn axes(&self, p: &[f64], k: usize) -> (Vec<f64>, Mat<f64>) {
         let root: Vec<f64> = p.iter().map(|w| w.sqrt()).collect();
         let scale = |x: &Mat<f64>, by: f64| Mat::from_fn(x.rows, x.cols, |i, j| by * root[i] * x.data[i * x.cols + j]);
-        let (values, vectors) =
-            leading_eigen(self.len(), k, |x| scale(&self.apply(&scale(x, 1.0)), -0.5));
+        let (values, vectors) = leading_eigen(self.len(), k, |x| scale(&self.apply(&scale(x, 1.0)), -0.5));
         let axes = Mat::from_fn(vectors.rows, vectors.cols, |i, j| {
             if root[i] > 0.0 { vectors.data[i * vectors.cols + j] / root[i] } else { 0.0 }
         });

@@ -137,7 +137,9 @@ impl Problem {
         let mut cost = Mat::from_fn(s.rows, t.rows, |i, j| {
             s.row(i).iter().zip(t.row(j)).map(|(x, y)| (x - y + shift).powi(2)).sum::<f64>()
         });
-        let mean = (0..s.rows).map(|i| self.p[i] * cost.row(i).iter().zip(&self.q).map(|(c, q)| c * q).sum::<f64>()).sum::<f64>();
+        let mean = (0..s.rows)
+            .map(|i| self.p[i] * cost.row(i).iter().zip(&self.q).map(|(c, q)| c * q).sum::<f64>())
+            .sum::<f64>();
         let sharpness = if mean > 0.0 { 10.0 / mean } else { 0.0 };
         for i in 0..cost.rows {
             let best = cost.row(i).iter().copied().fold(f64::INFINITY, f64::min);

@@ -125,9 +125,13 @@ mod tests {
     #[test]
     fn a_matrix_of_low_rank_is_factored_and_one_of_full_rank_is_not() {
         let x = noise(150, 40, 2);
-        let s = Mat::from_fn(150, 150, |i, j| (0..40).map(|k| x.row(i)[k] * x.row(j)[k] * if k < 5 { -1.0 } else { 1.0 }).sum());
+        let s = Mat::from_fn(150, 150, |i, j| {
+            (0..40).map(|k| x.row(i)[k] * x.row(j)[k] * if k < 5 { -1.0 } else { 1.0 }).sum()
+        });
         let (a, sign) = factor_symmetric(&s, 75, 1e-12).expect("rank 40 fits 75");
         assert_eq!((a.cols, sign.iter().filter(|s| **s < 0.0).count()), (40, 5));
-        assert!(factor_symmetric(&Mat::from_fn(150, 150, |i, j| (i as f64 - j as f64).abs().sqrt()), 75, 1e-12).is_none());
+        assert!(
+            factor_symmetric(&Mat::from_fn(150, 150, |i, j| (i as f64 - j as f64).abs().sqrt()), 75, 1e-12).is_none()
+        );
     }
 }

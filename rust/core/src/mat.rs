@@ -70,11 +70,7 @@ impl<R: Real> Mat<R> {
     /// The same numbers in another precision.
     #[must_use]
     pub fn cast<S: Real>(&self) -> Mat<S> {
-        Mat {
-            data: self.data.iter().map(|x| S::from_f64(x.to_f64())).collect(),
-            rows: self.rows,
-            cols: self.cols,
-        }
+        Mat { data: self.data.iter().map(|x| S::from_f64(x.to_f64())).collect(), rows: self.rows, cols: self.cols }
     }
 
     /// A view of the whole matrix.
@@ -105,13 +101,7 @@ impl<R: Real> View<'_, R> {
     /// Rows and columns exchanged; nothing is copied.
     #[must_use]
     pub fn t(self) -> Self {
-        Self {
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-            ..self
-        }
+        Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
     }
 
     /// Rows `start .. start + rows`.

@@ -205,21 +205,17 @@ impl<R: Real> Scaling<R> {
         self.g.fill(0.0);
         self.reset_columns();
         let zero = vec![R::ZERO; m];
-        each(
-            tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk),
-            parallel,
-            |t: Task<R>| {
-                fill(t.start, t.kernel);
-                t.acc.fill(lowest);
-                for ((row, u), &pi) in t.kernel.chunks_exact(m).zip(&mut *t.u).zip(t.p) {
-                    // The scaling's place holds the shift until the sweep overwrites it.
-                    *u = R::ZERO - max_shifted(row, &zero);
-                    if pi > R::ZERO {
-                        max_into(t.acc, row, *u);
-                    }
+        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, |t: Task<R>| {
+            fill(t.start, t.kernel);
+            t.acc.fill(lowest);
+            for ((row, u), &pi) in t.kernel.chunks_exact(m).zip(&mut *t.u).zip(t.p) {
+                // The scaling's place holds the shift until the sweep overwrites it.
+                *u = R::ZERO - max_shifted(row, &zero);
+                if pi > R::ZERO {
+                    max_into(t.acc, row, *u);
                 }
-            },
-        );
+            }
+        });
         for (f, u) in self.f.iter_mut().zip(&self.u) {
             *f = u.to_f64();
         }

@@ -49,8 +49,7 @@ pub fn transport(
         }
     }
     // Row minima first, in float64: what single precision then sees is as small as it can be.
-    let low: Vec<f64> =
-        (0..cost.rows).map(|i| cost.row(i).iter().copied().fold(f64::INFINITY, f64::min)).collect();
+    let low: Vec<f64> = (0..cost.rows).map(|i| cost.row(i).iter().copied().fold(f64::INFINITY, f64::min)).collect();
     let shifted = Mat::from_fn(cost.rows, cost.cols, |i, j| (low[i] - cost.row(i)[j]) / epsilon);
     let mut out = match precision {
         Precision::Mixed => fit::<f32>(&shifted, &p, &q, tol, max_sweeps, cancel),
@@ -74,7 +73,11 @@ fn fit<R: Real>(m: &Mat<f64>, p: &[f64], q: &[f64], tol: f64, max_sweeps: usize,
     let (f, g) = scaling.potentials();
     let failed = projection.ended == Ended::NumericalError;
     let mut plan = Mat::from_fn(m.rows, m.cols, |i, j| {
-        if failed { p[i] * q[j] } else { scaling.u[i].to_f64() * scaling.kernel.row(i)[j].to_f64() * scaling.v[j].to_f64() }
+        if failed {
+            p[i] * q[j]
+        } else {
+            scaling.u[i].to_f64() * scaling.kernel.row(i)[j].to_f64() * scaling.v[j].to_f64()
+        }
     });
     round_to_marginals(&mut plan, p, q);
     Transport { plan, f, g, projection }

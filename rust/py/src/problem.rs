@@ -69,7 +69,13 @@ impl Problem {
         py.detach(|| self.inner.gw_loss(&plan)).map_err(value_error)
     }
 
-    fn initial_plan<'py>(&self, py: Python<'py>, name: &str, seed: u64, number: u64) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    fn initial_plan<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        seed: u64,
+        number: u64,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let init = Init::Named(InitKind::from_name(name).map_err(value_error)?, seed, number);
         let plan = py.detach(|| self.inner.initial_plan(&init)).map_err(value_error)?;
         to_numpy(py, plan)
@@ -93,19 +99,24 @@ impl Problem {
         let precision = match precision {
             "mixed" => Precision::Mixed,
             "float64" => Precision::Float64,
-            _ => return Err(PyValueError::new_err(format!("precision must be 'mixed' or 'float64', got {precision:?}"))),
+            _ => {
+                return Err(PyValueError::new_err(format!("precision must be 'mixed' or 'float64', got {precision:?}")));
+            }
         };
         let settings = Settings { tol, max_outer, max_sinkhorn, level_tol, level_max_outer, precision };
         let starts = starts
             .iter()
             .map(|(init, epsilons)| Ok(Start { init: init.init()?, epsilons: epsilons.clone() }))
             .collect::<PyResult<Vec<_>>>()?;
-        let pool = gwrsa_core::pool(threads).map_err(|e| PyValueError::new_err(format!("threads must be a number the system can start, got {threads}: {e}")))?;
+        let pool = gwrsa_core::pool(threads).map_err(|e| {
+            PyValueError::new_err(format!("threads must be a number the system can start, got {threads}: {e}"))
+        })?;
         let ended = Mutex::new(Vec::new());
         let done = done.map(Bound::unbind);
         let problem = &*self.inner;
         let report = |py: Python<'_>| -> PyResult<()> {
-            let batch: Vec<(usize, gwrsa_core::Solution)> = std::mem::take(&mut *ended.lock().expect("no thread panics holding it"));
+            let batch: Vec<(usize, gwrsa_core::Solution)> =
+                std::mem::take(&mut *ended.lock().expect("no thread panics holding it"));
             if let Some(done) = &done {
                 for (i, solution) in batch {
                     done.call1(py, (i, self.wrap(solution)))?;

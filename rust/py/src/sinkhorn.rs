@@ -30,9 +30,7 @@ pub fn sinkhorn<'py>(
     let pool = gwrsa_core::pool(threads).map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?;
     let solved = interruptible::run(
         py,
-        |cancel| {
-            pool.install(|| gwrsa_core::transport(&cost, &p, &q, epsilon, tol, max_sinkhorn, precision, cancel))
-        },
+        |cancel| pool.install(|| gwrsa_core::transport(&cost, &p, &q, epsilon, tol, max_sinkhorn, precision, cancel)),
         |_| Ok(()),
     )?
     .map_err(value_error)?;

@@ -1,0 +1,55 @@
+# The verbs of this project; CI, the README and the documentation call the same ones.
+# `make demo` and `make test` set up what they need: Python >= 3.10, Rust >= 1.88 and make have to be there.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
+
+.PHONY: setup build fmt lint test bench docs demo clean
+.DEFAULT_GOAL := test
+
+setup: $(VENV)/.installed
+
+$(VENV)/.tools: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.9.4,<2'
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.tools $(SOURCES)
+	. $(BIN)/activate && maturin develop --release --quiet --extras dev
+	touch $@
+
+build: setup
+	$(BIN)/maturin build --release --out dist
+
+fmt: setup
+	cargo fmt --all
+	$(BIN)/ruff format python tests benches
+	$(BIN)/ruff check --fix python tests benches
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --release --quiet -- -D warnings
+	$(BIN)/ruff format --check python tests benches
+	$(BIN)/ruff check python tests benches
+	$(BIN)/mypy
+	$(BIN)/stubtest gwrsa._core --ignore-disjoint-bases
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+
+test: setup
+	cargo test --release --quiet -p gwrsa-core
+	$(BIN)/pytest
+
+bench: setup
+	$(BIN)/python benches/vs_pot.py
+
+docs: setup
+	cargo doc --workspace --no-deps
+	@echo 'Rust: target/doc/gwrsa_core/index.html; method and development: docs/*.md'
+
+demo: setup
+	$(BIN)/gwrsa demo
+
+clean:
+	rm -rf target $(VENV) dist
