@@ -1,1 +1,77 @@
-"""gwrsa."""
+"""Compare representations of the same objects without being told which object is which.
+
+`align` couples two sets of dissimilarities by entropic Gromov-Wasserstein optimal transport; `matching_rate` and
+`category_matching_rate` then say how often an object meets itself or its category, beside `rsa` and `chance_level`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gwrsa._core import __version__
+
+if TYPE_CHECKING:
+    from gwrsa.align import Alignment, Start, align
+    from gwrsa.chance import Chance, chance_level
+    from gwrsa.embedding import Embedding
+    from gwrsa.loaders import Categories, load_categories, load_items
+    from gwrsa.metrics import category_matching_rate, matching_rate
+    from gwrsa.rdm import RDM
+    from gwrsa.rsa import rsa
+    from gwrsa.solve import GWSolution, OTSolution, entropic_gw, sinkhorn
+
+__all__ = [
+    "RDM",
+    "Alignment",
+    "Categories",
+    "Chance",
+    "Embedding",
+    "GWSolution",
+    "OTSolution",
+    "Start",
+    "__version__",
+    "align",
+    "category_matching_rate",
+    "chance_level",
+    "entropic_gw",
+    "load_categories",
+    "load_items",
+    "matching_rate",
+    "rsa",
+    "sinkhorn",
+]
+
+# Imported when first used: `import gwrsa` costs little more than numpy.
+_HOME = {
+    "RDM": "rdm",
+    "Alignment": "align",
+    "Categories": "loaders",
+    "Chance": "chance",
+    "Embedding": "embedding",
+    "GWSolution": "solve",
+    "OTSolution": "solve",
+    "Start": "align",
+    "align": "align",
+    "category_matching_rate": "metrics",
+    "chance_level": "chance",
+    "entropic_gw": "solve",
+    "load_categories": "loaders",
+    "load_items": "loaders",
+    "matching_rate": "metrics",
+    "rsa": "rsa",
+    "sinkhorn": "solve",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _HOME:
+        raise AttributeError(f"module 'gwrsa' has no attribute {name!r}")
+    value = getattr(import_module(f"gwrsa.{_HOME[name]}"), name)
+    # Some names are also the names of their modules, which the import system has just put here.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -53,8 +53,8 @@ impl<R: Real> Mat<R> {
     /// The transposed matrix.
     #[must_use]
     pub fn transposed(&self) -> Self {
-        let mut out = Self::zeros(self.cols, self.rows);
         const TILE: usize = 32;
+        let mut out = Self::zeros(self.cols, self.rows);
         for i0 in (0..self.rows).step_by(TILE) {
             for j0 in (0..self.cols).step_by(TILE) {
                 for i in i0..(i0 + TILE).min(self.rows) {

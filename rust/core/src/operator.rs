@@ -65,25 +65,23 @@ impl Operator<f64> {
             let relative = |k: &Mat<f64>, c: &Centred| largest(k) / c.square_mean.sqrt().max(f64::MIN_POSITIVE);
             relative(&k1.core, source) * relative(&k2.core, target) > SKEW_TOL
         });
-        match (&source.core, skew) {
-            (Core::Factored(a, sign), None) => Self::Factored {
+        if let (Core::Factored(a, sign), None) = (&source.core, skew) {
+            return Self::Factored {
                 left: Mat::from_fn(a.rows, a.cols + 1, |i, k| if k < a.cols { a.row(i)[k] } else { source.a[i] }),
                 sign: sign.clone(),
                 right: right(),
                 a2: target.a.clone(),
-            },
-            _ => {
-                let mut outer = vec![(source.a.clone(), target.a.clone())];
-                if let Some((k1, k2)) = skew {
-                    outer.push((k1.k.clone(), k2.k.clone()));
-                }
-                Self::Dense {
-                    s1: source.dense_core(),
-                    s2: target.dense_core(),
-                    skew: skew.map(|(k1, k2)| (k1.core.clone(), k2.core.clone())),
-                    outer,
-                }
-            }
+            };
+        }
+        let mut outer = vec![(source.a.clone(), target.a.clone())];
+        if let Some((k1, k2)) = skew {
+            outer.push((k1.k.clone(), k2.k.clone()));
+        }
+        Self::Dense {
+            s1: source.dense_core(),
+            s2: target.dense_core(),
+            skew: skew.map(|(k1, k2)| (k1.core.clone(), k2.core.clone())),
+            outer,
         }
     }
 

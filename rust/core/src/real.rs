@@ -95,7 +95,7 @@ impl Real for f64 {
         let x = if self < 709.0 { self } else { 709.0 };
         let t = x * std::f64::consts::LOG2_E + ROUND;
         let k = t - ROUND;
-        let r = x - k * 6.931_471_803_691_238_2e-1 - k * 1.908_214_929_270_587_7e-10;
+        let r = x - k * 6.931_471_803_691_238e-1 - k * 1.908_214_929_270_587_7e-10;
         let mut e = 1.0 / 6_227_020_800.0;
         for c in [
             1.0 / 479_001_600.0,

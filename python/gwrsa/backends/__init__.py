@@ -1,0 +1,87 @@
+"""What a solver has to offer, and which one is taken. Nothing above this package knows which one it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gwrsa import _validate as check
+from gwrsa._validate import FloatArray
+from gwrsa.factored import Factored
+
+Status: TypeAlias = Literal["converged", "max_outer", "max_sinkhorn", "numerical_error", "interrupted"]
+Cost: TypeAlias = FloatArray | Factored
+Init: TypeAlias = FloatArray | tuple[str, int, int]
+"""An initial plan, or (name, seed, number of the start)."""
+PlannedStart: TypeAlias = tuple[Init, list[float]]
+"""Where to start, and the values of epsilon to go through; the last is solved to the tolerance."""
+
+
+class RawSolution(Protocol):
+    """The end of one solve, as a backend returns it; see `gwrsa.GWSolution` for the meaning."""
+
+    @property
+    def gw_loss(self) -> float: ...  # noqa: D102
+    @property
+    def objective(self) -> float: ...  # noqa: D102
+    @property
+    def epsilon(self) -> float: ...  # noqa: D102
+    @property
+    def status(self) -> Status: ...  # noqa: D102
+    @property
+    def n_outer(self) -> int: ...  # noqa: D102
+    @property
+    def n_sinkhorn(self) -> int: ...  # noqa: D102
+    @property
+    def marginal_error(self) -> float: ...  # noqa: D102
+    @property
+    def change(self) -> float: ...  # noqa: D102
+    @property
+    def seconds(self) -> float: ...  # noqa: D102
+    @property
+    def path(self) -> list[tuple[float, int, float]]: ...  # noqa: D102
+    def potentials(self) -> tuple[FloatArray, FloatArray]: ...  # noqa: D102
+    def plan(self) -> FloatArray: ...  # noqa: D102
+    def top(self, k: int) -> NDArray[np.uint32]: ...  # noqa: D102
+
+
+class Problem(Protocol):
+    """Two costs and two weights, prepared once and solved from many starts."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of objects, source and target."""
+        ...
+
+    def critical_epsilon(self) -> float:
+        """Epsilon above which the uniform plan is a stable fixed point."""
+        ...
+
+    def solve(  # noqa: D102
+        self,
+        starts: list[PlannedStart],
+        *,
+        precision: str,
+        tol: float,
+        max_outer: int,
+        max_sinkhorn: int,
+        level_tol: float,
+        level_max_outer: int,
+        threads: int,
+        done: Callable[[int, Any], Any] | None = None,
+    ) -> Sequence[RawSolution]: ...
+
+
+def prepare(
+    c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, *, backend: str = "auto", device: str | None = None
+) -> Problem:
+    """Build the problem in the backend of this name; "auto" is "rust"."""
+    check.choice("backend", backend, ("auto", "rust"))
+    if device not in (None, "cpu"):
+        raise ValueError(f"device must be None or 'cpu' with backend {backend!r}, got {device!r}")
+    from gwrsa.backends import rust  # noqa: PLC0415
+
+    return rust.prepare(c1, c2, p, q)

@@ -1,0 +1,18 @@
+"""The Rust core as a backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gwrsa import _core
+
+if TYPE_CHECKING:
+    from gwrsa._validate import FloatArray
+    from gwrsa.backends import Cost, Problem
+
+
+def prepare(c1: Cost, c2: Cost, p: FloatArray, q: FloatArray) -> Problem:
+    """Centre and factor both costs, once."""
+    return _core.Problem(
+        c1 if not isinstance(c1, tuple) else tuple(c1), c2 if not isinstance(c2, tuple) else tuple(c2), p, q
+    )

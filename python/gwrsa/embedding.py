@@ -1,0 +1,141 @@
+"""Embeddings: one vector an object, with the objects' labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gwrsa import _validate as check
+from gwrsa._validate import FloatArray
+
+if TYPE_CHECKING:
+    from gwrsa.rdm import RDM, Metric
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Vectors of the same objects in one representation: a network's layer, or a fitted human space.
+
+    Parameters
+    ----------
+    values : array-like, shape (n_items, n_dims)
+        Real and finite; kept as read-only float64.
+    items : sequence of str, length n_items, optional
+        Labels, distinct. Two labelled objects are compared only when their labels agree. None: no labels, rows are
+        matched by position.
+    name : str
+        Shown in tables and figures.
+    meta : mapping, optional
+        Provenance, such as model and layer; has to be JSON to be saved. None: empty.
+
+    Raises
+    ------
+    ValueError
+        If values are not a 2-D array of finite real numbers, or the labels are too few, too many or not distinct.
+    """
+
+    values: FloatArray
+    items: tuple[str, ...] | None = None
+    name: str = "embedding"
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        values = check.array("values", self.values, 2).copy()
+        values.flags.writeable = False
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "items", check.labels("items", self.items, len(values)))
+        object.__setattr__(self, "meta", dict(self.meta or {}))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        labelled = "labelled" if self.items else "no labels"
+        return f"Embedding({self.name!r}, {len(self)} objects x {self.values.shape[1]}, {labelled})"
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        items: Iterable[object] | str | Path | None = None,
+        key: str | None = None,
+        name: str | None = None,
+    ) -> Embedding:
+        """Read an embedding: what `save` wrote, or a plain .npy, .npz, .csv, .tsv, .txt, .mat or .h5 file.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        items : sequence of str or path, optional
+            Labels, or a file of labels (`gwrsa.loaders.load_items`). None: those in the file, if any.
+        key : str, optional
+            Name of the array in a file that holds several. None: the only one.
+        name : str, optional
+            None: the stored name, or the file's name without its suffix.
+
+        Raises
+        ------
+        ValueError
+            If the file does not hold one 2-D array of finite numbers, or the labels do not fit.
+        """
+        from gwrsa import loaders  # noqa: PLC0415
+
+        loaded = loaders.load_array(path, key=key)
+        if loaded.values.ndim != 2:  # noqa: PLR2004
+            raise ValueError(f"{path} must hold a 2-D array to be an embedding, got shape {loaded.values.shape}")
+        stored_name, meta = _provenance(Path(path))
+        labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
+        return cls(
+            loaded.values,
+            tuple(str(x) for x in labels) if labels is not None else loaded.items,
+            name=name or stored_name or Path(path).stem,
+            meta=meta,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write values, labels, name and meta to an .npz file, which `load` reads back; returns its path."""
+        out = Path(path)
+        if out.suffix != ".npz":
+            raise ValueError(f"path must end in .npz, got {str(path)!r}")
+        arrays: dict[str, Any] = {"values": self.values}
+        if self.items is not None:
+            arrays["items"] = np.array(self.items)
+        provenance = json.dumps({"name": self.name, "meta": self.meta})
+        np.savez_compressed(out, **arrays, provenance=np.array(provenance))
+        return out
+
+    def select(self, items: Iterable[object]) -> Embedding:
+        """The named objects, in this order; by position (int) where there are no labels.
+
+        Raises
+        ------
+        ValueError
+            If an object is not there, or named twice.
+        """
+        rows = check.positions(self.items, items, len(self))
+        chosen = tuple(self.items[i] for i in rows) if self.items else None
+        return Embedding(self.values[rows], chosen, name=self.name, meta=self.meta)
+
+    def rdm(self, metric: Metric = "cosine") -> RDM:
+        """Dissimilarities of all pairs; see `gwrsa.rdm.from_embedding` for the metrics."""
+        from gwrsa import rdm  # noqa: PLC0415
+
+        return rdm.from_embedding(self, metric)
+
+
+def _provenance(path: Path) -> tuple[str | None, dict[str, Any]]:
+    """Name and meta that `save` wrote; nothing for other files."""
+    if path.suffix != ".npz":
+        return None, {}
+    with np.load(path, allow_pickle=False) as archive:
+        if "provenance" not in archive.files:
+            return None, {}
+        stored = json.loads(str(archive["provenance"]))
+    return str(stored["name"]), dict(stored.get("meta", {}))

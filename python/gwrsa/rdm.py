@@ -1,0 +1,314 @@
+"""Representational dissimilarity matrices: the pairwise dissimilarities of labelled objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from gwrsa import _validate as check
+from gwrsa._validate import FloatArray
+from gwrsa.factored import Factored, factor, unit_rows
+
+if TYPE_CHECKING:
+    from gwrsa.embedding import Embedding
+
+Metric: TypeAlias = Literal["cosine", "correlation", "euclidean", "sqeuclidean", "inner_product"]
+METRICS: tuple[Metric, ...] = ("cosine", "correlation", "euclidean", "sqeuclidean", "inner_product")
+
+# Float32 arithmetic leaves a symmetric matrix asymmetric by this much of its largest entry.
+_SYMMETRY_TOL = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class RDM:
+    """Dissimilarities of all pairs of n objects.
+
+    Parameters
+    ----------
+    dissimilarities : array-like, shape (n (n - 1) / 2,) or (n, n)
+        Condensed upper triangle, row by row, as scipy's `squareform`; or a symmetric square array with a zero diagonal.
+        Kept condensed, as read-only float64.
+    items : sequence of str, length n, optional
+        Labels, distinct. None: no labels; objects are matched by position.
+    metric : str
+        What the dissimilarities are; only a label.
+    name : str
+        Shown in tables and figures.
+
+    Raises
+    ------
+    ValueError
+        If the values are not finite, not symmetric, have a diagonal (a similarity matrix has), or the labels do not fit.
+
+    Notes
+    -----
+    Transforms return a new RDM.
+    """
+
+    dissimilarities: FloatArray
+    items: tuple[str, ...] | None = None
+    metric: str = "precomputed"
+    name: str = "rdm"
+    factored: Factored | None = field(default=None, repr=False)
+    """Exact factors, where the RDM came from an embedding by a metric that has them; a solver starts from these."""
+
+    def __post_init__(self) -> None:
+        values = check.array("dissimilarities", self.dissimilarities, (1, 2))
+        condensed = _condense(values) if values.ndim == 2 else values.copy()  # noqa: PLR2004
+        n = _n_objects(len(condensed))
+        condensed.flags.writeable = False
+        object.__setattr__(self, "dissimilarities", condensed)
+        object.__setattr__(self, "items", check.labels("items", self.items, n))
+
+    def __len__(self) -> int:
+        return _n_objects(len(self.dissimilarities))
+
+    def __repr__(self) -> str:
+        labelled = "labelled" if self.items else "no labels"
+        return f"RDM({self.name!r}, {len(self)} objects, {self.metric}, {labelled})"
+
+    def square(self) -> FloatArray:
+        """The n x n matrix, float64, zero diagonal."""
+        n = len(self)
+        out = np.zeros((n, n))
+        out[np.triu_indices(n, 1)] = self.dissimilarities
+        out += out.T
+        return out
+
+    def select(self, items: Iterable[object]) -> RDM:
+        """The named objects, in this order; by position (int) where there are no labels.
+
+        Raises
+        ------
+        ValueError
+            If an object is not there, or named twice, or fewer than two are named.
+        """
+        rows = check.positions(self.items, items, len(self))
+        if len(rows) < 2:  # noqa: PLR2004
+            raise ValueError("items must name at least 2 objects for an RDM, got 1")
+        chosen = tuple(self.items[i] for i in rows) if self.items else None
+        factored = self.factored and Factored(
+            self.factored.values[rows], self.factored.weights, self.factored.offset[rows]
+        )
+        return RDM(self.square()[np.ix_(rows, rows)], chosen, self.metric, self.name, factored)
+
+    def sort_by(self, categories: Iterable[object]) -> RDM:
+        """Objects grouped by category (n labels, one an object), groups in sorted order, order kept inside a group."""
+        labels = [str(c) for c in categories]
+        if len(labels) != len(self):
+            raise ValueError(f"categories must have length {len(self)}, got {len(labels)}")
+        order = sorted(range(len(labels)), key=lambda i: labels[i])
+        return self.select([self.items[i] for i in order] if self.items else order)
+
+    def match_histogram(self, to: RDM) -> RDM:
+        """The order of these dissimilarities with the values of another RDM: the k-th smallest becomes its k-th smallest.
+
+        Parameters
+        ----------
+        to : RDM
+            Whose values are taken. Of another number of objects: its quantiles, linearly interpolated.
+
+        Returns
+        -------
+        RDM
+            Ties stay ties: tied dissimilarities get the mean of the values they would be given.
+        """
+        if not isinstance(to, RDM):
+            raise ValueError(f"to must be an RDM, got {type(to).__name__}")  # noqa: TRY004
+        wanted = np.sort(to.dissimilarities)
+        n_pairs = len(self.dissimilarities)
+        if len(wanted) != n_pairs:
+            wanted = np.quantile(wanted, (np.arange(n_pairs) + 0.5) / n_pairs)
+        order = np.argsort(self.dissimilarities, kind="stable")
+        ordered = self.dissimilarities[order]
+        group = np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])])
+        values = np.empty(n_pairs)
+        if group[-1] == n_pairs - 1:  # no ties: nothing is averaged, so nothing is rounded
+            values[order] = wanted
+        else:
+            values[order] = (np.bincount(group, wanted) / np.bincount(group))[group]
+        return self._transformed(values, f"{self.metric}, histogram-matched")
+
+    def rank(self) -> RDM:
+        """Ranks 1 ... n (n - 1) / 2 of the dissimilarities; ties get their mean rank."""
+        from scipy.stats import rankdata  # noqa: PLC0415
+
+        return self._transformed(rankdata(self.dissimilarities), f"{self.metric}, ranked")
+
+    def normalise(self) -> RDM:
+        """Scaled to [0, 1]: `(d - min) / (max - min)`.
+
+        Raises
+        ------
+        ValueError
+            If all dissimilarities are equal.
+        """
+        low, high = self.dissimilarities.min(), self.dissimilarities.max()
+        if low == high:
+            raise ValueError(f"dissimilarities must differ to be normalised, got all {low}")
+        return self._transformed((self.dissimilarities - low) / (high - low), f"{self.metric}, normalised")
+
+    def save(self, path: str | Path) -> Path:
+        """Write dissimilarities, labels, metric and name to an .npz file, which `load` reads back; returns its path."""
+        out = Path(path)
+        if out.suffix != ".npz":
+            raise ValueError(f"path must end in .npz, got {str(path)!r}")
+        arrays: dict[str, Any] = {"dissimilarities": self.dissimilarities}
+        if self.items is not None:
+            arrays["items"] = np.array(self.items)
+        np.savez_compressed(out, **arrays, metric=np.array(self.metric), name=np.array(self.name))
+        return out
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        items: Iterable[object] | str | Path | None = None,
+        key: str | None = None,
+        name: str | None = None,
+    ) -> RDM:
+        """Read an RDM: what `save` wrote, or a file that holds a square or condensed array.
+
+        Parameters and errors are those of `Embedding.load`.
+        """
+        from gwrsa import loaders  # noqa: PLC0415
+
+        loaded = loaders.load_array(path, key=key)
+        labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
+        metric, stored = "precomputed", None
+        if Path(path).suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                if "metric" in archive.files and "name" in archive.files:
+                    metric, stored = str(archive["metric"]), str(archive["name"])
+        chosen = tuple(str(x) for x in labels) if labels is not None else loaded.items
+        return cls(loaded.values, chosen, metric, name or stored or Path(path).stem)
+
+    def to_rsatoolbox(self) -> Any:  # noqa: ANN401
+        """As `rsatoolbox.rdm.RDMs` with one RDM; labels become the pattern descriptor "items". Needs `gwrsa[rsatoolbox]`."""
+        from rsatoolbox.rdm import RDMs  # noqa: PLC0415
+
+        return RDMs(
+            self.dissimilarities[None].copy(),
+            dissimilarity_measure=self.metric,
+            rdm_descriptors={"name": [self.name]},
+            pattern_descriptors={"items": list(self.items)} if self.items else None,
+        )
+
+    @classmethod
+    def from_rsatoolbox(cls, rdms: Any, index: int = 0, items: str = "items") -> RDM:  # noqa: ANN401
+        """One RDM of an `rsatoolbox.rdm.RDMs`.
+
+        Parameters
+        ----------
+        rdms : rsatoolbox.rdm.RDMs
+            Where to take it from.
+        index : int
+            Which one.
+        items : str
+            Pattern descriptor that holds the labels; no labels where there is none of this name.
+        """
+        values = rdms.get_vectors()
+        i = check.integer("index", index, 0, len(values) - 1)
+        labels = rdms.pattern_descriptors.get(items)
+        names = rdms.rdm_descriptors.get("name")
+        return cls(
+            values[i],
+            None if labels is None else tuple(str(x) for x in labels),
+            metric=rdms.dissimilarity_measure or "precomputed",
+            name="rdm" if names is None else str(names[i]),
+        )
+
+    def _transformed(self, values: FloatArray, metric: str) -> RDM:
+        return RDM(values, self.items, metric, self.name)
+
+
+def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
+    """Dissimilarities of all pairs of rows x, y of an embedding.
+
+    Parameters
+    ----------
+    embedding : Embedding
+        The vectors.
+    metric : str
+        "cosine" (1 - cos), "correlation" (1 - Pearson's r over dimensions), "euclidean", "sqeuclidean", or
+        "inner_product" (-<x, y>; the diagonal of an RDM is 0 all the same).
+
+    Raises
+    ------
+    ValueError
+        If the metric has another name, or a row has no direction (all zeros; constant for correlation).
+    """
+    name = check.choice("metric", metric, METRICS)
+    if len(embedding) < 2:  # noqa: PLR2004
+        raise ValueError("values must have at least 2 rows for an RDM, got 1")
+    upper = np.triu_indices(len(embedding), 1)
+    if name in ("cosine", "correlation"):
+        unit = unit_rows(embedding, name)
+        condensed = np.maximum(1.0 - (unit @ unit.T)[upper], 0.0)
+    elif name == "inner_product":
+        condensed = -(embedding.values @ embedding.values.T)[upper]
+    else:
+        from scipy.spatial.distance import pdist  # noqa: PLC0415
+
+        condensed = pdist(embedding.values, name)
+    return RDM(condensed, embedding.items, name, embedding.name, factor(embedding, name))
+
+
+def check_same_items(a: RDM | Embedding, b: RDM | Embedding) -> None:
+    """Two labelled sets of objects must have the same labels in the same order; without labels, the same number.
+
+    Raises
+    ------
+    ValueError
+        That says how they differ, and what to do.
+    """
+    if len(a) != len(b):
+        raise ValueError(f"{a.name!r} and {b.name!r} must hold the same objects, got {len(a)} and {len(b)}")
+    if a.items is None or b.items is None or a.items == b.items:
+        return
+    first = next(i for i, (x, y) in enumerate(zip(a.items, b.items, strict=True)) if x != y)
+    if set(a.items) == set(b.items):
+        moved = sum(x != y for x, y in zip(a.items, b.items, strict=True))
+        raise ValueError(
+            f"{a.name!r} and {b.name!r} hold the same {len(a)} objects in another order: {moved} rows differ, first "
+            f"row {first} ({a.items[first]!r} against {b.items[first]!r}); use b.select(a.items)"
+        )
+    missing = [x for x in a.items if x not in set(b.items)]
+    raise ValueError(
+        f"{a.name!r} and {b.name!r} must hold the same objects, but {len(missing)} labels of the first are not in the "
+        f"second, such as {missing[0]!r}; select the labels they share"
+    )
+
+
+def _n_objects(n_pairs: int) -> int:
+    n = round((1 + (1 + 8 * n_pairs) ** 0.5) / 2)
+    if n * (n - 1) // 2 != n_pairs:
+        raise ValueError(f"dissimilarities must have length n (n - 1) / 2 for some n, got {n_pairs}")
+    return n
+
+
+def _condense(values: FloatArray) -> FloatArray:
+    if values.shape[0] != values.shape[1]:
+        raise ValueError(f"dissimilarities must be square or condensed, got shape {values.shape}")
+    if len(values) < 2:  # noqa: PLR2004
+        raise ValueError("dissimilarities must be of at least 2 objects, got 1")
+    tol = _SYMMETRY_TOL * np.abs(values).max()
+    asymmetry = np.abs(values - values.T)
+    if asymmetry.max() > tol:
+        i, j = (int(x) for x in np.unravel_index(int(asymmetry.argmax()), values.shape))
+        raise ValueError(
+            f"dissimilarities must be symmetric, got {values[i, j]} at ({i}, {j}) and {values[j, i]} at ({j}, {i})"
+        )
+    diagonal = np.abs(np.diag(values))
+    if diagonal.max() > tol:
+        i = int(diagonal.argmax())
+        raise ValueError(
+            f"dissimilarities must have a zero diagonal, got {values[i, i]} at ({i}, {i}); is this a similarity matrix?"
+        )
+    upper = np.triu_indices(len(values), 1)
+    return np.asarray(0.5 * (values[upper] + values.T[upper]), dtype=np.float64)

@@ -1,0 +1,307 @@
+"""One problem solved once: entropic Gromov-Wasserstein, and the linear problem inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gwrsa import _core, backends
+from gwrsa import _validate as check
+from gwrsa._validate import FloatArray
+from gwrsa.backends import Cost, Problem, RawSolution, Status
+from gwrsa.embedding import Embedding
+from gwrsa.factored import factor
+from gwrsa.rdm import METRICS, RDM, Metric, from_embedding
+
+Precision: TypeAlias = Literal["mixed", "float64"]
+PRECISIONS: tuple[Precision, ...] = ("mixed", "float64")
+DEFAULT_TOL: dict[Precision, float] = {"mixed": 1e-6, "float64": 1e-9}
+INITS = ("uniform", "random", "permutation", "spectral", "profile")
+
+
+@dataclass(frozen=True, eq=False)
+class GWSolution:
+    """A plan between two sets of objects, kept as potentials and a small factor; the plan itself is derived when asked for."""
+
+    gw_loss: float
+    """GW(T) of `plan`, at least 0: square loss, not halved, no root, as in POT. Infinity after a numerical error."""
+    objective: float
+    """gw_loss + epsilon * sum(T log T)."""
+    epsilon: float
+    """Absolute regularisation (POT's; twice OTT's)."""
+    status: Status
+    """"converged"; "max_outer": the outer steps ran out; "max_sinkhorn": the plan stood still, but its marginals are
+    `marginal_error` off; "numerical_error": numbers left the range, no plan; "interrupted"."""
+    n_outer: int
+    """Outer steps, over all values of epsilon that were gone through."""
+    n_sinkhorn: int
+    """Sinkhorn sweeps in all."""
+    marginal_error: float
+    """L1 error of the marginals before the plan was rounded onto them."""
+    change: float
+    """Relative change in the last outer step."""
+    seconds: float
+    """Wall time."""
+    path: list[tuple[float, int, float]]
+    """(epsilon, outer steps, relative change at the end) of each value of epsilon."""
+    _raw: RawSolution = field(repr=False)
+
+    @classmethod
+    def from_raw(cls, raw: RawSolution) -> GWSolution:
+        """From what a backend returns."""
+        return cls(
+            gw_loss=raw.gw_loss,
+            objective=raw.objective,
+            epsilon=raw.epsilon,
+            status=raw.status,
+            n_outer=raw.n_outer,
+            n_sinkhorn=raw.n_sinkhorn,
+            marginal_error=raw.marginal_error,
+            change=raw.change,
+            seconds=raw.seconds,
+            path=raw.path,
+            _raw=raw,
+        )
+
+    @property
+    def converged(self) -> bool:
+        """Both loops reached their tolerance."""
+        return self.status == "converged"
+
+    @property
+    def failed(self) -> bool:
+        """There is no plan."""
+        return self.status == "numerical_error"
+
+    @cached_property
+    def plan(self) -> FloatArray:
+        """The plan (n, m), float64, with the marginals p and q to 1e-12 (Altschuler et al. 2017, algorithm 2).
+
+        Raises
+        ------
+        ValueError
+            After a numerical error, when there is none.
+        """
+        self._needs_plan()
+        return self._raw.plan()
+
+    @property
+    def potentials(self) -> tuple[FloatArray, FloatArray]:
+        """f (n,) and g (m,) of `T = exp(M + f + g)`, in units of epsilon; -inf where a weight is 0."""
+        self._needs_plan()
+        return self._raw.potentials()
+
+    def top(self, k: int) -> NDArray[np.int64]:
+        """The k most probable targets of each source item (n, k), most probable first; the plan is not formed for it.
+
+        Raises
+        ------
+        ValueError
+            If k is not between 1 and m, or there is no plan.
+        """
+        self._needs_plan()
+        check.integer("k", k, 1, len(self._raw.potentials()[1]))
+        return self._raw.top(k).astype(np.int64)
+
+    def _needs_plan(self) -> None:
+        if self.failed:
+            raise ValueError(
+                "this solve ended with status 'numerical_error' and has no plan; raise epsilon or use float64"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class OTSolution:
+    """A plan of linear entropic optimal transport."""
+
+    plan: FloatArray
+    """(n, m), float64, rounded onto the marginals."""
+    transport_cost: float
+    """<cost, plan>."""
+    potentials: tuple[FloatArray, FloatArray]
+    """f (n,) and g (m,), in the units of the cost."""
+    status: Status
+    """"converged", "max_sinkhorn" or "numerical_error"."""
+    n_sinkhorn: int
+    """Sweeps."""
+    marginal_error: float
+    """L1 error of the marginals before rounding."""
+
+
+def entropic_gw(
+    c1: RDM | Embedding | ArrayLike,
+    c2: RDM | Embedding | ArrayLike,
+    p: ArrayLike | None = None,
+    q: ArrayLike | None = None,
+    *,
+    epsilon: float,
+    init: str | ArrayLike = "uniform",
+    tol: float | None = None,
+    max_outer: int = 1000,
+    max_sinkhorn: int = 1000,
+    precision: Precision = "mixed",
+    metric: Metric = "cosine",
+    backend: str = "auto",
+    device: str | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+) -> GWSolution:
+    """Entropic Gromov-Wasserstein coupling of two sets of objects.
+
+    A local minimum over T in U(p, q) of `sum_ijkl (C1_ik - C2_jl)^2 T_ij T_kl + epsilon sum_ij T_ij log T_ij`, by
+    projected mirror steps (Peyre, Cuturi & Solomon 2016, https://proceedings.mlr.press/v48/peyre16.html). Labels play no part.
+
+    Parameters
+    ----------
+    c1, c2 : RDM, Embedding or square array-like, shapes (n, n) and (m, m)
+        Dissimilarities; arrays need not be symmetric. An Embedding stands for its distances by `metric`, which are never
+        formed where they factor exactly.
+    p, q : array-like, shapes (n,) and (m,), optional
+        Weights that sum to 1; zeros are allowed. None: uniform.
+    epsilon : float
+        Regularisation, absolute, in units of squared dissimilarity (POT's; twice OTT's).
+    init : str or array-like, shape (n, m)
+        First plan. "uniform" (pq'), "random" (a uniform random matrix scaled onto the marginals: the literature's),
+        "permutation" (random), "spectral" (leading axes matched), "profile" (third lower bound, Memoli 2011), or a plan.
+    tol : float, optional
+        Relative change of the plan, and L1 marginal error, at which it has converged; free of scale and size.
+        None: 1e-6 in mixed precision, 1e-9 in float64.
+    max_outer, max_sinkhorn : int
+        Most outer steps, and most Sinkhorn sweeps an outer step.
+    precision : str
+        "mixed": kernel and products in float32, sums, potentials and the loss in float64. "float64": everything.
+    metric : str
+        How an Embedding becomes dissimilarities; unused for arrays and RDMs.
+    backend, device : str
+        "auto" or "rust", on the "cpu" (also None).
+    seed : int
+        Of a random start, at least 0.
+    threads : int, optional
+        None: one a core. The result does not depend on it.
+
+    Returns
+    -------
+    GWSolution
+        Not converging is a status, not an exception.
+
+    Raises
+    ------
+    ValueError
+        If an argument is invalid; it names argument, value and expectation.
+    KeyboardInterrupt
+        Within a second of Ctrl-C.
+    """
+    check.choice("precision", precision, PRECISIONS)
+    problem = build_problem(c1, c2, p, q, metric=metric, backend=backend, device=device)
+    if isinstance(init, str):
+        check.choice("init", init, INITS)
+        start: backends.Init = (init, check.integer("seed", seed, 0, 2**64 - 1), 0)
+    else:
+        start = check.array("init", init, 2)
+    (raw,) = problem.solve(
+        [(start, [check.positive("epsilon", epsilon)])],
+        precision=precision,
+        tol=DEFAULT_TOL[precision] if tol is None else check.positive("tol", tol),
+        max_outer=check.integer("max_outer", max_outer, 1),
+        max_sinkhorn=check.integer("max_sinkhorn", max_sinkhorn, 1),
+        level_tol=1e-2,
+        level_max_outer=25,
+        threads=0 if threads is None else check.integer("threads", threads, 1),
+    )
+    return GWSolution.from_raw(raw)
+
+
+def sinkhorn(
+    cost: ArrayLike,
+    p: ArrayLike | None = None,
+    q: ArrayLike | None = None,
+    *,
+    epsilon: float,
+    tol: float = 1e-9,
+    max_sinkhorn: int = 10_000,
+    precision: Precision = "float64",
+    threads: int | None = None,
+) -> OTSolution:
+    """Linear entropic optimal transport: the least `<cost, T> + epsilon sum T log T` over T in U(p, q).
+
+    Sinkhorn's iteration (Cuturi 2013, https://arxiv.org/abs/1306.0895) with potentials absorbed when they leave the safe range, so
+    that a small epsilon does not underflow.
+
+    Parameters
+    ----------
+    cost : array-like, shape (n, m)
+        Any real numbers.
+    p, q : array-like, optional
+        Weights, as in `entropic_gw`.
+    epsilon : float
+        Regularisation in units of the cost.
+    tol : float
+        L1 marginal error at which it has converged.
+    max_sinkhorn : int
+        Most sweeps.
+    precision : str
+        "float64" or "mixed".
+    threads : int, optional
+        None: one a core.
+
+    Raises
+    ------
+    ValueError
+        If an argument is invalid.
+    """
+    matrix = check.array("cost", cost, 2)
+    check.choice("precision", precision, PRECISIONS)
+    plan, f, g, status, sweeps, error = _core.sinkhorn(
+        matrix,
+        check.weights("p", p, matrix.shape[0]),
+        check.weights("q", q, matrix.shape[1]),
+        epsilon=check.positive("epsilon", epsilon),
+        tol=check.positive("tol", tol),
+        max_sinkhorn=check.integer("max_sinkhorn", max_sinkhorn, 1),
+        precision=precision,
+        threads=0 if threads is None else check.integer("threads", threads, 1),
+    )
+    transport_cost = float(np.vdot(matrix, plan)) if status != "numerical_error" else float("inf")
+    return OTSolution(plan, transport_cost, (f, g), status, sweeps, error)  # type: ignore[arg-type]
+
+
+def build_problem(
+    c1: RDM | Embedding | ArrayLike,
+    c2: RDM | Embedding | ArrayLike,
+    p: ArrayLike | None = None,
+    q: ArrayLike | None = None,
+    *,
+    metric: Metric = "cosine",
+    backend: str = "auto",
+    device: str | None = None,
+) -> Problem:
+    """Check both sides and prepare them in the backend; arguments as in `entropic_gw`."""
+    check.choice("metric", metric, METRICS)
+    source, target = _cost("c1", c1, metric), _cost("c2", c2, metric)
+    return backends.prepare(
+        source,
+        target,
+        check.weights("p", p, _size(source)),
+        check.weights("q", q, _size(target)),
+        backend=backend,
+        device=device,
+    )
+
+
+def _size(cost: Cost) -> int:
+    return len(cost.values) if isinstance(cost, tuple) else len(cost)
+
+
+def _cost(name: str, c: Any, metric: Metric) -> Cost:  # noqa: ANN401
+    if isinstance(c, Embedding):
+        factored = factor(c, metric)
+        # Wider than it is tall: the square matrix is the smaller one.
+        wide = factored is not None and factored.values.shape[1] >= len(c)
+        return from_embedding(c, metric).square() if factored is None or wide else factored
+    if isinstance(c, RDM):
+        return c.square() if c.factored is None or c.factored.values.shape[1] >= len(c) else c.factored
+    return check.square(name, c)
