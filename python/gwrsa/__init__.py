@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from gwrsa._core import __version__
 
 if TYPE_CHECKING:
-    from gwrsa.align import Alignment, Start, align
+    from gwrsa.alignment import Alignment, Start, align
     from gwrsa.chance import Chance, chance_level
+    from gwrsa.compare import rsa
     from gwrsa.embedding import Embedding
     from gwrsa.loaders import Categories, load_categories, load_items
     from gwrsa.metrics import category_matching_rate, matching_rate
     from gwrsa.rdm import RDM
-    from gwrsa.rsa import rsa
     from gwrsa.solve import GWSolution, OTSolution, entropic_gw, sinkhorn
 
 __all__ = [
@@ -45,21 +45,21 @@ __all__ = [
 # Imported when first used: `import gwrsa` costs little more than numpy.
 _HOME = {
     "RDM": "rdm",
-    "Alignment": "align",
+    "Alignment": "alignment",
     "Categories": "loaders",
     "Chance": "chance",
     "Embedding": "embedding",
     "GWSolution": "solve",
     "OTSolution": "solve",
-    "Start": "align",
-    "align": "align",
+    "Start": "alignment",
+    "align": "alignment",
     "category_matching_rate": "metrics",
     "chance_level": "chance",
     "entropic_gw": "solve",
     "load_categories": "loaders",
     "load_items": "loaders",
     "matching_rate": "metrics",
-    "rsa": "rsa",
+    "rsa": "compare",
     "sinkhorn": "solve",
 }
 
@@ -68,7 +68,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name not in _HOME:
         raise AttributeError(f"module 'gwrsa' has no attribute {name!r}")
     value = getattr(import_module(f"gwrsa.{_HOME[name]}"), name)
-    # Some names are also the names of their modules, which the import system has just put here.
     globals()[name] = value
     return value
 

@@ -55,7 +55,7 @@ def weights(name: str, value: Any, n: int) -> FloatArray:  # noqa: ANN401
     if (out < 0).any():
         i = int((out < 0).argmax())
         raise ValueError(f"{name} must not be negative, got {out[i]} at {i}")
-    if abs(out.sum() - 1.0) > 1e-6:  # noqa: PLR2004
+    if abs(out.sum() - 1.0) > 1e-6:
         raise ValueError(f"{name} must sum to 1, got a sum of {out.sum()}; divide it by its sum")
     return out
 
@@ -116,7 +116,7 @@ def positions(items: tuple[str, ...] | None, chosen: Iterable[object], n: int) -
         if missing:
             raise ValueError(
                 f"items must be labels of these {n} objects, got {len(missing)} that are not: "
-                f"{', '.join(map(repr, missing[:5]))}{', ...' if len(missing) > 5 else ''}"  # noqa: PLR2004
+                f"{', '.join(map(repr, missing[:5]))}{', ...' if len(missing) > 5 else ''}"
             )
         out = [where[str(w)] for w in wanted]
     if len(set(out)) != len(out):

@@ -85,10 +85,10 @@ class Embedding:
         ValueError
             If the file does not hold one 2-D array of finite numbers, or the labels do not fit.
         """
-        from gwrsa import loaders  # noqa: PLC0415
+        from gwrsa import loaders
 
         loaded = loaders.load_array(path, key=key)
-        if loaded.values.ndim != 2:  # noqa: PLR2004
+        if loaded.values.ndim != 2:
             raise ValueError(f"{path} must hold a 2-D array to be an embedding, got shape {loaded.values.shape}")
         stored_name, meta = _provenance(Path(path))
         labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
@@ -125,7 +125,7 @@ class Embedding:
 
     def rdm(self, metric: Metric = "cosine") -> RDM:
         """Dissimilarities of all pairs; see `gwrsa.rdm.from_embedding` for the metrics."""
-        from gwrsa import rdm  # noqa: PLC0415
+        from gwrsa import rdm
 
         return rdm.from_embedding(self, metric)
 

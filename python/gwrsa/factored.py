@@ -43,7 +43,7 @@ def unit_rows(embedding: Embedding, metric: str) -> FloatArray:
     """Rows of length 1, for correlation after their mean is taken off."""
     rows = embedding.values
     if metric == "correlation":
-        if rows.shape[1] < 2:  # noqa: PLR2004
+        if rows.shape[1] < 2:
             raise ValueError("metric 'correlation' must have at least 2 dimensions, got 1")
         rows = rows - rows.mean(axis=1, keepdims=True)
     # By the largest entry first: neither 1e-200 nor 1e200 leaves the range when squared.

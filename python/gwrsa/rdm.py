@@ -58,7 +58,7 @@ class RDM:
 
     def __post_init__(self) -> None:
         values = check.array("dissimilarities", self.dissimilarities, (1, 2))
-        condensed = _condense(values) if values.ndim == 2 else values.copy()  # noqa: PLR2004
+        condensed = _condense(values) if values.ndim == 2 else values.copy()
         n = _n_objects(len(condensed))
         condensed.flags.writeable = False
         object.__setattr__(self, "dissimilarities", condensed)
@@ -88,7 +88,7 @@ class RDM:
             If an object is not there, or named twice, or fewer than two are named.
         """
         rows = check.positions(self.items, items, len(self))
-        if len(rows) < 2:  # noqa: PLR2004
+        if len(rows) < 2:
             raise ValueError("items must name at least 2 objects for an RDM, got 1")
         chosen = tuple(self.items[i] for i in rows) if self.items else None
         factored = self.factored and Factored(
@@ -118,7 +118,7 @@ class RDM:
             Ties stay ties: tied dissimilarities get the mean of the values they would be given.
         """
         if not isinstance(to, RDM):
-            raise ValueError(f"to must be an RDM, got {type(to).__name__}")  # noqa: TRY004
+            raise ValueError(f"to must be an RDM, got {type(to).__name__}")
         wanted = np.sort(to.dissimilarities)
         n_pairs = len(self.dissimilarities)
         if len(wanted) != n_pairs:
@@ -135,7 +135,7 @@ class RDM:
 
     def rank(self) -> RDM:
         """Ranks 1 ... n (n - 1) / 2 of the dissimilarities; ties get their mean rank."""
-        from scipy.stats import rankdata  # noqa: PLC0415
+        from scipy.stats import rankdata
 
         return self._transformed(rankdata(self.dissimilarities), f"{self.metric}, ranked")
 
@@ -176,7 +176,7 @@ class RDM:
 
         Parameters and errors are those of `Embedding.load`.
         """
-        from gwrsa import loaders  # noqa: PLC0415
+        from gwrsa import loaders
 
         loaded = loaders.load_array(path, key=key)
         labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
@@ -190,7 +190,7 @@ class RDM:
 
     def to_rsatoolbox(self) -> Any:  # noqa: ANN401
         """As `rsatoolbox.rdm.RDMs` with one RDM; labels become the pattern descriptor "items". Needs `gwrsa[rsatoolbox]`."""
-        from rsatoolbox.rdm import RDMs  # noqa: PLC0415
+        from rsatoolbox.rdm import RDMs
 
         return RDMs(
             self.dissimilarities[None].copy(),
@@ -244,7 +244,7 @@ def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
         If the metric has another name, or a row has no direction (all zeros; constant for correlation).
     """
     name = check.choice("metric", metric, METRICS)
-    if len(embedding) < 2:  # noqa: PLR2004
+    if len(embedding) < 2:
         raise ValueError("values must have at least 2 rows for an RDM, got 1")
     upper = np.triu_indices(len(embedding), 1)
     if name in ("cosine", "correlation"):
@@ -253,7 +253,7 @@ def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
     elif name == "inner_product":
         condensed = -(embedding.values @ embedding.values.T)[upper]
     else:
-        from scipy.spatial.distance import pdist  # noqa: PLC0415
+        from scipy.spatial.distance import pdist
 
         condensed = pdist(embedding.values, name)
     return RDM(condensed, embedding.items, name, embedding.name, factor(embedding, name))
@@ -295,7 +295,7 @@ def _n_objects(n_pairs: int) -> int:
 def _condense(values: FloatArray) -> FloatArray:
     if values.shape[0] != values.shape[1]:
         raise ValueError(f"dissimilarities must be square or condensed, got shape {values.shape}")
-    if len(values) < 2:  # noqa: PLR2004
+    if len(values) < 2:
         raise ValueError("dissimilarities must be of at least 2 objects, got 1")
     tol = _SYMMETRY_TOL * np.abs(values).max()
     asymmetry = np.abs(values - values.T)

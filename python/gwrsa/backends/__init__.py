@@ -82,6 +82,6 @@ def prepare(
     check.choice("backend", backend, ("auto", "rust"))
     if device not in (None, "cpu"):
         raise ValueError(f"device must be None or 'cpu' with backend {backend!r}, got {device!r}")
-    from gwrsa.backends import rust  # noqa: PLC0415
+    from gwrsa.backends import rust
 
     return rust.prepare(c1, c2, p, q)

@@ -13,6 +13,4 @@ if TYPE_CHECKING:
 
 def prepare(c1: Cost, c2: Cost, p: FloatArray, q: FloatArray) -> Problem:
     """Centre and factor both costs, once."""
-    return _core.Problem(
-        c1 if not isinstance(c1, tuple) else tuple(c1), c2 if not isinstance(c2, tuple) else tuple(c2), p, q
-    )
+    return _core.Problem(c1, c2, p, q)

@@ -27,17 +27,17 @@ pub fn run<T: Send>(
             });
             let mut failure = None;
             while waiting.recv_timeout(TICK) == Err::<(), _>(RecvTimeoutError::Timeout) {
-                if failure.is_none() {
-                    if let Err(e) = Python::attach(|py| py.check_signals().and_then(|()| tick(py))) {
-                        cancel.store(true, Ordering::Relaxed);
-                        failure = Some(e);
-                    }
+                if failure.is_none()
+                    && let Err(e) = Python::attach(|py| py.check_signals().and_then(|()| tick(py)))
+                {
+                    cancel.store(true, Ordering::Relaxed);
+                    failure = Some(e);
                 }
             }
             let result = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             match failure {
                 Some(e) => Err(e),
-                None => Python::attach(|py| tick(py)).map(|()| result),
+                None => Python::attach(tick).map(|()| result),
             }
         })
     })

@@ -1,5 +1,8 @@
 //! `gwrsa._core`: convert, release the GIL, call, convert. No algorithm.
 
+// Arguments that come from Python are owned by the call.
+#![allow(clippy::needless_pass_by_value)]
+
 mod convert;
 mod interruptible;
 mod problem;

@@ -100,7 +100,9 @@ impl Problem {
             "mixed" => Precision::Mixed,
             "float64" => Precision::Float64,
             _ => {
-                return Err(PyValueError::new_err(format!("precision must be 'mixed' or 'float64', got {precision:?}")));
+                return Err(PyValueError::new_err(format!(
+                    "precision must be 'mixed' or 'float64', got {precision:?}"
+                )));
             }
         };
         let settings = Settings { tol, max_outer, max_sinkhorn, level_tol, level_max_outer, precision };

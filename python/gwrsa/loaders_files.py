@@ -1,0 +1,480 @@
+"""What the formats of `gwrsa.loaders` have in common with their files: cells of tables, arrays of archives, errors.
+
+Nothing here knows what the values mean. pandas, scipy and h5py are imported by the formats that need them.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gwrsa import _validate as check
+
+# What labels are called, in lower case, as a column of a table or as an array beside the values.
+_LABELS = frozenset({"item", "items", "label", "labels", "names", "uniqueid", "unique_id"})
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells of a text file; rows count from 1 in messages, with the header as a row."""
+
+    header: list[str] | None
+    rows: list[list[str]]
+
+    def place(self, row: int, column: int) -> str:
+        """Where the cell `rows[row][column]` is in the file."""
+        name = f" ({self.header[column]!r})" if self.header else ""
+        return f"row {row + 1 + (self.header is not None)}, column {column + 1}{name}"
+
+    def column(self, index: int) -> list[str]:
+        """One column, without its header."""
+        return [row[index] for row in self.rows]
+
+    def labels(self, index: int) -> tuple[str, ...]:
+        """One column as labels, distinct and not empty."""
+        cells = self.column(index)
+        if "" in cells:
+            raise ValueError(f"{self.place(cells.index(''), index)} is empty, expected a label")
+        return distinct(cells)
+
+
+@contextmanager
+def opened(path: str | Path, suffixes: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """The path and its suffix; whatever is wrong with the file is raised as a ValueError that names it."""
+    file, suffix = Path(path), Path(path).suffix.lower()
+    if suffix not in suffixes:
+        raise ValueError(f"{file}: the suffix must be one of {', '.join(suffixes)}, got {suffix!r}")
+    if file.stat().st_size == 0:
+        raise ValueError(f"{file}: the file is empty")
+    try:
+        yield file, suffix
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    # h5py raises OSError for a broken file, zipfile and zlib their own.
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        unsafe = "; Python objects can run code when they are loaded" if "allow_pickle" in str(error) else ""
+        raise ValueError(f"{file}: {str(error).strip()}{unsafe}") from error
+
+
+def distinct(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels, if none is there twice."""
+    return check.labels("labels", labels, len(labels)) or ()
+
+
+def number(cell: str) -> float:
+    """A finite number, or NaN for any other cell; Python's 1_000 is text here, and so is "nan"."""
+    try:
+        value = math.nan if "_" in cell else float(cell)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def read_delimited(file: Path, separator: str) -> list[list[str]]:
+    """Cells of a csv or tsv as text without outer white space, one list a row; empty rows at the end are dropped."""
+    import pandas as pd
+
+    frame = pd.read_csv(file, sep=separator, header=None, dtype=str, na_filter=False, skip_blank_lines=False)
+    rows = [[str(cell).strip() for cell in row] for row in frame.to_numpy().tolist()]
+    while rows and not any(rows[-1]):
+        rows.pop()
+    if not rows:
+        raise ValueError("the file is empty")
+    return rows
+
+
+def is_number(cell: str) -> bool:
+    """Whether the cell is a finite number."""
+    return not math.isnan(number(cell))
+
+
+def names_labels(name: str) -> bool:
+    """Whether a column of this name holds labels; pandas writes an unnamed index under an empty one."""
+    return name == "" or name.lower() in _LABELS
+
+
+def _has_header(head: list[str], rows: list[list[str]]) -> bool:
+    first, *others = head
+    if names_labels(first):
+        return True
+    if not others:
+        return bool(rows) and not is_number(first) and is_number(rows[0][0])
+    if not all(map(is_number, others)):
+        return True
+    # Only the first cell can be text: the names of columns may be numbers, or this may be a labelled row.
+    counted = len(others) > 1 and others == [str(i) for i in range(len(others))]
+    return not is_number(first) and (counted or others == [row[0] for row in rows])
+
+
+def _delimited(separator: str) -> Callable[[Path], Table]:
+    def read(file: Path) -> Table:
+        head, *rows = read_delimited(file, separator)
+        return Table(head, rows) if _has_header(head, rows) else Table(None, [head, *rows])
+
+    return read
+
+
+def _spaced(file: Path) -> Table:
+    rows = [line.split() for line in file.read_text(encoding="utf-8-sig").rstrip().split("\n")]
+    for i, row in enumerate(rows):
+        if not row or len(row) != len(rows[0]):
+            raise ValueError(f"row {i + 1} must have {len(rows[0]) or 'some'} columns, got {len(row)}")
+    return Table(None, rows)
+
+
+def read_npy(file: Path) -> NDArray[Any]:
+    """The array of an .npy file, never unpickled."""
+    with file.open("rb") as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _chosen(names: Sequence[str], key: str | None) -> list[str]:
+    """Names of the arrays to read: the key and what may be labels, or all when the only one has to be found."""
+    if key is not None and key not in names:
+        raise ValueError(f"key must be one of {', '.join(map(repr, names))}, got {key!r}")
+    return [name for name in names if key in (None, name) or is_labels(name)]
+
+
+def is_labels(name: str) -> bool:
+    """Whether an array of this name, in whatever group, may hold labels."""
+    return name.rpartition("/")[2].lower() in _LABELS
+
+
+def _read_npz(file: Path, key: str | None) -> Arrays:
+    with np.load(file, allow_pickle=False) as archive:
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("the file is not an .npz archive")
+        return {name: np.asarray(archive[name]) for name in _chosen(archive.files, key)}
+
+
+def _read_mat(file: Path, key: str | None) -> Arrays:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        content = loadmat(file)
+    except NotImplementedError:  # version 7.3 is HDF5
+        return {name: _matlab(array) for name, array in _read_h5(file, key).items()}
+    except (MatReadError, TypeError) as error:
+        raise ValueError(f"the file is not a .mat file: {error}") from error
+    names = [name for name in content if not name.startswith("__")]
+    return {name: _matlab(np.asarray(content[name])) for name in _chosen(names, key)}
+
+
+def _matlab(array: NDArray[Any]) -> NDArray[Any]:
+    """Undo that MATLAB has no scalars and vectors, and that it keeps strings in cells or padded with spaces."""
+    if array.dtype.kind == "O":
+        strings = [cell.item() for cell in array.flat if isinstance(cell, np.ndarray) and cell.dtype.kind == "U" and cell.size == 1]
+        return np.array(strings) if strings and len(strings) == array.size else array
+    if array.dtype.kind == "U":
+        return np.char.rstrip(array)
+    if array.size == 1:
+        return array.reshape(())
+    return array[0] if array.ndim == 2 and len(array) == 1 else array
+
+
+def _read_h5(file: Path, key: str | None) -> Arrays:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f"{file}: to read HDF5, install h5py: pip install 'gwrsa[h5]'") from error
+
+    found: dict[str, Any] = {}
+
+    def visit(name: str, node: Any) -> None:  # noqa: ANN401
+        # Text, cells and empty arrays of MATLAB are stored as numbers that mean something else.
+        text = node.attrs.get("MATLAB_class") in (b"char", b"cell", b"struct") or "MATLAB_empty" in node.attrs
+        if isinstance(node, h5py.Dataset) and not text and not name.startswith("#"):
+            found[name] = node
+
+    def read(node: Any) -> NDArray[Any]:  # noqa: ANN401
+        if h5py.check_string_dtype(node.dtype):
+            return np.asarray(node.asstr()[()], dtype=str)
+        # MATLAB stores columns first, and HDF5 rows.
+        return np.asarray(node[()]).T if "MATLAB_class" in node.attrs else np.asarray(node[()])
+
+    with h5py.File(file, "r") as content:
+        content.visititems(visit)
+        return {name: read(found[name]) for name in _chosen(list(found), key)}
+
+
+def text(array: NDArray[Any]) -> list[str]:
+    """A 1-D array of strings or UTF-8 bytes as a list."""
+    return [label.decode() if isinstance(label, bytes) else str(label) for label in array.tolist()]
+
+
+TABLES:
+            return _from_table(TABLES[suffix](file))
+        if suffix == ".npy":
+            return Loaded(check.array("values", read_npy(file), _VECTOR_OR_MATRIX), None, None)
+        return _from_archive(ARCHIVES[suffix](file, key), key)
+
+
+def load_items(path: str | Path) -> tuple[str, ...]:
+    """Read the labels of objects, always as text: "NA", "null" and "007" are labels as they stand.
+
+    Parameters
+    ----------
+    path : path
+        A .txt file with a label a line (UTF-8); a .csv or .tsv, of which the column `uniqueID` is read, or else the
+        first, with a header as in `load_array` (a single column has one only where it is called `items` or the like);
+        or an .npy file with a 1-D array of strings.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the suffix is another, the file is empty or broken, or a label is empty or there twice. The message names the
+        file and the label.
+    """
+    with opened(path, (".npy", *TABLES)) as (file, suffix):
+        if suffix == ".npy":
+            array = read_npy(file)
+            if array.dtype.kind not in "US" or array.ndim != 1:
+                raise ValueError(f"labels must be a 1-D array of strings, got {array.dtype} of shape {array.shape}")
+            return distinct(_text(array))
+        if suffix == ".txt":
+            lines = file.read_text(encoding="utf-8-sig").rstrip().split("\n")
+            return Table(None, [[line.strip()] for line in lines]).labels(0)
+        table = TABLES[suffix](file)
+        names = [name.lower() for name in table.header or ()]
+        return table.labels(names.index("uniqueid") if "uniqueid" in names else 0)
+
+
+@contextmanager
+def opened(path: str | Path, suffixes: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """The path and its suffix; whatever is wrong with the file is raised as a ValueError that names it."""
+    file, suffix = Path(path), Path(path).suffix.lower()
+    if suffix not in suffixes:
+        raise ValueError(f"{file}: the suffix must be one of {', '.join(suffixes)}, got {suffix!r}")
+    if file.stat().st_size == 0:
+        raise ValueError(f"{file}: the file is empty")
+    try:
+        yield file, suffix
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    # h5py raises OSError for a broken file, zipfile and zlib their own.
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        unsafe = "; Python objects can run code when they are loaded" if "allow_pickle" in str(error) else ""
+        raise ValueError(f"{file}: {str(error).strip()}{unsafe}") from error
+
+
+def distinct(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels, if none is there twice."""
+    return check.labels("labels", labels, len(labels)) or ()
+
+
+def number(cell: str) -> float:
+    """A finite number, or NaN for any other cell; Python's 1_000 is text here, and so is "nan"."""
+    try:
+        value = math.nan if "_" in cell else float(cell)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def read_delimited(file: Path, separator: str) -> list[list[str]]:
+    """Cells of a csv or tsv as text without outer white space, one list a row; empty rows at the end are dropped."""
+    import pandas as pd
+
+    frame = pd.read_csv(file, sep=separator, header=None, dtype=str, na_filter=False, skip_blank_lines=False)
+    rows = [[str(cell).strip() for cell in row] for row in frame.to_numpy().tolist()]
+    while rows and not any(rows[-1]):
+        rows.pop()
+    if not rows:
+        raise ValueError("the file is empty")
+    return rows
+
+
+def is_number(cell: str) -> bool:
+    """Whether the cell is a finite number."""
+    return not math.isnan(number(cell))
+
+
+def names_labels(name: str) -> bool:
+    """Whether a column of this name holds labels; pandas writes an unnamed index under an empty one."""
+    return name == "" or name.lower() in _LABELS
+
+
+def _has_header(head: list[str], rows: list[list[str]]) -> bool:
+    first, *others = head
+    if names_labels(first):
+        return True
+    if not others:
+        return bool(rows) and not is_number(first) and is_number(rows[0][0])
+    if not all(map(is_number, others)):
+        return True
+    # Only the first cell can be text: the names of columns may be numbers, or this may be a labelled row.
+    counted = len(others) > 1 and others == [str(i) for i in range(len(others))]
+    return not is_number(first) and (counted or others == [row[0] for row in rows])
+
+
+def _delimited(separator: str) -> Callable[[Path], Table]:
+    def read(file: Path) -> Table:
+        head, *rows = read_delimited(file, separator)
+        return Table(head, rows) if _has_header(head, rows) else Table(None, [head, *rows])
+
+    return read
+
+
+def _spaced(file: Path) -> Table:
+    rows = [line.split() for line in file.read_text(encoding="utf-8-sig").rstrip().split("\n")]
+    for i, row in enumerate(rows):
+        if not row or len(row) != len(rows[0]):
+            raise ValueError(f"row {i + 1} must have {len(rows[0]) or 'some'} columns, got {len(row)}")
+    return Table(None, rows)
+
+
+def _from_table(table: Table) -> Loaded:
+    if not table.rows:
+        raise ValueError("the file has a header and no rows")
+    first = table.column(0)
+    named = table.header is not None and (table.header[0].lower() in {"", *_LABELS} or table.header[1:] == first)
+    skip = int(named or not any(map(is_number, first)))
+    # Labels and numbers in one column are more likely a typing error or a missing value than labels.
+    cells = [row[skip:] for row in table.rows]
+    if not cells[0]:
+        raise ValueError(f"{table.place(0, 0)} is {first[0]!r}, expected a number: the file holds labels only")
+    values = np.array([[number(cell) for cell in row] for row in cells])
+    if np.isnan(values).any():
+        row, column = (int(i) for i in np.argwhere(np.isnan(values))[0])
+        cell = cells[row][column]
+        raise ValueError(f"{table.place(row, column + skip)} is {repr(cell) if cell else 'empty'}, expected a number")
+    columns = tuple(table.header[skip:]) if table.header else None
+    if columns and "" in columns:
+        raise ValueError(f"row 1, column {columns.index('') + skip + 1} is empty, expected the name of a column")
+    if values.shape[1] == 1 and not skip:
+        return Loaded(values[:, 0], None, columns)
+    return Loaded(values, table.labels(0) if skip else None, columns)
+
+
+def read_npy(file: Path) -> NDArray[Any]:
+    """The array of an .npy file, never unpickled."""
+    with file.open("rb") as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _chosen(names: Sequence[str], key: str | None) -> list[str]:
+    """Names of the arrays to read: the key and what may be labels, or all when the only one has to be found."""
+    if key is not None and key not in names:
+        raise ValueError(f"key must be one of {', '.join(map(repr, names))}, got {key!r}")
+    return [name for name in names if key in (None, name) or is_labels(name)]
+
+
+def is_labels(name: str) -> bool:
+    """Whether an array of this name, in whatever group, may hold labels."""
+    return name.rpartition("/")[2].lower() in _LABELS
+
+
+def _read_npz(file: Path, key: str | None) -> Arrays:
+    with np.load(file, allow_pickle=False) as archive:
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("the file is not an .npz archive")
+        return {name: np.asarray(archive[name]) for name in _chosen(archive.files, key)}
+
+
+def _read_mat(file: Path, key: str | None) -> Arrays:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        content = loadmat(file)
+    except NotImplementedError:  # version 7.3 is HDF5
+        return {name: _matlab(array) for name, array in _read_h5(file, key).items()}
+    except (MatReadError, TypeError) as error:
+        raise ValueError(f"the file is not a .mat file: {error}") from error
+    names = [name for name in content if not name.startswith("__")]
+    return {name: _matlab(np.asarray(content[name])) for name in _chosen(names, key)}
+
+
+def _matlab(array: NDArray[Any]) -> NDArray[Any]:
+    """Undo that MATLAB has no scalars and vectors, and that it keeps strings in cells or padded with spaces."""
+    if array.dtype.kind == "O":
+        strings = [cell.item() for cell in array.flat if isinstance(cell, np.ndarray) and cell.dtype.kind == "U" and cell.size == 1]
+        return np.array(strings) if strings and len(strings) == array.size else array
+    if array.dtype.kind == "U":
+        return np.char.rstrip(array)
+    if array.size == 1:
+        return array.reshape(())
+    return array[0] if array.ndim == 2 and len(array) == 1 else array
+
+
+def _read_h5(file: Path, key: str | None) -> Arrays:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f"{file}: to read HDF5, install h5py: pip install 'gwrsa[h5]'") from error
+
+    found: dict[str, Any] = {}
+
+    def visit(name: str, node: Any) -> None:  # noqa: ANN401
+        # Text, cells and empty arrays of MATLAB are stored as numbers that mean something else.
+        text = node.attrs.get("MATLAB_class") in (b"char", b"cell", b"struct") or "MATLAB_empty" in node.attrs
+        if isinstance(node, h5py.Dataset) and not text and not name.startswith("#"):
+            found[name] = node
+
+    def read(node: Any) -> NDArray[Any]:  # noqa: ANN401
+        if h5py.check_string_dtype(node.dtype):
+            return np.asarray(node.asstr()[()], dtype=str)
+        # MATLAB stores columns first, and HDF5 rows.
+        return np.asarray(node[()]).T if "MATLAB_class" in node.attrs else np.asarray(node[()])
+
+    with h5py.File(file, "r") as content:
+        content.visititems(visit)
+        return {name: read(found[name]) for name in _chosen(list(found), key)}
+
+
+def _from_archive(arrays: Mapping[str, NDArray[Any]], key: str | None) -> Loaded:
+    if key is None:
+        numeric = [name for name, a in arrays.items() if a.dtype.kind in "biufc" and a.ndim in _VECTOR_OR_MATRIX]
+        if len(numeric) != 1:
+            among = ", ".join(map(repr, numeric or arrays)) or "nothing"
+            found = "several numeric arrays, name one as key:" if numeric else "no numeric 1-D or 2-D array, only"
+            raise ValueError(f"the file holds {found} {among}")
+        key = numeric[0]
+    values = check.array(key, arrays[key], _VECTOR_OR_MATRIX)
+    beside = [
+        array
+        for name, array in arrays.items()
+        if name != key
+        and is_labels(name)
+        and name.rpartition("/")[0] == key.rpartition("/")[0]
+        and array.dtype.kind in "US"
+        and array.ndim == 1
+    ]
+    if not beside:
+        return Loaded(values, None, None)
+    labels = _text(beside[0])
+    # A vector may be a condensed RDM, which has more entries than objects.
+    items = check.labels("labels", labels, len(values)) if values.ndim == _VECTOR_OR_MATRIX[1] else distinct(labels)
+    return Loaded(values, items, None)
+
+
+def text(array: NDArray[Any]) -> list[str]:
+    """A 1-D array of strings or UTF-8 bytes as a list."""
+    return [label.decode() if isinstance(label, bytes) else str(label) for label in array.tolist()]
+
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+TABLES: Mapping[str, Callable[[Path], Table]] = {
+    ".csv": _delimited(SEPARATORS[".csv"]),
+    ".tsv": _delimited(SEPARATORS[".tsv"]),
+    ".txt": _spaced,
+}
+ARCHIVES: Mapping[str, Callable[[Path, str | None], Arrays]] = {
+    ".npz": _read_npz,
+    ".mat": _read_mat,
+    ".h5": _read_h5,
+    ".hdf5": _read_h5,
+}

@@ -1,0 +1,125 @@
+"""Which starts an alignment makes, and the ladder of epsilon each goes down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gwrsa import _validate as check
+
+STEP = 0.85
+"""Ratio of neighbouring values of epsilon."""
+LEVEL_TOL = 1e-2
+"""Relative change at which a value of epsilon before the last is left."""
+LEVEL_MAX_OUTER = 25
+"""Most outer steps at a value of epsilon before the last."""
+
+# (first plan, sign pattern, top of the ladder in units of the highest top). Annealing from above the critical epsilon would forget the
+# start; from half of it down each of these leads to another basin, and which is best differs from pair to pair.
+_PORTFOLIO: tuple[tuple[str, int | None, float], ...] = (
+    ("spectral", 0, 1.0),
+    ("profile", None, 1.0),
+    ("spectral", 1, 1.0),
+    ("profile", None, 0.4),
+    ("spectral", 0, 0.16),
+    ("spectral", 1, 0.16),
+    ("permutation", None, 0.4),
+    ("random", None, 1.0),
+)
+_HIGHEST = 0.5
+_DEFAULT_END = 0.1
+_DEFAULT_RANGE = (0.05, 0.5)
+_DEFAULT_STARTS = {"anneal": 8, "multistart": 20}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A start that is to be made."""
+
+    name: str
+    """Name of the first plan."""
+    seed: int
+    number: int
+    """With the seed, the stream of its random draws; for a spectral start the sign pattern."""
+    epsilons: list[float]
+    """Absolute, falling; the last is solved to the tolerance."""
+
+    @property
+    def init(self) -> tuple[str, int, int]:
+        """As a backend takes it."""
+        return self.name, self.seed, self.number
+
+    @property
+    def label(self) -> str:
+        """As the table shows it: a spectral start with the signs of its three axes."""
+        if self.name != "spectral":
+            return self.name
+        return "spectral" + "".join("-" if self.number >> axis & 1 else "+" for axis in range(3))
+
+
+def plan(
+    search: str,
+    epsilon: Any,
+    n_starts: int | None,
+    seed: int,
+    *,
+    critical: float,
+    absolute: bool,
+) -> list[Planned]:
+    """The starts of `gwrsa.align`, whose arguments these are; `critical` is the pair's critical epsilon."""
+    n = _DEFAULT_STARTS[search] if n_starts is None else check.integer("n_starts", n_starts, 1)
+    if not (absolute and epsilon is not None) and critical <= 0:
+        raise ValueError(
+            "epsilon has no scale for this pair: one side's dissimilarities are all equal, so the critical epsilon is 0; "
+            "give epsilon with absolute=True"
+        )
+    unit = 1.0 if absolute and epsilon is not None else critical
+    low, high = _bounds(search, epsilon)
+    if search == "multistart":
+        values = [unit * _draw(low, high, seed, i) for i in range(n)]
+        return [Planned("random", seed, i, [value]) for i, value in enumerate(values)]
+    end = low * unit
+    top = _HIGHEST * critical if high is None else high * unit
+    out = []
+    for i in range(n):
+        name, pattern, share = _PORTFOLIO[i] if i < len(_PORTFOLIO) else _further(i)
+        out.append(Planned(name, seed, i if pattern is None else pattern, ladder(share * top, end)))
+    return out
+
+
+def ladder(top: float, end: float) -> list[float]:
+    """Falling from `top` by `STEP` to `end`, which is the last; only `end` when the top is not above it."""
+    levels = []
+    while top > end * 1.0001:
+        levels.append(top)
+        top *= STEP
+    return [*levels, end]
+
+
+def _further(i: int) -> tuple[str, int | None, float]:
+    """Starts beyond the portfolio: random ones, and the other sign patterns, from every height."""
+    name, height = ("permutation", "spectral", "random")[i % 3], (1.0, 0.4, 0.16)[i // 3 % 3]
+    return name, i // 3 % 8 if name == "spectral" else None, height
+
+
+def _bounds(search: str, epsilon: Any) -> tuple[float, float | None]:  # noqa: ANN401
+    if epsilon is None:
+        return (_DEFAULT_END, None) if search == "anneal" else _DEFAULT_RANGE
+    if isinstance(epsilon, (tuple, list)):
+        if len(epsilon) != 2:
+            raise ValueError(f"epsilon must be a number or (low, high), got {epsilon!r}")
+        low, high = (check.positive("epsilon", e) for e in epsilon)
+        if low > high:
+            raise ValueError(f"epsilon must be (low, high) with low <= high, got {epsilon!r}")
+        return low, high
+    value = check.positive("epsilon", epsilon)
+    return value, None if search == "anneal" else value
+
+
+def _draw(low: float, high: float | None, seed: int, i: int) -> float:
+    if high is None or low == high:
+        return low
+    share = np.random.default_rng([seed, i]).uniform()
+    return float(low * (high / low) ** share)
