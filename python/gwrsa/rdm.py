@@ -285,6 +285,14 @@ def check_same_items(a: RDM | Embedding, b: RDM | Embedding) -> None:
     )
 
 
+def is_dissimilarity(values: FloatArray) -> bool:
+    """Whether a 2-D array can be read as an RDM: square, symmetric, with a zero diagonal."""
+    if values.ndim != 2 or values.shape[0] != values.shape[1]:
+        return values.ndim == 1
+    tol = _SYMMETRY_TOL * np.abs(values).max()
+    return bool(np.abs(values - values.T).max() <= tol and np.abs(np.diag(values)).max() <= tol)
+
+
 def _n_objects(n_pairs: int) -> int:
     n = round((1 + (1 + 8 * n_pairs) ** 0.5) / 2)
     if n * (n - 1) // 2 != n_pairs:
