@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ from gwrsa._validate import FloatArray
 from gwrsa.compare import rsa
 from gwrsa.embedding import Embedding
 from gwrsa.loaders import Categories
+from gwrsa.metrics import Uncategorised
 from gwrsa.rdm import METRICS, RDM, Metric, check_same_items, from_embedding
 from gwrsa.solve import PRECISIONS, GWSolution, Precision, build_problem
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from gwrsa.backends import Status
 
-Uncategorised: TypeAlias = Literal["exclude", "category", "miss"]
 TOP_K = (1, 5, 10)
 
 
@@ -293,6 +293,7 @@ def align(
     if paired:
         check_same_items(source, target)
     rates = _Rates(
+        shape=(len(source), len(target)),
         truth=np.arange(len(source)) if paired else None,
         source=members(categories, source, "categories"),
         target=members(categories if target_categories is None else target_categories, target, "target_categories")
@@ -340,14 +341,15 @@ def align(
 class _Rates:
     """What the starts are scored by; it plays no part in the search."""
 
+    shape: tuple[int, int]
     truth: NDArray[np.int64] | None
-    source: NDArray[np.bool_] | None
-    target: NDArray[np.bool_] | None
+    source: ArrayLike | None
+    target: ArrayLike | None
     uncategorised: Uncategorised
 
     def start(self, number: int, seed: int, init: str, solution: GWSolution) -> Start:
         failed = solution.failed
-        n, m = (len(x) for x in solution._raw.potentials())  # noqa: SLF001
+        n, m = self.shape
         top = np.zeros((n, min(10, m)), dtype=np.int64) if failed else solution.top(min(10, m))
         matching, category = {}, {}
         for k in TOP_K:
@@ -368,18 +370,15 @@ class _Rates:
 
 def members(
     categories: Categories | ArrayLike | None, of: RDM | Embedding, name: str = "categories"
-) -> NDArray[np.bool_] | None:
-    """Membership (n, c) of the objects of `of`; Categories by label, arrays by position."""
-    if categories is None:
-        return None
+) -> ArrayLike | None:
+    """Categories of the objects of `of`, as the metrics take them; Categories by label, arrays by position."""
     if isinstance(categories, Categories):
-        if of.items is not None:
-            return categories.select(of.items).members
-        categories = categories.members
-    out = metrics.membership(categories, name=name)
-    if len(out) != len(of):
-        raise ValueError(f"{name} must have {len(of)} rows, one an object of {of.name!r}, got {len(out)}")
-    return out
+        return categories.select(of.items).members if of.items is not None else categories.members
+    if categories is not None and len(np.asarray(categories)) != len(of):
+        raise ValueError(
+            f"{name} must have {len(of)} rows, one an object of {of.name!r}, got {len(np.asarray(categories))}"
+        )
+    return categories
 
 
 def _as_rdm(side: RDM | Embedding, metric: Metric) -> RDM:

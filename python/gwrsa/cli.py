@@ -61,7 +61,9 @@ def rsa(
     metric: Annotated[MetricName, typer.Option(help="Dissimilarity of embeddings.")] = "cosine",
     method: Annotated[Method, typer.Option(help="How RDMs are compared.")] = "corr",
     items: Items = None,
-    kind: Annotated[Kind, typer.Option(help="What the files hold; auto: a symmetric square of zero diagonal is an RDM.")] = "auto",
+    kind: Annotated[
+        Kind, typer.Option(help="What the files hold; auto: a symmetric square of zero diagonal is an RDM.")
+    ] = "auto",
 ) -> None:
     """Compare two representations the classic way, told which object is which.
 
@@ -98,7 +100,9 @@ def align(
     ] = "exclude",
     precision: Annotated[Literal["mixed", "float64"], typer.Option(help="Of the kernel.")] = "mixed",
     items: Items = None,
-    kind: Annotated[Kind, typer.Option(help="What the files hold; auto: a symmetric square of zero diagonal is an RDM.")] = "auto",
+    kind: Annotated[
+        Kind, typer.Option(help="What the files hold; auto: a symmetric square of zero diagonal is an RDM.")
+    ] = "auto",
     out: Annotated[Optional[Path], typer.Option(help="Folder for the table, the summary and the best plans.")] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
 ) -> None:
@@ -158,8 +162,8 @@ def demo(
 
 
 def _load(path, items, kind):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    from gwrsa.loaders import load_array
     from gwrsa.embedding import Embedding
+    from gwrsa.loaders import load_array
     from gwrsa.rdm import RDM, is_dissimilarity
 
     if kind == "auto":
@@ -214,7 +218,7 @@ def _report(found, members, uncategorised) -> None:  # type: ignore[no-untyped-d
     n, m = len(found.source), len(found.target)
     chances = [chance_level(m, k).mean for k in (1, 5, 10) if k <= m] if paired else []
     if members is not None and n == m:
-        chances += [chance_level(m, k, members, uncategorised=uncategorised).mean for k in (1, 5, 10) if k <= m]
+        chances += [chance_level(n, k, members, uncategorised=uncategorised).mean for k in (1, 5, 10) if k <= m]
     typer.echo(f"{'chance':<40}" + "".join(f"{c:>9.2%}" for c in chances))
     ended = found.table["status"].value_counts()
     typer.echo(f"{len(found.starts)} starts: " + ", ".join(f"{count} {status}" for status, count in ended.items()))

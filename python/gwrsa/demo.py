@@ -35,7 +35,9 @@ def run(out: Path | None = None, *, seed: int = 0, progress: bool = True, say: C
     say("")
     simulated = _simulate.study(seed)
     n = len(simulated.human)
-    say(f"SIMULATION, not data: a made-up human embedding of {n} objects in {_simulate.N_CATEGORIES} categories, and three")
+    say(
+        f"SIMULATION, not data: a made-up human embedding of {n} objects in {_simulate.N_CATEGORIES} categories, and three"
+    )
     say("made-up models whose relation to it is known. RSA is told the correspondence, the alignment is not.")
     say("")
     say(f"  {'model':<24}{'RSA':>8}{'top-1':>9}{'top-5':>9}{'category':>10}{'GW loss':>10}{'seconds':>9}")
@@ -55,7 +57,9 @@ def run(out: Path | None = None, *, seed: int = 0, progress: bool = True, say: C
     if find_spec("matplotlib") is None:
         say("\nNo figures: they need matplotlib (pip install 'gwrsa[plot]')")
         return
-    for path in draw(out, colours, alignments, simulated, {"top-1": chance[1], "top-5": chance[5], "category": category}):
+    for path in draw(
+        out, colours, alignments, simulated, {"top-1": chance[1], "top-5": chance[5], "category": category}
+    ):
         say(f"\nfigure: {path}" if path.name.startswith("colours") else f"figure: {path}")
 
 
@@ -77,9 +81,7 @@ def colour_alignment(*, seed: int = 0, progress: bool = False) -> Alignment:
 def simulation_alignments(study: _simulate.Simulated, *, seed: int = 0, progress: bool = False) -> list[Alignment]:
     """Align each simulated model with the simulated human."""
     return [
-        align(
-            study.human, model, n_starts=SIMULATION_STARTS, seed=seed, progress=progress, categories=study.categories
-        )
+        align(study.human, model, n_starts=SIMULATION_STARTS, seed=seed, progress=progress, categories=study.categories)
         for model in study.models
     ]
 
@@ -114,7 +116,7 @@ def draw(
         for a in alignments
     }
     second = Figure(figsize=(13.0, 7.0), layout="constrained")
-    above, below = second.subplots(2, 1, height_ratios=(1.0, 1.1)), None
+    above = second.subplots(2, 1, height_ratios=(1.0, 1.1))
     plot.rates(table, chance, ax=above[0])
     second.suptitle("SIMULATION: three made-up models against a made-up human embedding of 1,854 objects", fontsize=11)
     grid = above[1].get_subplotspec().subgridspec(1, len(alignments))

@@ -1,0 +1,32 @@
+"""What all tests share: where the data are, how many examples hypothesis tries."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from hypothesis import HealthCheck, settings
+
+mpl.use("Agg")
+
+settings.register_profile(
+    "ci", max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci")
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def things_dir():
+    folder = DATA / "things"
+    if not folder.is_dir():
+        pytest.skip("the THINGS data are not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ekman_path():
+    path = DATA / "ekman1954.csv"
+    if not path.is_file():
+        pytest.skip("ekman1954.csv is not beside this checkout")
+    return path

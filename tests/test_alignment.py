@@ -1,0 +1,255 @@
+"""Many starts of one pair: both searches, the table, what wins, what is refused, the command line."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import gwrsa
+from gwrsa import _colours, _simulate, cli, demo, schedule
+from problems import points
+
+
+def pair(n=60, noise=0.02, seed=0):
+    x = points(n, 6, seed)
+    turn = np.linalg.qr(np.random.default_rng(seed).standard_normal((6, 6)))[0]
+    y = x @ turn + noise * np.random.default_rng(seed + 1).standard_normal(x.shape)
+    items = [f"object {i}" for i in range(n)]
+    return gwrsa.Embedding(x, items, name="x"), gwrsa.Embedding(y, items, name="y")
+
+
+@pytest.fixture(scope="module")
+def found():
+    a, b = pair()
+    return gwrsa.align(a, b, metric="euclidean", progress=False, categories=np.arange(60) // 10)
+
+
+def test_planted_correspondence_is_found(found):
+    best = found.lowest_loss
+    assert best.matching[1] > 0.9
+    assert best.category[1] >= best.matching[1]
+    assert np.array_equal(best.top[:, 0], best.plan.argmax(axis=1))
+    assert found.highest_matching().matching[1] >= best.matching[1]
+
+
+def test_table_has_a_row_a_start(found):
+    columns = ["epsilon", "seed", "init", "gw_loss", "status", "n_outer", "marginal_error"]
+    columns += ["top1", "top5", "top10", "category", "seconds"]
+    assert len(found.table) == len(found.starts) == 8
+    assert set(columns) <= set(found.table.columns)
+    assert not found.table.isna().to_numpy().any()
+    assert found.table["gw_loss"].min() == found.lowest_loss.gw_loss
+
+
+def test_rates_of_the_table_are_those_of_the_plans(found):
+    for start in found.starts[:3]:
+        assert start.matching[1] == pytest.approx(gwrsa.matching_rate(start.plan, 1), abs=1e-9)
+        assert start.matching[5] == pytest.approx(gwrsa.matching_rate(start.plan, 5), abs=1e-9)
+
+
+def test_workers_do_not_change_the_outcome():
+    a, b = pair(40)
+    one, two = (gwrsa.align(a, b, n_starts=4, workers=w, progress=False) for w in (1, 2))
+    assert one.table.drop(columns="seconds").equals(two.table.drop(columns="seconds"))
+    assert all(np.array_equal(s.plan, t.plan) for s, t in zip(one.starts, two.starts, strict=True))
+
+
+def test_more_starts_extend_fewer():
+    a, b = pair(30)
+    for search in ("anneal", "multistart"):
+        few, many = (gwrsa.align(a, b, search=search, n_starts=n, seed=3, progress=False) for n in (3, 5))
+        assert few.table["gw_loss"].tolist() == many.table["gw_loss"].tolist()[:3]
+
+
+def test_multistart_is_entropic_gw_from_a_random_start():
+    a, b = pair(30)
+    searched = gwrsa.align(a, b, search="multistart", epsilon=0.02, absolute=True, n_starts=1, seed=5, progress=False)
+    alone = gwrsa.entropic_gw(a, b, epsilon=0.02, init="random", seed=5, tol=1e-5)
+    assert searched.starts[0].gw_loss == alone.gw_loss
+
+
+def test_a_range_is_drawn_from(found):
+    a, b = pair(30)
+    many = gwrsa.align(a, b, search="multistart", epsilon=(0.1, 0.4), n_starts=12, progress=False)
+    ratios = many.table["epsilon_ratio"]
+    assert ratios.between(0.1, 0.4).all()
+    assert ratios.nunique() == 12
+
+
+def test_failed_starts_never_win(found):
+    broken = dataclasses.replace(
+        found.starts[0],
+        number=99,
+        solution=dataclasses.replace(found.starts[0].solution, status="numerical_error", gw_loss=-1.0),
+        matching={1: 1.0, 5: 1.0, 10: 1.0},
+    )
+    with_broken = dataclasses.replace(found, starts=(broken, *found.starts))
+    assert with_broken.lowest_loss is found.lowest_loss
+    assert with_broken.highest_matching() is found.highest_matching()
+    assert with_broken.table["failed"].tolist() == [True] + [False] * 8
+    only_broken = dataclasses.replace(found, starts=(broken,))
+    with pytest.raises(ValueError, match="all 1 starts failed"):
+        _ = only_broken.lowest_loss
+    with pytest.raises(ValueError, match="has no plan"):
+        _ = broken.plan
+
+
+def test_best_of_none_that_converged_says_so():
+    a, b = pair(30)
+    cut = gwrsa.align(a, b, n_starts=2, max_outer=1, progress=False)
+    with pytest.warns(UserWarning, match="none of 2 starts converged"):
+        assert cut.lowest_loss.status == "max_outer"
+
+
+def test_labels_in_another_order_are_refused():
+    a, b = pair(30)
+    shuffled = b.select(list(reversed(b.items)))
+    with pytest.raises(ValueError, match="same 30 objects in another order"):
+        gwrsa.align(a, shuffled, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"search": "best"}, "search must be one of 'anneal', 'multistart', got 'best'"),
+        ({"epsilon": (0.2, 0.1)}, "low <= high"),
+        ({"epsilon": 0}, "epsilon must be positive"),
+        ({"epsilon": (1, 2, 3)}, r"epsilon must be a number or \(low, high\)"),
+        ({"n_starts": 0}, "n_starts must be at least 1, got 0"),
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"seed": 1.5}, "seed must be an integer"),
+        ({"categories": [1, 2]}, "categories must have 30 rows"),
+        ({"uncategorised": "drop"}, "uncategorised must be one of"),
+        ({"source": np.zeros((3, 3))}, "source must be an RDM or Embedding, got ndarray"),
+    ],
+)
+def test_invalid_arguments_are_named(change, message):
+    a, b = pair(30)
+    with pytest.raises(ValueError, match=message):
+        gwrsa.align(**({"source": a, "target": b, "progress": False} | change))
+
+
+def test_different_numbers_of_objects():
+    a, b = pair(30)
+    part = b.select(b.items[:20])
+    groups, part_groups = np.arange(30) // 10, np.arange(20) // 10
+    found = gwrsa.align(a, part, categories=groups, target_categories=part_groups, n_starts=2, progress=False)
+    assert "top1" not in found.table
+    assert 0 <= found.lowest_loss.category[1] <= 1
+    with pytest.raises(ValueError, match="highest_matching needs items with counterparts"):
+        found.highest_matching()
+
+
+def test_constant_dissimilarities_need_an_absolute_epsilon():
+    a = gwrsa.RDM(np.ones(45))
+    with pytest.raises(ValueError, match="epsilon has no scale for this pair"):
+        gwrsa.align(a, a, progress=False)
+
+
+def test_ladder_falls_to_its_end():
+    levels = schedule.ladder(1.0, 0.5)
+    assert levels == pytest.approx([1.0, 0.85, 0.7225, 0.614125, 0.52200625, 0.5])
+    assert schedule.ladder(0.1, 0.5) == [0.5]
+
+
+def test_saved_results_read_back(found, tmp_path):
+    found.save(tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert table["gw_loss"].tolist() == pytest.approx(found.table["gw_loss"].tolist())
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["lowest_loss"]["gw_loss"] == found.lowest_loss.gw_loss
+    with np.load(tmp_path / "out" / "plans" / "lowest_loss.npz") as stored:
+        assert np.array_equal(stored["plan"], found.lowest_loss.plan)
+        assert tuple(stored["source_items"]) == found.source.items
+    assert not list((tmp_path / "out").rglob("*.part"))
+
+
+# The demo
+
+
+def test_eleven_of_fourteen_colours():
+    found = demo.colour_alignment()
+    best = found.lowest_loss
+    assert found.rsa == pytest.approx(0.874, abs=5e-4)
+    assert (best.top[:, 0] == np.arange(14)).sum() == 11
+
+
+def test_colours_are_those_published(ekman_path):
+    published = np.loadtxt(ekman_path, delimiter=",", skiprows=1)
+    assert published[:, 0].tolist() == list(_colours.WAVELENGTHS)
+    assert np.allclose(1 - _colours.human().square(), published[:, 1:], atol=1e-12)
+
+
+@pytest.mark.slow
+def test_simulation_shows_what_it_says():
+    fine, coarse, neither = demo.simulation_alignments(_simulate.study())
+    assert fine.lowest_loss.matching[1] > 0.3
+    assert coarse.lowest_loss.matching[1] < 0.05
+    assert coarse.lowest_loss.category[1] > 0.5
+    assert neither.lowest_loss.matching[1] < 0.01
+    assert neither.lowest_loss.category[1] < 0.15
+
+
+# The command line
+
+
+def call(*args):
+    return CliRunner().invoke(cli.app, [str(a) for a in args], catch_exceptions=False)
+
+
+def test_commands_on_files(tmp_path):
+    a, b = pair(30)
+    a.save(tmp_path / "a.npz")
+    np.save(tmp_path / "b.npy", b.values)
+    (tmp_path / "names.txt").write_text("\n".join(b.items) + "\n")
+    made = call("rdm", tmp_path / "a.npz", "--metric", "euclidean", "--out", tmp_path / "a_rdm.npz")
+    assert made.exit_code == 0
+    assert np.array_equal(gwrsa.RDM.load(tmp_path / "a_rdm.npz").dissimilarities, a.rdm("euclidean").dissimilarities)
+    compared = call("rsa", tmp_path / "a.npz", tmp_path / "b.npy", "--items", tmp_path / "names.txt")
+    assert f"{gwrsa.rsa(a.rdm(), b.rdm()):.6f}" in compared.output
+    rows = [f"{name},{'even' if i % 2 == 0 else 'odd'}" for i, name in enumerate(b.items)]
+    (tmp_path / "groups.csv").write_text("item,group\n" + "\n".join(rows) + "\n")
+    aligned = call(
+        *(
+            "align",
+            tmp_path / "a_rdm.npz",
+            tmp_path / "b.npy",
+            "--items",
+            tmp_path / "names.txt",
+            "--metric",
+            "euclidean",
+        ),
+        *("--match-histogram", "--categories", tmp_path / "groups.csv", "--starts", 2, "--no-progress"),
+        *("--out", tmp_path / "out"),
+    )
+    assert aligned.exit_code == 0
+    assert "lowest loss" in aligned.output
+    assert "chance" in aligned.output
+    assert len(pd.read_csv(tmp_path / "out" / "results.csv")) == 2
+
+
+def test_errors_are_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["gwrsa", "rsa", str(tmp_path / "none.npy"), str(tmp_path / "none.npy")])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main()
+    said = capsys.readouterr().err
+    assert said.startswith("gwrsa: ")
+    assert "none.npy" in said
+    assert "Traceback" not in said
+
+
+def test_help_shows_an_example_each():
+    for command in ("rdm", "rsa", "align", "demo"):
+        assert f"Example: gwrsa {command}" in call(command, "--help").output
+
+
+@pytest.mark.slow
+def test_demo_draws_and_says_that_it_simulates(tmp_path):
+    said = call("demo", "--out", tmp_path, "--no-progress").output
+    assert "11 of 14 colours" in said
+    assert "SIMULATION" in said
+    assert (tmp_path / "colours.png").stat().st_size > 10_000
+    assert (tmp_path / "simulation.png").stat().st_size > 10_000

@@ -1,0 +1,45 @@
+"""The main job on the real data, at full size."""
+
+import numpy as np
+import pytest
+
+import gwrsa
+
+pytestmark = [pytest.mark.things, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def load(things_dir):
+    return lambda name: gwrsa.Embedding.load(things_dir / f"{name}.npy", items=things_dir / "unique_id.txt")
+
+
+def test_male_vs_female_is_as_published(load, things_dir):
+    groups = gwrsa.load_categories(things_dir / "categories27_multilabel.tsv")
+    found = gwrsa.align(
+        *(load(name).rdm("euclidean") for name in ("human_male", "human_female")),
+        search="multistart",
+        epsilon=2.0,
+        absolute=True,
+        n_starts=1,
+        categories=groups,
+        progress=False,
+        tol=1e-4,
+    )
+    best = found.starts[0]
+    assert not best.solution.failed
+    assert best.gw_loss == pytest.approx(40.20, abs=0.02)
+    assert [best.matching[k] for k in (1, 5, 10)] == pytest.approx([0.648, 0.853, 0.916], abs=0.01)
+
+
+def test_annealing_beats_a_random_start(load):
+    human = load("human_spose66").rdm()
+    clip = load("model_clip_vitb32").rdm().match_histogram(human)
+    random = gwrsa.align(
+        human, clip, search="multistart", epsilon=5e-3, absolute=True, n_starts=1, tol=1e-4, progress=False
+    )
+    annealed = gwrsa.align(human, clip, epsilon=(5e-3, 2e-2), absolute=True, n_starts=1, tol=1e-4, progress=False)
+    assert random.critical_epsilon == pytest.approx(0.0264, abs=1e-4)
+    assert random.lowest_loss.gw_loss == pytest.approx(0.030717, rel=1e-3)
+    assert annealed.lowest_loss.gw_loss < 0.0288
+    top = annealed.lowest_loss.top
+    assert (top[:, 0] == np.arange(1854)).mean() == annealed.lowest_loss.matching[1]
