@@ -27,8 +27,8 @@ def pot(c1, c2, p, q, epsilon, start, symmetric):
             epsilon=epsilon,
             symmetric=symmetric,
             G0=start[np.ix_(rows, cols)],
-            max_iter=3000,
-            tol=1e-13,
+            max_iter=1000,
+            tol=1e-12,
             numItermax=5000,
             stopThr=1e-14,
         )
@@ -49,39 +49,35 @@ def case(name, n):
         p, q = weights(n, 1), weights(n, 2)
     if name == "zero weights":
         p, q = weights(n, 1, zeros=7), weights(n, 2, zeros=11)
-    if name == "near copy":
-        order = np.random.default_rng(0).permutation(n)
-        noise = np.random.default_rng(1).uniform(0, 0.05, (n, n))
-        c2 = c1[np.ix_(order, order)] + noise + noise.T
-        np.fill_diagonal(c2, 0.0)
     p = np.full(n, 1 / n) if p is None else p
     q = np.full(m, 1 / m) if q is None else q
     return c1, c2, p, q
 
 
-CASES = ("plain", "n x m", "asymmetric", "weights", "zero weights", "near copy")
+CASES = ("plain", "n x m", "asymmetric", "weights", "zero weights")
 
 
+@pytest.mark.parametrize("ratio", [0.1, 0.3, 0.6])
 @pytest.mark.parametrize("name", CASES)
-def test_same_fixed_point(name):
-    agree(name, 100)
+def test_same_fixed_point(name, ratio):
+    agree(name, 100, ratio)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ("plain", "near copy"))
+@pytest.mark.parametrize("name", ("plain", "weights"))
 def test_same_fixed_point_of_400(name):
-    agree(name, 400)
+    agree(name, 400, 0.3)
 
 
-def agree(name, n):
+def agree(name, n, ratio):
     c1, c2, p, q = case(name, n)
     problem = _core.Problem(c1, c2, p, q)
     start = problem.initial_plan("random", 0, 0)
-    epsilon = 0.3 * problem.critical_epsilon()
+    epsilon = ratio * problem.critical_epsilon()
     theirs = pot(c1, c2, p, q, epsilon, start, symmetric=name != "asymmetric")
     loss = problem.gw_loss(_core.round_to_marginals(theirs, p, q))
     for precision, (loss_tol, plan_tol) in LIMITS.items():
-        tol = {"float64": 1e-11, "mixed": None}[precision]
+        tol = {"float64": None, "mixed": None}[precision]
         ours = gwrsa.entropic_gw(
             c1, c2, p, q, epsilon=epsilon, init=start, precision=precision, tol=tol, max_outer=3000
         )

@@ -53,7 +53,8 @@ def srgb() -> FloatArray:
     rgb = xyz @ to_rgb.T
     rgb -= np.minimum(rgb.min(axis=1, keepdims=True), 0.0)
     rgb /= rgb.max(axis=1, keepdims=True)
-    return np.where(rgb <= 0.0031308, 12.92 * rgb, 1.055 * rgb ** (1 / 2.4) - 0.055)
+    gamma: FloatArray = np.where(rgb <= 0.0031308, 12.92 * rgb, 1.055 * rgb ** (1 / 2.4) - 0.055)
+    return gamma
 
 
 def matching_functions(nm: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -64,9 +64,10 @@ def positive(name: str, value: Any) -> float:  # noqa: ANN401
     """Positive finite number."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{name} must be a positive number, got {value!r}")
-    if not (math.isfinite(value) and value > 0):
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name} must be positive and finite, got {value}")
-    return float(value)
+    return number
 
 
 def integer(name: str, value: Any, low: int, high: int | None = None) -> int:  # noqa: ANN401
@@ -74,9 +75,10 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:  #
     expected = f"at least {low}" if high is None else f"between {low} and {high}"
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise ValueError(f"{name} must be an integer {expected}, got {value!r}")
-    if value < low or (high is not None and value > high):
-        raise ValueError(f"{name} must be {expected}, got {value}")
-    return int(value)
+    number = int(value)
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{name} must be {expected}, got {number}")
+    return number
 
 
 def choice(name: str, value: Any, options: Sequence[_Choice]) -> _Choice:  # noqa: ANN401

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+    from gwrsa.alignment import Alignment
+    from gwrsa.embedding import Embedding
+    from gwrsa.metrics import Uncategorised
+    from gwrsa.rdm import RDM
 
 app = typer.Typer(
     add_completion=False,
@@ -161,25 +171,26 @@ def demo(
     typer.echo(f"\n{time.perf_counter() - began:.1f} s in all")
 
 
-def _load(path, items, kind):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:
     from gwrsa.embedding import Embedding
     from gwrsa.loaders import load_array
     from gwrsa.rdm import RDM, is_dissimilarity
 
     if kind == "auto":
         kind = "rdm" if is_dissimilarity(load_array(path).values) else "embedding"
-    loaded = (RDM if kind == "rdm" else Embedding).load(path)
+    read = RDM.load if kind == "rdm" else Embedding.load
+    loaded: RDM | Embedding = read(path)
     # --items labels what has no labels; it does not rename what has.
     if loaded.items is None and items is not None:
-        loaded = type(loaded).load(path, items=items)
+        loaded = read(path, items=items)
     typer.echo(f"{path}: {loaded!r}", err=True)
     return loaded
 
 
-def _as_rdm(loaded, metric):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    from gwrsa.rdm import RDM
+def _as_rdm(loaded: RDM | Embedding, metric: MetricName) -> RDM:
+    from gwrsa.embedding import Embedding
 
-    return loaded if isinstance(loaded, RDM) else loaded.rdm(metric)
+    return loaded.rdm(metric) if isinstance(loaded, Embedding) else loaded
 
 
 def _epsilon(text: str | None) -> float | tuple[float, float] | None:
@@ -194,7 +205,7 @@ def _epsilon(text: str | None) -> float | tuple[float, float] | None:
     return values[0] if len(values) == 1 else (values[0], values[1])
 
 
-def _report(found, members, uncategorised) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _report(found: Alignment, members: ArrayLike | None, uncategorised: Uncategorised) -> None:
     from gwrsa.chance import chance_level
 
     shown = [c for c in found.table.columns if c in _SHOWN]
@@ -228,7 +239,7 @@ def _percent(value: float) -> str:
     return f"{value:.2%}"
 
 
-_SHOWN = {
+_SHOWN: dict[str, Callable[..., str]] = {
     "start": "{:d}".format,
     "init": str,
     "epsilon": "{:.5g}".format,

@@ -182,7 +182,7 @@ def load_items(path: str | Path) -> tuple[str, ...]:
                 raise ValueError(f"labels must be a 1-D array of strings, got {array.dtype} of shape {array.shape}")
             return files.distinct(files.text(array))
         if suffix == ".txt":
-            lines = file.readfiles.text(encoding="utf-8-sig").rstrip().split("\n")
+            lines = file.read_text(encoding="utf-8-sig").rstrip().split("\n")
             return files.Table(None, [[line.strip()] for line in lines]).labels(0)
         table = files.TABLES[suffix](file)
         names = [name.lower() for name in table.header or ()]

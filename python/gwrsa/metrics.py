@@ -252,7 +252,9 @@ def memberships(
     if uncategorised == "category":
         given = [np.column_stack([side, ~side.any(axis=1)]) for side in given]
     source, target = given[0], given[-1]
-    counted = source.any(axis=1) if uncategorised == "exclude" else np.ones(n, dtype=np.bool_)
+    counted: BoolArray = np.ones(n, dtype=np.bool_)
+    if uncategorised == "exclude":
+        counted = np.asarray(source.any(axis=1))
     if not counted.any():
         raise ValueError(f"categories must give at least one of the {n} source items a category, got none")
     return source, target, counted
@@ -365,9 +367,13 @@ def _label(name: str, value: object, i: int) -> str | int | None:
         return str(value) or None
     if isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
-    if value is None or (isinstance(value, Real) and math.isnan(value)):
+    if value is None:
         return None
-    # A missing value has turned the integers beside it into floats.
-    if isinstance(value, Real) and float(value).is_integer() and not isinstance(value, bool):
-        return int(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value)
+        if math.isnan(number):
+            return None
+        # A missing value has turned the integers beside it into floats.
+        if number.is_integer():
+            return int(number)
     raise ValueError(f'{name} must be strings or integers, or None, NaN or "" for no category, got {value!r} at {i}')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,9 +47,9 @@ def plan_in_colours(plan: ArrayLike, colours: ArrayLike, labels: Sequence[str], 
     axes.set_xlabel("coupled with (nm)")
     axes.set_ylabel("colour (nm)")
     # A strip of the true colours beside each axis says which is which.
-    for position, size, image_of in (([0, 1.01, 1, 0.03], m, rgb[None]), ([1.01, 0, 0.03, 1], n, rgb[:, None])):
-        strip = axes.inset_axes(tuple(position))
-        strip.imshow(image_of[:, :size] if image_of.shape[0] == 1 else image_of, aspect="auto", interpolation="nearest")
+    for position, strip_image in (((0, 1.01, 1, 0.03), rgb[None, :m]), ((1.01, 0, 0.03, 1), rgb[:, None])):
+        strip = axes.inset_axes(position)
+        strip.imshow(strip_image, aspect="auto", interpolation="nearest")
         strip.set_axis_off()
     return axes
 
@@ -111,11 +111,12 @@ def rates(table: Mapping[str, Mapping[str, float]], chance: Mapping[str, float],
     return axes
 
 
-def _axes(ax: Any, size: tuple[float, float]) -> Any:  # noqa: ANN401
+def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
     if ax is not None:
         return ax
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("figures need matplotlib: pip install 'gwrsa[plot]'") from error
-    return plt.subplots(figsize=size, layout="constrained")[1]
+    axes: Axes = plt.subplots(figsize=size, layout="constrained")[1]
+    return axes

@@ -297,7 +297,7 @@ def _n_objects(n_pairs: int) -> int:
     n = round((1 + (1 + 8 * n_pairs) ** 0.5) / 2)
     if n * (n - 1) // 2 != n_pairs:
         raise ValueError(f"dissimilarities must have length n (n - 1) / 2 for some n, got {n_pairs}")
-    return n
+    return int(n)
 
 
 def _condense(values: FloatArray) -> FloatArray:

@@ -61,7 +61,7 @@ class Planned:
 
 def plan(
     search: str,
-    epsilon: Any,
+    epsilon: Any,  # noqa: ANN401
     n_starts: int | None,
     seed: int,
     *,
