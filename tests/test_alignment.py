@@ -144,7 +144,7 @@ def test_different_numbers_of_objects():
 
 
 def test_constant_dissimilarities_need_an_absolute_epsilon():
-    a = gwrsa.RDM(np.ones(45))
+    a = gwrsa.RDM(np.zeros(45))
     with pytest.raises(ValueError, match="epsilon has no scale for this pair"):
         gwrsa.align(a, a, progress=False)
 

@@ -166,7 +166,7 @@ def test_files_read_back(tmp_path):
     again = gwrsa.RDM.load(r.save(tmp_path / "r.npz"))
     assert (again.items, again.name, again.metric) == (r.items, r.name, r.metric)
     assert np.array_equal(again.dissimilarities, r.dissimilarities)
-    with pytest.raises(ValueError, match="path must end in .npz"):
+    with pytest.raises(ValueError, match=r"path must end in \.npz"):
         e.save(tmp_path / "e.txt")
 
 

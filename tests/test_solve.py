@@ -119,15 +119,16 @@ def test_top_is_that_of_the_plan():
 
 def test_potentials_make_the_plan_up_to_the_cost():
     c1, c2, p = distances(12, seed=1), distances(12, seed=2), np.full(12, 1 / 12)
-    end = solve(c1, c2, epsilon=0.5, init="random", tol=1e-12)
+    epsilon = 0.7 * _core.Problem(c1, c2, p, p).critical_epsilon()
+    end = solve(c1, c2, epsilon=epsilon, init="random", tol=1e-12)
     f, g = end.potentials
     # T = exp(M + f + g) with M = 4 / epsilon C1 T C2 up to terms of the row and of the column, which a double difference removes.
-    left = np.log(end.plan) - 4 / 0.5 * c1 @ end.plan @ c2
+    left = np.log(end.plan) - 4 / epsilon * c1 @ end.plan @ c2
 
     def double_centred(x):
         return x - x.mean(axis=0) - x.mean(axis=1, keepdims=True) + x.mean()
 
-    assert np.abs(double_centred(left)).max() < 1e-8
+    assert np.abs(double_centred(left)).max() < 1e-6
     assert f.shape == g.shape == p.shape
 
 
@@ -202,10 +203,7 @@ def test_initial_plan_that_does_not_fit():
 
 @pytest.mark.parametrize("n", [10, 100, 600])
 def test_stopping_does_not_depend_on_size(n):
-    x = points(10, seed=1)
-    c = distances(10, seed=1)
-    other = distances(10, seed=2)
-    assert len(x) == 10
+    c, other = distances(10, seed=1), distances(10, seed=2)
     grown, grown_other = (np.kron(a, np.ones((n // 10, n // 10))) for a in (c, other))
     init = np.outer(weights(10, 1), weights(10, 2))
     init = _core.round_to_marginals(init, np.full(10, 0.1), np.full(10, 0.1))
@@ -214,7 +212,7 @@ def test_stopping_does_not_depend_on_size(n):
     end = solve(grown, grown_other, init=big, epsilon=0.3, tol=1e-7)
     assert end.status == small.status == "converged"
     assert abs(end.n_outer - small.n_outer) <= 1
-    assert end.gw_loss == pytest.approx(small.gw_loss, rel=1e-8)
+    assert end.gw_loss == pytest.approx(small.gw_loss, rel=1e-6)
 
 
 def test_which_loop_ran_out_is_said():

@@ -1,0 +1,93 @@
+"""The six ways of classic RSA: slow twins, invariances, messages."""
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
+
+import gwrsa
+from problems import points
+
+METHODS = ("corr", "spearman", "kendall", "tau-a", "rho-a", "cosine")
+
+
+def pair(ties=False):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0.1, 1, 45)
+    y = x + rng.uniform(0, 0.5, 45)
+    return (np.round(x, 1), np.round(y, 1)) if ties else (x, y)
+
+
+def tau_a(x, y):
+    n = len(x)
+    signs = [np.sign(x[i] - x[j]) * np.sign(y[i] - y[j]) for i in range(n) for j in range(i)]
+    return sum(signs) / (n * (n - 1) / 2)
+
+
+def rho_a(x, y):
+    """Spearman's rho averaged over random orders of the ties."""
+    rng = np.random.default_rng(1)
+    n = len(x)
+    draws = []
+    for _ in range(3000):
+        a, b = (rankdata(v + 1e-9 * rng.standard_normal(n)) for v in (x, y))
+        draws.append(np.corrcoef(a, b)[0, 1])
+    return np.mean(draws)
+
+
+TWINS = {
+    "corr": lambda x, y: pearsonr(x, y)[0],
+    "spearman": lambda x, y: spearmanr(x, y)[0],
+    "kendall": lambda x, y: kendalltau(x, y)[0],
+    "tau-a": tau_a,
+    "cosine": lambda x, y: x @ y / np.sqrt((x @ x) * (y @ y)),
+}
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("method", TWINS)
+def test_methods_are_their_twins(method, ties):
+    x, y = pair(ties)
+    assert gwrsa.rsa(gwrsa.RDM(x), gwrsa.RDM(y), method) == pytest.approx(TWINS[method](x, y), abs=1e-12)
+
+
+def test_rho_a_is_the_mean_over_orders_of_ties():
+    x, y = pair(ties=True)
+    assert gwrsa.rsa(gwrsa.RDM(x), gwrsa.RDM(y), "rho-a") == pytest.approx(rho_a(x, y), abs=2e-3)
+    x, y = pair()
+    assert gwrsa.rsa(gwrsa.RDM(x), gwrsa.RDM(y), "rho-a") == pytest.approx(spearmanr(x, y)[0], abs=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_rdm_is_like_itself(method):
+    r = gwrsa.RDM(pair()[0])
+    assert gwrsa.rsa(r, r, method) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_order_of_objects_does_not_matter(method):
+    a, b = gwrsa.Embedding(points(12, seed=1)), gwrsa.Embedding(points(12, seed=2))
+    order = list(np.random.default_rng(0).permutation(12))
+    shuffled = gwrsa.rsa(a.rdm().select(order), b.rdm().select(order), method)
+    assert shuffled == pytest.approx(gwrsa.rsa(a.rdm(), b.rdm(), method), abs=1e-12)
+
+
+@pytest.mark.parametrize("method", ["spearman", "kendall", "tau-a", "rho-a"])
+def test_ranks_are_all_that_counts(method):
+    x, y = pair()
+    one, two = gwrsa.rsa(gwrsa.RDM(x), gwrsa.RDM(y), method), gwrsa.rsa(gwrsa.RDM(np.exp(3 * x)), gwrsa.RDM(y), method)
+    assert one == pytest.approx(two, abs=1e-12)
+
+
+def test_squares_and_embeddings_are_taken():
+    a, b = gwrsa.Embedding(points(9, seed=1)), gwrsa.Embedding(points(9, seed=2))
+    assert gwrsa.rsa(a, b) == pytest.approx(gwrsa.rsa(a.rdm().square(), b.rdm().square()), abs=1e-12)
+
+
+def test_invalid_input_is_named():
+    x, y = pair()
+    with pytest.raises(ValueError, match="method must be one of"):
+        gwrsa.rsa(gwrsa.RDM(x), gwrsa.RDM(y), "pearson")
+    with pytest.raises(ValueError, match="got 10 and 9"):
+        gwrsa.rsa(gwrsa.RDM(x), gwrsa.RDM(y[:36]))
+    with pytest.raises(ValueError, match="all"):
+        gwrsa.rsa(gwrsa.RDM(np.ones(45)), gwrsa.RDM(y))

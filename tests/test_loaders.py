@@ -1,0 +1,182 @@
+"""Files in, arrays out: every format, every refusal."""
+
+import sys
+
+import numpy as np
+import pytest
+import scipy.io
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import gwrsa
+from gwrsa.loaders import load_array, load_categories, load_items
+
+VALUES = np.random.default_rng(0).standard_normal((4, 3))
+NAMES = ("ant", "NA", "null", "bee")
+
+
+def write(path, values=VALUES):
+    if path.suffix == ".npy":
+        np.save(path, values)
+    elif path.suffix == ".npz":
+        np.savez(path, values=values)
+    elif path.suffix == ".mat":
+        scipy.io.savemat(path, {"features": values})
+    elif path.suffix in (".h5", ".hdf5"):
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            file["features"] = values
+    else:
+        np.savetxt(path, values, delimiter={".csv": ",", ".tsv": "\t"}.get(path.suffix, " "))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv", ".tsv", ".txt", ".mat", ".h5", ".hdf5"])
+def test_every_format_reads_back(tmp_path, suffix):
+    loaded = load_array(write(tmp_path / f"e{suffix}"))
+    assert np.allclose(loaded.values, VALUES, rtol=0, atol=1e-15)
+    assert loaded.values.dtype == np.float64
+    assert loaded.items is None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, np.uint8, bool])
+def test_numbers_become_float64(tmp_path, dtype):
+    values = np.array([[0, 1], [1, 0], [1, 1]], dtype=dtype)
+    assert load_array(write(tmp_path / "e.npy", values)).values.dtype == np.float64
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_tables_have_labels_and_headers(tmp_path, separator):
+    path = tmp_path / f"e{'.csv' if separator == ',' else '.tsv'}"
+    rows = [separator.join([name, *map(repr, map(float, row))]) for name, row in zip(NAMES, VALUES, strict=True)]
+    path.write_text("\n".join([separator.join(["item", "x", "y", "z"]), *rows]) + "\n")
+    loaded = load_array(path)
+    assert loaded.items == NAMES
+    assert loaded.columns == ("x", "y", "z")
+    assert np.array_equal(loaded.values, VALUES)
+
+
+def test_labels_beside_the_array(tmp_path):
+    np.savez(tmp_path / "e.npz", values=VALUES, items=np.array(NAMES))
+    assert load_array(tmp_path / "e.npz").items == NAMES
+    assert gwrsa.Embedding.load(tmp_path / "e.npz").items == NAMES
+
+
+def test_one_of_several_arrays_is_asked_for(tmp_path):
+    np.savez(tmp_path / "e.npz", first=VALUES, second=2 * VALUES)
+    assert np.array_equal(load_array(tmp_path / "e.npz", key="second").values, 2 * VALUES)
+    with pytest.raises(ValueError, match=r"first.*second"):
+        load_array(tmp_path / "e.npz")
+    with pytest.raises(ValueError, match="third"):
+        load_array(tmp_path / "e.npz", key="third")
+
+
+class Bomb:
+    def __reduce__(self):
+        return (sys.exit, ("a pickle was run",))
+
+
+def test_pickles_are_not_run(tmp_path):
+    np.save(tmp_path / "e.npy", np.array([Bomb()], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"e\.npy"):
+        load_array(tmp_path / "e.npy")
+    with pytest.raises(ValueError, match=r"e\.npy"):
+        load_items(tmp_path / "e.npy")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("ragged.csv", "1,2,3\n1,2\n"),
+        ("empty_cell.csv", "1,2,3\n1,,3\n"),
+        ("word.csv", "a,b,c\n1,2,3\n1,x,3\n"),
+        ("nan.csv", "1,nan\n2,3\n"),
+        ("inf.txt", "1 inf\n2 3\n"),
+        ("empty.csv", ""),
+        ("empty.txt", ""),
+        ("ragged.txt", "1 2 3\n1 2\n"),
+        ("cut.npy", "\x93NUMPY"),
+        ("not_a_zip.npz", "hello"),
+        ("not_matlab.mat", "hello"),
+        ("not_hdf.h5", "hello"),
+        ("unknown.xyz", "1 2 3"),
+    ],
+)
+def test_what_cannot_be_read_names_the_file(tmp_path, name, content):
+    (tmp_path / name).write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match=name.replace(".", r"\.")):
+        load_array(tmp_path / name)
+
+
+def test_complex_and_text_arrays_are_refused(tmp_path):
+    for values in (VALUES.astype(complex), np.array([["a", "b"], ["c", "d"]])):
+        np.save(tmp_path / "e.npy", values)
+        with pytest.raises(ValueError, match=r"e\.npy"):
+            load_array(tmp_path / "e.npy")
+
+
+def test_missing_file_is_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_array(tmp_path / "none.npy")
+
+
+def test_items_stay_text(tmp_path):
+    (tmp_path / "names.txt").write_bytes(b"ant\r\nNA\r\nnull\r\nbee\r\n\r\n")
+    assert load_items(tmp_path / "names.txt") == NAMES
+    np.save(tmp_path / "names.npy", np.array(NAMES))
+    assert load_items(tmp_path / "names.npy") == NAMES
+    (tmp_path / "names.csv").write_text("word,uniqueID\nx,ant\nx,NA\nx,null\nx,bee\n")
+    assert load_items(tmp_path / "names.csv") == NAMES
+    (tmp_path / "twice.txt").write_text("ant\nbee\nant\n")
+    with pytest.raises(ValueError, match="'ant'"):
+        load_items(tmp_path / "twice.txt")
+
+
+def test_categories_of_both_forms(tmp_path):
+    (tmp_path / "many.tsv").write_text("item\tbird\tfood\nhen\t1\t1\nowl\t1\t0\nNA\t0\t0\n")
+    many = load_categories(tmp_path / "many.tsv")
+    assert many.names == ("bird", "food")
+    assert many.items == ("hen", "owl", "NA")
+    assert many.members.tolist() == [[True, True], [True, False], [False, False]]
+    assert many.n_uncategorised == 1
+    assert many.select(["NA", "hen"]).members.tolist() == [[False, False], [True, True]]
+    assert many.without("food").names == ("bird",)
+    with pytest.raises(ValueError, match="emu"):
+        many.select(["emu"])
+    with pytest.raises(ValueError, match="fish"):
+        many.without("fish")
+    (tmp_path / "one.csv").write_text("item,category\nhen,bird\nhat,\nowl,bird\n")
+    one = load_categories(tmp_path / "one.csv")
+    assert one.names == ("bird",)
+    assert one.members.ravel().tolist() == [True, False, True]
+    (tmp_path / "bad.csv").write_text("item,bird,food\nhen,1,2\n")
+    with pytest.raises(ValueError, match=r"bad\.csv.*2"):
+        load_categories(tmp_path / "bad.csv")
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False, width=64)
+
+
+@given(values=arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(2, 5)), elements=finite))
+def test_any_finite_table_reads_back(tmp_path_factory, values):
+    folder = tmp_path_factory.mktemp("any")
+    np.save(folder / "e.npy", values)
+    assert np.array_equal(load_array(folder / "e.npy").values, values)
+    np.savetxt(folder / "e.csv", values, delimiter=",", fmt="%r")
+    assert np.array_equal(load_array(folder / "e.csv").values, values)
+
+
+@pytest.mark.things
+def test_things_files(things_dir):
+    items = load_items(things_dir / "unique_id.txt")
+    assert len(items) == 1854
+    assert load_items(things_dir / "things_concepts.tsv") == items
+    many = load_categories(things_dir / "categories27_multilabel.tsv")
+    assert (len(many.names), many.n_uncategorised, (many.members.sum(axis=1) > 1).sum()) == (27, 559, 303)
+    assert many.items == items
+    one = load_categories(things_dir / "categories28_singlelabel.csv")
+    assert (one.members.sum(axis=1) == 1).all()
+    assert one.members[:, one.names.index("others")].sum() == 559
+    assert load_array(things_dir / "human_spose66.npy").values.shape == (1854, 66)
