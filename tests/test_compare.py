@@ -10,7 +10,7 @@ from problems import points
 METHODS = ("corr", "spearman", "kendall", "tau-a", "rho-a", "cosine")
 
 
-def pair(ties=False):
+def pair(*, ties=False):
     rng = np.random.default_rng(0)
     x = rng.uniform(0.1, 1, 45)
     y = x + rng.uniform(0, 0.5, 45)
@@ -46,7 +46,7 @@ TWINS = {
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("method", TWINS)
 def test_methods_are_their_twins(method, ties):
-    x, y = pair(ties)
+    x, y = pair(ties=ties)
     assert gwrsa.rsa(gwrsa.RDM(x), gwrsa.RDM(y), method) == pytest.approx(TWINS[method](x, y), abs=1e-12)
 
 

@@ -92,7 +92,7 @@ def test_pickles_are_not_run(tmp_path):
         ("ragged.csv", "1,2,3\n1,2\n"),
         ("empty_cell.csv", "1,2,3\n1,,3\n"),
         ("word.csv", "a,b,c\n1,2,3\n1,x,3\n"),
-        ("nan.csv", "1,nan\n2,3\n"),
+        ("nan.csv", "1,2\n2,nan\n"),
         ("inf.txt", "1 inf\n2 3\n"),
         ("empty.csv", ""),
         ("empty.txt", ""),
@@ -159,12 +159,12 @@ def test_categories_of_both_forms(tmp_path):
 finite = st.floats(allow_nan=False, allow_infinity=False, width=64)
 
 
-@given(values=arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(2, 5)), elements=finite))
+@given(values=arrays(np.float64, st.tuples(st.integers(2, 5), st.integers(2, 5)), elements=finite))
 def test_any_finite_table_reads_back(tmp_path_factory, values):
     folder = tmp_path_factory.mktemp("any")
     np.save(folder / "e.npy", values)
     assert np.array_equal(load_array(folder / "e.npy").values, values)
-    np.savetxt(folder / "e.csv", values, delimiter=",", fmt="%r")
+    np.savetxt(folder / "e.csv", values, delimiter=",", fmt="%.17g")
     assert np.array_equal(load_array(folder / "e.csv").values, values)
 
 

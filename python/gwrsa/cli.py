@@ -227,9 +227,9 @@ def _report(found: Alignment, members: ArrayLike | None, uncategorised: Uncatego
         rates = [*start.matching.values(), *start.category.values()]
         typer.echo(f"{name:<18}{start.gw_loss:>11.6f}{start.epsilon:>11.5g}" + "".join(f"{r:>9.2%}" for r in rates))
     n, m = len(found.source), len(found.target)
-    chances = [chance_level(m, k).mean for k in (1, 5, 10) if k <= m] if paired else []
+    chances = [chance_level(m, k).exact for k in (1, 5, 10) if k <= m] if paired else []
     if members is not None and n == m:
-        chances += [chance_level(n, k, members, uncategorised=uncategorised).mean for k in (1, 5, 10) if k <= m]
+        chances += [chance_level(n, k, members, uncategorised=uncategorised).exact for k in (1, 5, 10) if k <= m]
     typer.echo(f"{'chance':<40}" + "".join(f"{c:>9.2%}" for c in chances))
     ended = found.table["status"].value_counts()
     typer.echo(f"{len(found.starts)} starts: " + ", ".join(f"{count} {status}" for status, count in ended.items()))

@@ -49,8 +49,8 @@ def run(out: Path | None = None, *, seed: int = 0, progress: bool = True, say: C
             f"{s.gw_loss:>10.5f}{sum(x.solution.seconds for x in a.starts):>9.1f}"
         )
     members = simulated.categories.members
-    chance = {k: chance_level(n, k).mean for k in (1, 5)}
-    category = chance_level(n, 1, members).mean
+    chance = {k: chance_level(n, k).exact for k in (1, 5)}
+    category = chance_level(n, 1, members).exact
     say(f"  {'chance':<24}{'0':>8}{chance[1]:>9.1%}{chance[5]:>9.1%}{category:>10.1%}")
     if out is None:
         return
