@@ -14,7 +14,7 @@ N_OBJECTS = 1854
 N_CATEGORIES = 27
 _HUMAN_DIMS, _MODEL_DIMS = 40, 128
 # Spread of the categories' centres, of the objects in a category, and of a model's own noise.
-_COARSE, _FINE, _NOISE = 1.0, 0.55, 0.25
+_COARSE, _FINE, _NOISE = 1.0, 0.55, 0.6
 
 
 @dataclass(frozen=True)
