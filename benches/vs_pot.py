@@ -37,13 +37,13 @@ def costs(folder, quick):
     if quick:
         human, clip = (e.select(range(300)) if e.items is None else e.select(e.items[:300]) for e in (human, clip))
     source = human.rdm()
-    return source.square(), clip.rdm().match_histogram(source).square(), what
+    return source, clip.rdm().match_histogram(source), what
 
 
-def ours(c1, c2, p, starts, precision):
+def ours(source, target, starts, precision):
     """Wall time of all starts at once, problem set-up included, and their losses."""
     began = time.perf_counter()
-    problem = _core.Problem(c1, c2, p, p)
+    problem = build_problem(source, target)
     ends = problem.solve(
         [(start, [EPSILON]) for start in starts],
         precision=precision,
@@ -94,14 +94,15 @@ def main():
     parser.add_argument("--pot-starts", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="300 objects, nothing saved: does the bench run?")
     args = parser.parse_args()
-    c1, c2, what = costs(args.data, args.quick)
-    n = len(c1)
+    source, target, what = costs(args.data, args.quick)
+    c1, c2 = source.square(), target.square()
+    n = len(source)
     p = np.full(n, 1 / n)
     problem = _core.Problem(c1, c2, p, p)
     starts = [problem.initial_plan("random", seed, 0) for seed in range(8)]
-    ends, one = ours(c1, c2, p, starts[:1], "mixed")
-    _, eight = ours(c1, c2, p, starts, "mixed")
-    _, double = ours(c1, c2, p, starts[:1], "float64")
+    ends, one = ours(source, target, starts[:1], "mixed")
+    _, eight = ours(source, target, starts, "mixed")
+    _, double = ours(source, target, starts[:1], "float64")
     tol = TOL * float(np.linalg.norm(ends[0].plan()))
     runs, distance = [], None
     for i in range(args.pot_starts):

@@ -105,8 +105,9 @@ def rates(table: Mapping[str, Mapping[str, float]], chance: Mapping[str, float],
             label = "chance" if measure == next(k for k in measures if k in chance) else None
             axes.plot([i - 0.45, i + 0.45], [chance[measure]] * 2, "--", color="black", linewidth=1, label=label)
     axes.set_xticks(range(len(measures)), measures)
-    axes.set_ylim(0, 1.05)
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(0, 1.2)
+    axes.set_yticks(np.linspace(0, 1, 6))
+    axes.legend(frameon=False, fontsize=8, loc="upper center", ncols=len(models) + 1)
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 
