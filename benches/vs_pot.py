@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 import gwrsa
 from _machine import describe, save
 from gwrsa import _core
+from gwrsa.solve import build_problem
 
 EPSILON = 5e-3
 TOL = 1e-5
