@@ -6,6 +6,8 @@ from typing import Any, Literal, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["Problem", "Solution", "__version__", "round_to_marginals", "sinkhorn"]
+
 __version__: str
 
 _Array: TypeAlias = NDArray[np.float64]
