@@ -369,6 +369,8 @@ def test_sinkhorn_is_its_slow_twin():
     assert end.status == "converged"
     assert np.abs(end.plan - brute_force.sinkhorn(cost, p, q, 0.3, 500)).sum() < 1e-10
     assert end.transport_cost == pytest.approx((cost * end.plan).sum())
+    f, g = end.potentials
+    assert np.abs(np.exp(f[:, None] + g - cost / 0.3) - end.plan).sum() < 1e-10
 
 
 def test_sinkhorn_at_tiny_epsilon_is_the_assignment():

@@ -123,7 +123,7 @@ class OTSolution:
     transport_cost: float
     """<cost, plan>."""
     potentials: tuple[FloatArray, FloatArray]
-    """f (n,) and g (m,), in the units of the cost."""
+    """f (n,) and g (m,), in units of epsilon: `plan = exp(f + g - cost / epsilon)` before rounding; -inf where a weight is 0."""
     status: Status
     """"converged", "max_sinkhorn" or "numerical_error"."""
     n_sinkhorn: int
