@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
 
 import gwrsa
@@ -91,3 +93,60 @@ def test_invalid_input_is_named():
         gwrsa.rsa(gwrsa.RDM(x), gwrsa.RDM(y[:36]))
     with pytest.raises(ValueError, match="all"):
         gwrsa.rsa(gwrsa.RDM(np.ones(45)), gwrsa.RDM(y))
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(3, 8), method=st.sampled_from(METHODS))
+def test_symmetric_and_bounded(seed, n, method):
+    # Few distinct values: most pairs are tied.
+    a, b = np.random.default_rng(seed).integers(1, 4, (2, n * (n - 1) // 2)).astype(float)
+    a[:2] = b[-2:] = 1, 2
+    value = gwrsa.rsa(a, b, method)
+    assert -1 <= value <= 1
+    assert value == pytest.approx(gwrsa.rsa(b, a, method), abs=1e-12)
+    assert value == pytest.approx(gwrsa.rsa(3 * a, b, method), abs=1e-12)
+
+
+@pytest.mark.parametrize("method", ["corr", "spearman", "kendall", "tau-a", "rho-a"])
+def test_reversed_is_minus_one(method):
+    x = np.random.default_rng(0).permutation(21).astype(float)
+    assert gwrsa.rsa(x, 20 - x, method) == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+@pytest.mark.parametrize("method", METHODS)
+def test_no_scale_overflows(method, scale):
+    x, y = np.random.default_rng(0).uniform(0.1, 1, (2, 21))
+    assert gwrsa.rsa(scale * x, y, method) == pytest.approx(gwrsa.rsa(x, y, method), abs=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_to_compare_is_an_error_not_nan(method):
+    x = np.arange(6.0)
+    with pytest.raises(ValueError, match=r"b must have .* got a constant RDM, all 0.0"):
+        gwrsa.rsa(x, np.zeros(6), method)
+
+
+def test_cosine_takes_a_constant_that_has_a_direction():
+    assert gwrsa.rsa([1.0, 2.0, 2.0], [1.0, 1.0, 1.0], "cosine") == pytest.approx(5 / 27**0.5)
+
+
+def test_labels_must_agree():
+    x = np.arange(1.0, 4.0)
+    with pytest.raises(ValueError, match="another order"):
+        gwrsa.rsa(gwrsa.RDM(x, ("a", "b", "c")), gwrsa.RDM(x, ("a", "c", "b")))
+    with pytest.raises(ValueError, match="must hold the same objects"):
+        gwrsa.rsa(gwrsa.RDM(x, ("a", "b", "c")), gwrsa.RDM(x, ("a", "b", "d")))
+
+
+@pytest.mark.parametrize(
+    ("a", "message"),
+    [
+        (np.ones((3, 4)), "a must be an RDM: .* square or condensed"),
+        (np.eye(3), "a must be an RDM: .* zero diagonal"),
+        (np.ones(4), "a must be an RDM: .* length n"),
+        ([1.0, np.nan, 2.0], "a must be an RDM: .* finite"),
+    ],
+)
+def test_an_array_that_is_no_rdm_is_named(a, message):
+    with pytest.raises(ValueError, match=message):
+        gwrsa.rsa(a, [1.0, 2.0, 3.0])

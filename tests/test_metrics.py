@@ -148,3 +148,122 @@ def test_chance_of_things_is_as_published(things_dir):
     assert len(inside) == 1295
     assert gwrsa.chance_level(1295, 1, inside).exact == pytest.approx(0.0603, abs=5e-5)
     assert [round(100 * gwrsa.chance_level(1854, k).exact, 3) for k in (1, 5, 10)] == [0.054, 0.27, 0.539]
+
+
+@given(plan=plans, data=st.data())
+def test_top_matches_is_its_loop(plan, data):
+    n = len(plan)
+    k = data.draw(st.integers(1, n))
+    slow = [sorted(range(n), key=lambda j, row=row: (-row[j], j))[:k] for row in plan]
+    top = metrics.top_matches(plan, k)
+    assert top.dtype == np.int64
+    assert top.tolist() == slow
+
+
+@given(plan=plans, data=st.data())
+def test_order_of_targets_does_not_matter(plan, data):
+    n = len(plan)
+    k = data.draw(st.integers(1, n))
+    order = np.array(data.draw(st.permutations(range(n))))
+    groups = np.arange(n) % 3
+    moved = gwrsa.category_matching_rate(plan[:, order], groups, k, target_categories=groups[order])
+    assert moved == pytest.approx(gwrsa.category_matching_rate(plan, groups, k))
+    assert gwrsa.matching_rate(plan[:, order], k, truth=np.argsort(order)) == gwrsa.matching_rate(plan, k)
+
+
+@given(plan=plans)
+def test_rates_grow_with_k_and_end_at_one(plan):
+    n = len(plan)
+    groups = np.arange(n) % 3
+    for rates in (
+        [gwrsa.matching_rate(plan, k) for k in range(1, n + 1)],
+        [gwrsa.category_matching_rate(plan, groups, k) for k in range(1, n + 1)],
+    ):
+        assert np.all(np.diff(rates) >= -1e-12)
+        assert rates[-1] == pytest.approx(1.0)
+
+
+def test_a_category_each_is_the_fine_grained_rate():
+    plan = np.random.default_rng(0).integers(0, 5, (30, 30)).astype(float)
+    for k in (1, 4, 30):
+        assert gwrsa.category_matching_rate(plan, np.arange(30), k) == pytest.approx(gwrsa.matching_rate(plan, k))
+
+
+def test_ties_share_the_last_places():
+    # Target 0 leads; 1, 2 and 3 are tied for the second place, which one of them gets.
+    plan = np.array([[0.4, 0.2, 0.2, 0.2, 0.0]])
+    rates = [gwrsa.matching_rate(plan, 2, truth=[own]) for own in range(5)]
+    assert rates == pytest.approx([1, 1 / 3, 1 / 3, 1 / 3, 0])
+    # Two of the three are of the category: 1 - C(1, 1) / C(3, 1).
+    of_category = gwrsa.category_matching_rate(plan, ["x"], 2, target_categories=["y", "x", "x", "y", "x"])
+    assert of_category == pytest.approx(2 / 3)
+
+
+@given(data=st.data())
+def test_hit_probability_is_its_binomials(data):
+    t = data.draw(st.integers(1, 2000))
+    h, s = data.draw(st.integers(0, t)), data.draw(st.integers(0, t))
+    # Both integers have hundreds of digits, and their quotient is correctly rounded.
+    assert metrics.hit_probability(t, h, s) == pytest.approx(1 - comb(t - h, s) / comb(t, s), abs=1e-12)
+
+
+def test_targets_can_be_other_items():
+    plan = np.array([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]])
+    assert gwrsa.matching_rate(plan, truth=[0, 1]) == 0.5
+    assert gwrsa.matching_rate(plan, 2, truth=[0, 1]) == 1.0
+    sources, targets = ["cat", "dog"], ["dog", "cat", "dog"]
+    assert gwrsa.category_matching_rate(plan, sources, target_categories=targets) == 0.5
+    assert gwrsa.category_matching_rate(plan, sources, 2, target_categories=targets) == 1.0
+    top = metrics.top_matches(plan, 2)
+    assert top.tolist() == [[0, 1], [2, 1]]
+    assert metrics.matching_rate_of_top(top, 1, [0, 1]) == 0.5
+    assert metrics.category_matching_rate_of_top(top, sources, target_categories=targets) == 0.5
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, ""])
+def test_uncategorised_items_are_treated_as_stated(missing):
+    # 0 and 1 of a kind swap places and hit; 2 names 3, its like in having no category; 3 names 0.
+    plan = np.eye(4)[[1, 0, 3, 0]]
+    labels = ["a", "a", missing, missing]
+    expected = {"exclude": 1.0, "miss": 0.5, "category": 0.75}
+    top = metrics.top_matches(plan, 1)
+    for uncategorised, rate in expected.items():
+        assert gwrsa.category_matching_rate(plan, labels, uncategorised=uncategorised) == rate
+        assert metrics.category_matching_rate_of_top(top, labels, uncategorised=uncategorised) == rate
+
+
+def test_labels_of_all_kinds_agree():
+    plan = np.random.default_rng(1).uniform(size=(6, 6))
+    kinds = (
+        [1, 2, 1, None, 2, 3],
+        np.array([1, 2, 1, np.nan, 2, 3]),
+        np.array([1, 2, 1, None, 2, 3], dtype=object),
+        ["a", "b", "a", np.nan, "b", "c"],
+        np.array(["a", "b", "a", "", "b", "c"]),
+    )
+    assert len({gwrsa.category_matching_rate(plan, labels, 2) for labels in kinds}) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda top: metrics.matching_rate_of_top(top, 3), "k must be between 1 and 2, got 3"),
+        (lambda top: metrics.matching_rate_of_top(top / 2), "top must hold target indices .* float64"),
+        (lambda top: metrics.matching_rate_of_top(top[0]), "top must be 2-D and not empty"),
+        (lambda top: metrics.matching_rate_of_top(top - 5), "top must hold target indices, counted from 0, got -5"),
+        (lambda top: metrics.matching_rate_of_top(top, truth=[0, 1]), "truth must have length 3"),
+        (lambda top: metrics.category_matching_rate_of_top(top + 2, [1, 1, 2]), "top must hold indices of 3 targets"),
+        (lambda top: metrics.category_matching_rate_of_top(top, [1, 2]), "categories must have length 3"),
+        (lambda top: metrics.category_matching_rate_of_top(top, [1, 2.5, 3]), "got 2.5 at 1"),
+        (lambda top: metrics.category_matching_rate_of_top(top, [1, True, 3]), "got True at 1"),
+        (lambda top: metrics.category_matching_rate_of_top(top, "cat"), "categories must be labels"),
+        (lambda top: metrics.category_matching_rate_of_top(top, [[1], [2], [0]]), r"got 2.0 at \(1, 0\)"),
+        (
+            lambda top: metrics.category_matching_rate_of_top(top, [1, 2, 3], target_categories=np.eye(3)),
+            "target_categories must have the form",
+        ),
+    ],
+)
+def test_invalid_top_and_categories_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(np.array([[0, 1], [1, 2], [0, 2]]))
