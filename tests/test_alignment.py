@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import gwrsa
 from gwrsa import _colours, _simulate, cli, demo, schedule
+from gwrsa.solve import build_problem
 from problems import points
 
 
@@ -40,7 +41,7 @@ def test_table_has_a_row_a_start(found):
     columns += ["top1", "top5", "top10", "category", "seconds"]
     assert len(found.table) == len(found.starts) == 8
     assert set(columns) <= set(found.table.columns)
-    assert not found.table.isna().to_numpy().any()
+    assert not found.table.drop(columns="merged_into").isna().to_numpy().any()
     assert found.table["gw_loss"].min() == found.lowest_loss.gw_loss
 
 
@@ -151,7 +152,7 @@ def test_constant_dissimilarities_need_an_absolute_epsilon():
 
 def test_ladder_falls_to_its_end():
     levels = schedule.ladder(1.0, 0.5)
-    assert levels == pytest.approx([1.0, 0.85, 0.7225, 0.614125, 0.52200625, 0.5])
+    assert levels == pytest.approx([0.5 / 0.85**k for k in (4, 3, 2, 1, 0)])
     assert schedule.ladder(0.1, 0.5) == [0.5]
 
 
@@ -253,3 +254,50 @@ def test_demo_draws_and_says_that_it_simulates(tmp_path):
     assert "SIMULATION" in said
     assert (tmp_path / "colours.png").stat().st_size > 10_000
     assert (tmp_path / "simulation.png").stat().st_size > 10_000
+
+
+def test_starts_that_meet_are_merged_and_say_so():
+    x = gwrsa.Embedding(points(80, seed=3), name="x")
+    found = gwrsa.align(x, x, metric="euclidean", progress=False)
+    merged = [s for s in found.starts if s.merged_into is not None]
+    assert merged
+    for start in merged:
+        into = found.starts[start.merged_into]
+        assert into.merged_into is None
+        assert into.number < start.number
+        assert start.gw_loss == into.gw_loss
+        assert len(start.solution.path) < len(into.solution.path)
+    ends = found.paths.groupby("start")["epsilon"].min()
+    assert all(ends[s.number] == pytest.approx(s.epsilon) for s in found.starts if s.merged_into is None)
+    ties = found.near_ties()
+    assert ties[0] is found.lowest_loss
+    assert all(s.merged_into is None and s.gw_loss <= 1.01 * ties[0].gw_loss for s in ties)
+
+
+def test_a_merged_start_would_have_ended_there():
+    x, y = (gwrsa.Embedding(points(70, seed=s)) for s in (3, 4))
+    found = gwrsa.align(x, y, metric="euclidean", progress=False)
+    problem = build_problem(x, y, metric="euclidean")
+    planned = schedule.plan("anneal", None, None, 0, critical=problem.critical_epsilon(), absolute=False)
+    for start in found.starts:
+        alone = problem.solve(
+            [(planned[start.number].init, planned[start.number].epsilons)],
+            precision="mixed",
+            tol=1e-5,
+            max_outer=1000,
+            max_sinkhorn=1000,
+            level_tol=schedule.LEVEL_TOL,
+            level_max_outer=schedule.LEVEL_MAX_OUTER,
+            threads=1,
+        )[0]
+        assert alone.merged_into is None
+        assert start.gw_loss == pytest.approx(alone.gw_loss, rel=1e-3)
+
+
+def test_ladders_with_one_end_share_their_values():
+    high, low = schedule.ladder(1.0, 0.1), schedule.ladder(0.4, 0.1)
+    assert high[-len(low) :] == low
+    assert high[-1] == 0.1
+    assert 0.85 <= high[0] <= 1.0
+    assert schedule.ladder(0.1, 0.1) == schedule.ladder(0.05, 0.1) == [0.1]
+    assert schedule.ladder(0.1 / 0.85**3, 0.1)[0] == pytest.approx(0.1 / 0.85**3)

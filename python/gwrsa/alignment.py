@@ -41,8 +41,10 @@ class Start:
     """The alignment's seed; with `number` it fixes every random draw of the start."""
     init: str
     """The first plan: its name, with the sign pattern of a spectral one."""
+    merged_into: int | None
+    """Number of the start whose basin it entered on the way, and whose end is given; None for one that went its own way."""
     solution: GWSolution
-    """Where it ended."""
+    """Where it ended; steps and path are its own."""
     top: NDArray[np.int64]
     """Most probable targets of each source item, shape (n, min(10, m)), most probable first."""
     matching: dict[int, float]
@@ -92,13 +94,41 @@ class Alignment:
     def table(self) -> pd.DataFrame:
         """A row a start.
 
-        Columns: start, seed, init, epsilon (absolute), epsilon_ratio (in units of the critical epsilon), gw_loss, objective, status,
-        failed, n_outer, n_sinkhorn, marginal_error, top1, top5, top10 (matching rates; where items have counterparts), category (top-1),
-        category5, category10 (where there are categories), seconds. A failed start has an infinite loss and rates of 0.
+        Columns: start, seed, init, merged_into (a start's number, or missing), epsilon (absolute), epsilon_ratio (in units of the
+        critical epsilon), gw_loss, objective, status, failed, n_outer, n_sinkhorn, marginal_error, top1, top5, top10 (matching rates;
+        where items have counterparts), category (top-1), category5, category10 (where there are categories), seconds. A failed start
+        has an infinite loss and rates of 0.
         """
         import pandas as pd
 
-        return pd.DataFrame([self._row(s) for s in self.starts])
+        return pd.DataFrame([self._row(s) for s in self.starts]).astype({"merged_into": "Int64"})
+
+    @cached_property
+    def paths(self) -> pd.DataFrame:
+        """The way of each start through epsilon, a row a level.
+
+        Columns: start, init, level, epsilon (absolute), n_outer, change (relative, of the last outer step). The way of a start that was
+        merged ends where it met the other.
+        """
+        import pandas as pd
+
+        columns = ["start", "init", "level", "epsilon", "n_outer", "change"]
+        rows = [(s.number, s.init, level, *step) for s in self.starts for level, step in enumerate(s.solution.path)]
+        return pd.DataFrame(rows, columns=columns)
+
+    def near_ties(self, within: float = 0.01) -> tuple[Start, ...]:
+        """Starts of other basins that end within this share of the lowest loss, the lowest first; near-ties can match differently.
+
+        Raises
+        ------
+        ValueError
+            If `within` is not positive, or every start failed.
+        """
+        check.positive("within", within)
+        best = self.lowest_loss
+        limit = best.gw_loss * (1 + within)
+        others = [s for s in self._eligible() if s.merged_into is None and s.gw_loss <= limit]
+        return tuple(sorted(others, key=lambda s: s.gw_loss))
 
     @property
     def lowest_loss(self) -> Start:
@@ -198,6 +228,7 @@ class Alignment:
             "start": start.number,
             "seed": start.seed,
             "init": start.init,
+            "merged_into": start.merged_into,
             "epsilon": s.epsilon,
             "epsilon_ratio": s.epsilon / self.critical_epsilon if self.critical_epsilon > 0 else float("inf"),
             "gw_loss": s.gw_loss,
@@ -315,13 +346,18 @@ def align(
     from tqdm import tqdm
 
     found: dict[int, Start] = {}
-    with tqdm(total=len(planned), disable=not progress, unit="start", desc=f"{source.name} vs {target.name}") as bar:
+    # A ladder's last value is solved twice: loosely, to compare starts, then to the tolerance.
+    left = [len(start.epsilons) + (len(start.epsilons) > 1) for start in planned]
+    with tqdm(total=sum(left), disable=not progress, unit="level", desc=f"{source.name} vs {target.name}") as bar:
 
         def done(i: int, raw: Any) -> None:  # noqa: ANN401
-            found[i] = rates.start(i, seed, planned[i].label, GWSolution.from_raw(raw))
-            lowest = min(s.gw_loss for s in found.values())
-            bar.set_postfix_str(f"lowest loss {lowest:.6g}", refresh=False)
-            bar.update()
+            steps = 1 if raw is None else left[i]
+            left[i] -= steps
+            bar.update(steps)
+            if raw is not None:
+                found[i] = rates.start(i, seed, planned[i].label, raw.merged_into, GWSolution.from_raw(raw))
+                lowest = min(s.gw_loss for s in found.values())
+                bar.set_postfix_str(f"{len(found)} of {len(planned)} starts, lowest loss {lowest:.6g}", refresh=False)
 
         problem.solve(
             [(start.init, start.epsilons) for start in planned],
@@ -347,7 +383,7 @@ class _Rates:
     target: ArrayLike | None
     uncategorised: Uncategorised
 
-    def start(self, number: int, seed: int, init: str, solution: GWSolution) -> Start:
+    def start(self, number: int, seed: int, init: str, merged_into: int | None, solution: GWSolution) -> Start:
         failed = solution.failed
         n, m = self.shape
         top = np.zeros((n, min(10, m)), dtype=np.int64) if failed else solution.top(min(10, m))
@@ -365,7 +401,7 @@ class _Rates:
                         top, self.source, within, target_categories=self.target, uncategorised=self.uncategorised
                     )
                 )
-        return Start(number, seed, init, solution, top, matching, category)
+        return Start(number, seed, init, merged_into, solution, top, matching, category)
 
 
 def members(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,12 +91,12 @@ def plan(
 
 
 def ladder(top: float, end: float) -> list[float]:
-    """Falling from `top` by `STEP` to `end`, which is the last; only `end` when the top is not above it."""
-    levels = []
-    while top > end * 1.0001:
-        levels.append(top)
-        top *= STEP
-    return [*levels, end]
+    """Falling by `STEP` to `end`, which is the last; only `end` when the top is not above it.
+
+    It is built upwards from the end, to the last value not above `top` by rounding, so that all ladders with one end share their values.
+    """
+    n_levels = max(0, math.floor(math.log(top / end) / -math.log(STEP) + 1e-9))
+    return [end / STEP**level for level in range(n_levels, -1, -1)]
 
 
 def _further(i: int) -> tuple[str, int | None, float]:

@@ -42,6 +42,10 @@ class RawSolution(Protocol):
     @property
     def seconds(self) -> float: ...  # noqa: D102
     @property
+    def merged_into(self) -> int | None: ...  # noqa: D102
+    @property
+    def phases(self) -> list[tuple[str, float]]: ...  # noqa: D102
+    @property
     def path(self) -> list[tuple[float, int, float]]: ...  # noqa: D102
     def potentials(self) -> tuple[FloatArray, FloatArray]: ...  # noqa: D102
     def plan(self) -> FloatArray: ...  # noqa: D102

@@ -2,9 +2,10 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use crate::error::InvalidInput;
-use crate::mat::Mat;
+use crate::mat::{Mat, product};
 use crate::plan::round_to_marginals;
 use crate::problem::Problem;
 
@@ -83,7 +84,7 @@ impl Problem {
                 let (n, m) = self.shape();
                 // Drawn in the given orientation, so that how the problem is solved does not change the start.
                 let drawn = Mat::from_vec((0..n * m).map(|_| unit(&mut rng)).collect(), n, m);
-                project(if self.swapped { drawn.transposed() } else { drawn }, &self.p, &self.q)
+                project(if self.swapped { drawn.transposed() } else { drawn }, &self.p, &self.q, 1e-13)
             }
             InitKind::Permutation => north_west(&self.p, &self.q, &shuffled(n, &mut rng), &shuffled(m, &mut rng)),
             InitKind::Spectral => self.spectral(index),
@@ -109,7 +110,7 @@ impl Problem {
             let likeness: f64 = (0..axes).map(|k| flip(k) * v1.row(i)[k] * v2.row(j)[k]).sum();
             self.p[i] * self.q[j] * (0.5 * likeness).clamp(-30.0, 30.0).exp()
         });
-        project(kernel, &self.p, &self.q)
+        project(kernel, &self.p, &self.q, ROUGHLY)
     }
 
     fn profile(&self) -> Mat<f64> {
@@ -117,26 +118,31 @@ impl Problem {
         let profiles = |c: &crate::cost::Centred, p: &[f64]| -> Mat<f64> {
             let core = c.dense_core();
             let mut out = Mat::zeros(core.rows, QUANTILES);
-            let mut order: Vec<usize> = (0..core.rows).collect();
-            for i in 0..core.rows {
-                let value = |k: usize| core.row(i)[k] + c.a[i] + c.a[k];
-                order.sort_by(|&a, &b| value(a).total_cmp(&value(b)));
-                let (mut at, mut mass) = (0, p[order[0]]);
-                for t in 0..QUANTILES {
-                    while mass < (t as f64 + 0.5) / QUANTILES as f64 && at + 1 < order.len() {
+            out.data.par_chunks_mut(QUANTILES).enumerate().for_each(|(i, quantiles)| {
+                let row = core.row(i);
+                let mut sorted: Vec<(f64, f64)> =
+                    row.iter().zip(&c.a).zip(p).map(|((x, a), &w)| (x + c.a[i] + a, w)).collect();
+                sorted.sort_by(|x, y| x.0.total_cmp(&y.0));
+                let (mut at, mut mass) = (0, sorted[0].1);
+                for (t, quantile) in quantiles.iter_mut().enumerate() {
+                    while mass < (t as f64 + 0.5) / QUANTILES as f64 && at + 1 < sorted.len() {
                         at += 1;
-                        mass += p[order[at]];
+                        mass += sorted[at].1;
                     }
-                    out.row_mut(i)[t] = value(order[at]);
+                    *quantile = sorted[at].0;
                 }
-            }
+            });
             out
         };
         let (s, t) = (profiles(&self.source, &self.p), profiles(&self.target, &self.q));
         let shift = self.source.mean - self.target.mean;
-        let mut cost = Mat::from_fn(s.rows, t.rows, |i, j| {
-            s.row(i).iter().zip(t.row(j)).map(|(x, y)| (x - y + shift).powi(2)).sum::<f64>()
-        });
+        let square = |x: &Mat<f64>, by: f64| -> Vec<f64> {
+            (0..x.rows).map(|i| x.row(i).iter().map(|x| (x + by).powi(2)).sum()).collect()
+        };
+        let (shifted, of_s, of_t) =
+            (Mat::from_fn(s.rows, s.cols, |i, k| s.row(i)[k] + shift), square(&s, shift), square(&t, 0.0));
+        let mut cost = Mat::from_fn(s.rows, t.rows, |i, j| of_s[i] + of_t[j]);
+        product(&mut cost, shifted.view(), t.view().t(), -2.0, true, true);
         let mean = (0..s.rows)
             .map(|i| self.p[i] * cost.row(i).iter().zip(&self.q).map(|(c, q)| c * q).sum::<f64>())
             .sum::<f64>();
@@ -149,7 +155,7 @@ impl Problem {
                 *c = pi * q * ((-sharpness * (*c - best)).exp() + 1e-6);
             }
         }
-        project(cost, &self.p, &self.q)
+        project(cost, &self.p, &self.q, ROUGHLY)
     }
 }
 
@@ -166,8 +172,11 @@ fn shuffled(n: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     order
 }
 
-/// Sinkhorn scaling of a positive matrix; the caller rounds off what is left after 100 sweeps.
-fn project(mut plan: Mat<f64>, p: &[f64], q: &[f64]) -> Mat<f64> {
+/// Marginal error of a start that is a guess anyway.
+const ROUGHLY: f64 = 1e-2;
+
+/// Sinkhorn scaling of a positive matrix until the columns are within `tol` of `q`; the caller rounds off what is left after 100 sweeps.
+fn project(mut plan: Mat<f64>, p: &[f64], q: &[f64], tol: f64) -> Mat<f64> {
     for _ in 0..100 {
         let mut cols = vec![0.0; plan.cols];
         for i in 0..plan.rows {
@@ -185,7 +194,7 @@ fn project(mut plan: Mat<f64>, p: &[f64], q: &[f64]) -> Mat<f64> {
                 *x *= s;
             }
         }
-        if error < 1e-13 {
+        if error < tol {
             break;
         }
     }

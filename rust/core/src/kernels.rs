@@ -54,15 +54,26 @@ fn exp_shift_body<R: Real>(row: &mut [R], f: R, g: &[R]) {
 }
 
 #[inline(always)]
-fn sweep_rows_body<R: Real>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R]) {
+fn sweep_rows_body<R: Real>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R {
     acc.fill(R::ZERO);
+    let mut error = R::ZERO;
     for ((row, &pi), ui) in kernel.chunks_exact(v.len()).zip(p).zip(u) {
-        *ui = if pi > R::ZERO { pi / dot_body(row, v) } else { R::ZERO };
+        let sum = dot_body(row, v);
+        *ui = if pi == R::ZERO {
+            R::ZERO
+        } else if omega == R::ONE {
+            pi / sum
+        } else {
+            let held = *ui * sum;
+            error += (held - pi).maximum(pi - held);
+            *ui * (pi / held).powf(omega)
+        };
         let scale = *ui;
         for (a, &k) in acc.iter_mut().zip(row) {
             *a += scale * k;
         }
     }
+    error
 }
 
 #[inline(always)]
@@ -94,9 +105,10 @@ versions! {
     pub fn exp_shift(row: &mut [R], f: R, g: &[R]) = exp_shift_body
 }
 versions! {
-    /// One fused half-and-half Sinkhorn sweep over some rows of the kernel: `u_i = p_i / <K_i, v>` (0 where `p_i` is 0), then
-    /// `acc = sum_i u_i K_i` while the row is in cache. `kernel` holds `u.len()` rows of `v.len()` entries.
-    pub fn sweep_rows(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R]) = sweep_rows_body
+    /// One fused half-and-half Sinkhorn sweep over some rows of the kernel: `u_i = p_i / <K_i, v>` (0 where `p_i` is 0), relaxed to
+    /// `u_i (p_i / (u_i <K_i, v>))^omega` when omega is not 1; then `acc = sum_i u_i K_i` while the row is in cache. `kernel` holds
+    /// `u.len()` rows of `v.len()` entries. Returns the L1 error of the row sums before the step; 0 when it is not relaxed.
+    pub fn sweep_rows(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R = sweep_rows_body
 }
 versions! {
     /// `max_j row_j + g_j`.
@@ -141,7 +153,7 @@ mod tests {
         let v: Vec<f64> = numbers(m, 4).iter().map(|x| x.abs() + 0.1).collect();
         let p = [0.2, 0.0, 0.3, 0.4, 0.1];
         let (mut u, mut acc) = (vec![0.0; n], vec![9.0; m]);
-        sweep_rows(&kernel, &v, &p, &mut u, &mut acc);
+        sweep_rows(&kernel, &v, &p, &mut u, &mut acc, 1.0);
         for i in 0..n {
             let s: f64 = (0..m).map(|j| kernel[i * m + j] * v[j]).sum();
             assert!((u[i] - p[i] / s).abs() < 1e-14);

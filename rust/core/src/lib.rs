@@ -30,7 +30,9 @@
 //! # Ok::<(), gwrsa_core::InvalidInput>(())
 //! ```
 
+mod anderson;
 mod cost;
+mod descent;
 mod error;
 mod gw;
 mod init;
@@ -41,6 +43,7 @@ mod operator;
 mod plan;
 mod problem;
 mod real;
+mod relaxation;
 mod search;
 mod sinkhorn;
 mod solution;
@@ -55,5 +58,5 @@ pub use plan::{marginal_error, round_to_marginals};
 pub use problem::Problem;
 pub use search::{Done, pool, search};
 pub use sinkhorn::{Ended, Projection, Scaling};
-pub use solution::Solution;
+pub use solution::{Phases, Solution};
 pub use transport::{Transport, transport};

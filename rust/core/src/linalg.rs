@@ -1,5 +1,6 @@
 //! The few dense decompositions, by faer.
 
+use faer::linalg::solvers::Solve;
 use faer::{Mat as Faer, Side};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -13,6 +14,24 @@ pub fn symmetric_eigen(a: &Mat<f64>) -> Option<(Vec<f64>, Mat<f64>)> {
     let eigen = full.self_adjoint_eigen(Side::Lower).ok()?;
     let values = (0..n).map(|k| eigen.S()[k]).collect();
     Some((values, Mat::from_fn(n, n, |i, j| eigen.U()[(i, j)])))
+}
+
+/// `A^-1 b` of a small positive definite matrix; None when it is not.
+pub fn solve_positive(a: &Mat<f64>, b: &[f64]) -> Option<Vec<f64>> {
+    let full = Faer::from_fn(a.rows, a.rows, |i, j| a.data[i * a.cols + j]);
+    let x = full.llt(Side::Lower).ok()?.solve(Faer::from_fn(b.len(), 1, |i, _| b[i]));
+    Some((0..b.len()).map(|i| x[(i, 0)]).collect())
+}
+
+/// Pivots above `tol * max|S|` in the LU decomposition of `size` rows and columns of S, evenly spread: a lower bound of its numerical rank,
+/// and nearly always the rank itself when it is below `size`.
+fn sampled_rank(s: &Mat<f64>, size: usize, tol: f64) -> usize {
+    let n = s.rows;
+    let at = |i: usize| i * n / size;
+    let part = Faer::from_fn(size, size, |i, j| s.data[at(i) * n + at(j)]);
+    let lu = part.partial_piv_lu();
+    let largest = s.data.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    (0..size).filter(|&i| lu.U()[(i, i)].abs() > tol * largest).count()
 }
 
 /// Orthonormal basis of the columns of `a`, n x k with n >= k.
@@ -55,11 +74,16 @@ pub fn leading_eigen(n: usize, k: usize, apply: impl Fn(&Mat<f64>) -> Mat<f64>) 
 }
 
 /// `S = A diag(sign) A'` of numerical rank `r <= max_rank`, or None when the remainder exceeds `tol * max|S|` in some entry.
-/// Randomised range finder with doubling rank (Halko, Martinsson & Tropp 2011, <https://doi.org/10.1137/090771806>).
+/// Randomised range finder, its size from a sampled LU decomposition (Halko, Martinsson & Tropp 2011, <https://doi.org/10.1137/090771806>).
 pub fn factor_symmetric(s: &Mat<f64>, max_rank: usize, tol: f64) -> Option<(Mat<f64>, Vec<f64>)> {
     let n = s.rows;
     let largest = s.data.iter().fold(0.0f64, |m, x| m.max(x.abs()));
-    let mut k = 32.min(max_rank);
+    let sample = (max_rank + 1).min(n);
+    let seen = sampled_rank(s, sample, 100.0 * tol);
+    if seen > max_rank {
+        return None;
+    }
+    let mut k = (seen + 8).min(max_rank);
     while k > 0 {
         let mut image = Mat::zeros(n, k);
         product(&mut image, s.view(), noise(n, k, k as u64).view(), 1.0, false, true);

@@ -5,6 +5,7 @@
 
 use crate::cost::{Centred, Core};
 use crate::mat::{Mat, gemm_into, product};
+use crate::plan::sum_rows;
 use crate::real::Real;
 
 /// The two costs of a problem, ready for outer steps. The source has the smaller rank.
@@ -109,9 +110,7 @@ impl Operator<f64> {
     /// `<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`: what GW(T) is a constant minus twice of.
     pub fn overlap(&self, plan: &Mat<f64>) -> f64 {
         let inner = |x: &Mat<f64>, y: &Mat<f64>| x.data.iter().zip(&y.data).map(|(a, b)| a * b).sum::<f64>();
-        let bilinear = |a: &[f64], b: &[f64]| -> f64 {
-            a.iter().enumerate().map(|(i, x)| x * plan.row(i).iter().zip(b).map(|(t, y)| t * y).sum::<f64>()).sum()
-        };
+        let bilinear = |a: &[f64], b: &[f64]| sum_rows(plan, |i, row| a[i] * crate::kernels::dot(row, b));
         match self {
             Self::Factored { left, sign, a2, .. } => {
                 let state = self.summary(plan, true);
@@ -154,6 +153,14 @@ impl<R: Real> Operator<R> {
                 x
             }
             Self::Dense { .. } => plan.clone(),
+        }
+    }
+
+    /// Shape of the summary: (m, r), or (n, m).
+    pub fn summary_shape(&self) -> (usize, usize) {
+        match self {
+            Self::Factored { sign, a2, .. } => (a2.len(), sign.len()),
+            Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
         }
     }
 

@@ -31,6 +31,8 @@ pub trait Real:
     fn to_f64(self) -> f64;
     /// The larger of two numbers.
     fn maximum(self, other: Self) -> Self;
+    /// `x^y` for positive x.
+    fn powf(self, y: Self) -> Self;
     /// `e^x`, branch-free so that loops over it vectorise; 0 below the smallest normal number, and the largest
     /// finite power above the largest. Relative error below 3 units in the last place.
     fn exp(self) -> Self;
@@ -53,6 +55,10 @@ impl Real for f32 {
     #[inline(always)]
     fn maximum(self, other: Self) -> Self {
         if self > other { self } else { other }
+    }
+    #[inline(always)]
+    fn powf(self, y: Self) -> Self {
+        f32::powf(self, y)
     }
     #[inline(always)]
     fn exp(self) -> Self {
@@ -88,6 +94,10 @@ impl Real for f64 {
     #[inline(always)]
     fn maximum(self, other: Self) -> Self {
         if self > other { self } else { other }
+    }
+    #[inline(always)]
+    fn powf(self, y: Self) -> Self {
+        f64::powf(self, y)
     }
     #[inline(always)]
     fn exp(self) -> Self {

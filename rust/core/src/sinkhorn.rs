@@ -5,12 +5,14 @@
 //! stabilisation of Schmitzer 2019, <https://doi.org/10.1137/16M1106018>).
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use rayon::prelude::*;
 
 use crate::kernels::{exp_shift, max_into, max_shifted, sweep_rows};
 use crate::mat::{Mat, chunk_rows};
 use crate::real::Real;
+use crate::relaxation::Relaxation;
 
 /// How an inner loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +53,12 @@ pub struct Scaling<R> {
     p: Vec<R>,
     q: Vec<f64>,
     partial: Mat<R>,
+    row_errors: Vec<R>,
+    relaxation: Relaxation,
     chunk: usize,
     fresh: bool,
+    /// Seconds spent in forming the kernel, its first sweep included, and in the other sweeps.
+    pub seconds: (f64, f64),
 }
 
 /// The outcome of one sweep.
@@ -79,8 +85,11 @@ impl<R: Real> Scaling<R> {
             p: p.iter().map(|&x| R::from_f64(x)).collect(),
             q: q.to_vec(),
             partial: Mat::zeros(n.div_ceil(chunk), m),
+            row_errors: vec![R::ZERO; n.div_ceil(chunk)],
+            relaxation: Relaxation::default(),
             chunk,
             fresh: true,
+            seconds: (0.0, 0.0),
         }
     }
 
@@ -91,12 +100,22 @@ impl<R: Real> Scaling<R> {
         (absorbed(&self.f, &self.u), absorbed(&self.g, &self.v))
     }
 
-    /// Scale the potentials, as when epsilon is divided by `factor`.
-    pub fn rescale(&mut self, factor: f64) {
-        self.absorb();
-        for x in self.f.iter_mut().chain(&mut self.g) {
-            *x *= factor;
+    /// Begin anew, from potentials of another epsilon times `factor`, or from none.
+    pub fn load(&mut self, potentials: Option<(&[f64], &[f64])>, factor: f64) {
+        self.fresh = potentials.is_none();
+        self.relaxation = Relaxation::default();
+        let take = |to: &mut [f64], from: &[f64]| {
+            for (to, &x) in to.iter_mut().zip(from) {
+                // An item without weight keeps a finite potential: its scaling is 0.
+                *to = if x.is_finite() { R::from_f64(x * factor).to_f64() } else { 0.0 };
+            }
+        };
+        if let Some((f, g)) = potentials {
+            take(&mut self.f, f);
+            take(&mut self.g, g);
         }
+        self.u.fill(R::ONE);
+        self.v.fill(R::ONE);
     }
 
     /// Scale rows and columns until the column marginal is within `tol` of `q` in L1. `fill(i, rows)` writes the rows of
@@ -112,17 +131,21 @@ impl<R: Real> Scaling<R> {
         let mut stabilisations = 0;
         let mut sweeps = 1;
         let mut error = f64::INFINITY;
+        let mut omega = 1.0;
+        self.relaxation.begin();
+        let clock = Instant::now();
         let mut sweep = if std::mem::take(&mut self.fresh) {
             self.rebuild_centred(fill, parallel)
         } else {
             self.absorb();
             self.rebuild(fill, parallel)
         };
+        self.seconds.0 += clock.elapsed().as_secs_f64();
         loop {
             match sweep {
                 Sweep::Good(e) => {
                     error = e;
-                    if error <= tol {
+                    if error <= tol && omega == 1.0 {
                         return Projection { ended: Ended::Converged, sweeps, marginal_error: error };
                     }
                 }
@@ -133,9 +156,9 @@ impl<R: Real> Scaling<R> {
                 Some(Ended::Interrupted)
             } else if stabilisations > MAX_STABILISATIONS {
                 Some(Ended::NumericalError)
-            } else if sweeps >= max_sweeps && matches!(sweep, Sweep::Good(_)) {
+            } else if sweeps >= max_sweeps && matches!(sweep, Sweep::Good(_)) && omega == 1.0 {
                 Some(Ended::MaxIterations)
-            } else if sweeps >= max_sweeps + MAX_STABILISATIONS {
+            } else if sweeps > max_sweeps + MAX_STABILISATIONS {
                 Some(Ended::NumericalError)
             } else {
                 None
@@ -144,13 +167,28 @@ impl<R: Real> Scaling<R> {
                 return Projection { ended, sweeps, marginal_error: error };
             }
             sweeps += 1;
+            let clock = Instant::now();
             sweep = match sweep {
-                Sweep::Good(_) => self.sweep(parallel),
-                Sweep::Stretched => {
-                    self.absorb();
-                    self.rebuild(fill, parallel)
+                Sweep::Good(error) => {
+                    // The last sweep is a plain one, after which the row sums are exact.
+                    omega = if sweeps >= max_sweeps { 1.0 } else { self.relaxation.next(error, tol) };
+                    let sweep = self.sweep(omega, parallel);
+                    self.seconds.1 += clock.elapsed().as_secs_f64();
+                    sweep
                 }
-                Sweep::Broken => self.rebuild_centred(fill, parallel),
+                Sweep::Stretched | Sweep::Broken => {
+                    omega = 1.0;
+                    let sweep = if matches!(sweep, Sweep::Broken) {
+                        self.relaxation = Relaxation::default();
+                        self.rebuild_centred(fill, parallel)
+                    } else {
+                        self.relaxation.begin();
+                        self.absorb();
+                        self.rebuild(fill, parallel)
+                    };
+                    self.seconds.0 += clock.elapsed().as_secs_f64();
+                    sweep
+                }
             };
         }
     }
@@ -191,10 +229,14 @@ impl<R: Real> Scaling<R> {
             for (row, &fi) in t.kernel.chunks_exact_mut(m).zip(&f[t.start..]) {
                 exp_shift(row, R::from_f64(fi), &g);
             }
-            sweep_rows(t.kernel, v, t.p, t.u, t.acc);
+            *t.error = sweep_rows(t.kernel, v, t.p, t.u, t.acc, R::ONE);
         };
-        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, body);
-        self.finish_sweep()
+        each(
+            tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
+            parallel,
+            body,
+        );
+        self.finish_sweep(1.0)
     }
 
     /// Form the kernel from nothing: shift rows, then columns, so that the largest entry of each is exactly 1 and no row or
@@ -205,17 +247,21 @@ impl<R: Real> Scaling<R> {
         self.g.fill(0.0);
         self.reset_columns();
         let zero = vec![R::ZERO; m];
-        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, |t: Task<R>| {
-            fill(t.start, t.kernel);
-            t.acc.fill(lowest);
-            for ((row, u), &pi) in t.kernel.chunks_exact(m).zip(&mut *t.u).zip(t.p) {
-                // The scaling's place holds the shift until the sweep overwrites it.
-                *u = R::ZERO - max_shifted(row, &zero);
-                if pi > R::ZERO {
-                    max_into(t.acc, row, *u);
+        each(
+            tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
+            parallel,
+            |t: Task<R>| {
+                fill(t.start, t.kernel);
+                t.acc.fill(lowest);
+                for ((row, u), &pi) in t.kernel.chunks_exact(m).zip(&mut *t.u).zip(t.p) {
+                    // The scaling's place holds the shift until the sweep overwrites it.
+                    *u = R::ZERO - max_shifted(row, &zero);
+                    if pi > R::ZERO {
+                        max_into(t.acc, row, *u);
+                    }
                 }
-            }
-        });
+            },
+        );
         for (f, u) in self.f.iter_mut().zip(&self.u) {
             *f = u.to_f64();
         }
@@ -228,27 +274,35 @@ impl<R: Real> Scaling<R> {
         }
         let g = self.g_real();
         let (v, f) = (&self.v, &self.f);
-        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, |t: Task<R>| {
-            for (row, &fi) in t.kernel.chunks_exact_mut(m).zip(&f[t.start..]) {
-                exp_shift(row, R::from_f64(fi), &g);
-            }
-            sweep_rows(t.kernel, v, t.p, t.u, t.acc);
-        });
-        self.finish_sweep()
+        each(
+            tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
+            parallel,
+            |t: Task<R>| {
+                for (row, &fi) in t.kernel.chunks_exact_mut(m).zip(&f[t.start..]) {
+                    exp_shift(row, R::from_f64(fi), &g);
+                }
+                *t.error = sweep_rows(t.kernel, v, t.p, t.u, t.acc, R::ONE);
+            },
+        );
+        self.finish_sweep(1.0)
     }
 
-    fn sweep(&mut self, parallel: bool) -> Sweep {
-        let v = &self.v;
-        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, |t: Task<R>| {
-            sweep_rows(t.kernel, v, t.p, t.u, t.acc);
-        });
-        self.finish_sweep()
+    fn sweep(&mut self, omega: f64, parallel: bool) -> Sweep {
+        let (v, relax) = (&self.v, R::from_f64(omega));
+        each(
+            tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
+            parallel,
+            |t: Task<R>| {
+                *t.error = sweep_rows(t.kernel, v, t.p, t.u, t.acc, relax);
+            },
+        );
+        self.finish_sweep(omega)
     }
 
     /// Column sums from the partial ones (in float64), marginal error, new column scalings, range check.
-    fn finish_sweep(&mut self) -> Sweep {
+    fn finish_sweep(&mut self, omega: f64) -> Sweep {
         let m = self.q.len();
-        let mut error = 0.0;
+        let mut error: f64 = self.row_errors.iter().map(|e| e.to_f64()).sum();
         let mut sums = vec![0.0; m];
         for part in self.partial.data.chunks_exact(m) {
             for (s, x) in sums.iter_mut().zip(part) {
@@ -256,8 +310,15 @@ impl<R: Real> Scaling<R> {
             }
         }
         for ((v, &q), &s) in self.v.iter_mut().zip(&self.q).zip(&sums) {
-            error += (s * v.to_f64() - q).abs();
-            *v = if q > 0.0 { R::from_f64(q / s) } else { R::ZERO };
+            let held = s * v.to_f64();
+            error += (held - q).abs();
+            *v = if q <= 0.0 {
+                R::ZERO
+            } else if omega == 1.0 {
+                R::from_f64(q / s)
+            } else {
+                R::from_f64(v.to_f64() * (q / held).powf(omega))
+            };
         }
         let (u_low, u_high) = range(&self.u, self.p.iter().map(|x| x.to_f64()));
         let (v_low, v_high) = range(&self.v, self.q.iter().copied());
@@ -288,6 +349,7 @@ struct Task<'a, R> {
     p: &'a [R],
     u: &'a mut [R],
     acc: &'a mut [R],
+    error: &'a mut R,
 }
 
 fn tasks<'a, R: Real>(
@@ -295,14 +357,15 @@ fn tasks<'a, R: Real>(
     p: &'a [R],
     u: &'a mut [R],
     partial: &'a mut Mat<R>,
+    errors: &'a mut [R],
     chunk: usize,
 ) -> Vec<Task<'a, R>> {
     let m = kernel.cols;
     let blocks = kernel.data.chunks_mut(chunk * m).zip(p.chunks(chunk)).zip(u.chunks_mut(chunk));
     blocks
-        .zip(partial.data.chunks_mut(m))
+        .zip(partial.data.chunks_mut(m).zip(errors))
         .enumerate()
-        .map(|(c, (((kernel, p), u), acc))| Task { start: c * chunk, kernel, p, u, acc })
+        .map(|(c, (((kernel, p), u), (acc, error)))| Task { start: c * chunk, kernel, p, u, acc, error })
         .collect()
 }
 

@@ -1,10 +1,11 @@
 //! What is kept of a solve, and what is derived from it when asked for.
 
+use rayon::prelude::*;
+
 use crate::gw::Status;
-use crate::kernels::dot;
 use crate::mat::{Mat, gemm_into};
 use crate::operator::Operator;
-use crate::plan::round_to_marginals;
+use crate::plan::{round_to_marginals, sum_rows};
 use crate::problem::Problem;
 
 /// Y in the precision it was computed in.
@@ -12,6 +13,23 @@ use crate::problem::Problem;
 pub(crate) enum Exponent {
     Single(Mat<f32>),
     Double(Mat<f64>),
+}
+
+/// Seconds of a solve, by what was done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Phases {
+    /// Initial plan and its summary.
+    pub start: f64,
+    /// From the summary to the small factor of the exponent; for dense costs, to the exponent.
+    pub products: f64,
+    /// Exponent, exponential and first sweep.
+    pub kernel: f64,
+    /// Further sweeps.
+    pub sweeps: f64,
+    /// Summary of the new plan, and extrapolation.
+    pub summary: f64,
+    /// Loss of the rounded plan in float64.
+    pub evaluation: f64,
 }
 
 /// The end of a solve: potentials and the small factor Y of the exponent, from which plan and top-k are derived.
@@ -35,14 +53,31 @@ pub struct Solution {
     pub change: f64,
     /// Level by level: epsilon, outer steps, relative change at the end.
     pub path: Vec<(f64, usize, f64)>,
-    /// Wall time of this solve.
+    /// In a search: the start whose basin it entered, whose end this is. Steps and path are its own.
+    pub merged_into: Option<usize>,
+    /// Time spent on this solve.
     pub seconds: f64,
+    /// Where that time went.
+    pub phases: Phases,
     pub(crate) exponent: Exponent,
     pub(crate) f: Vec<f64>,
     pub(crate) g: Vec<f64>,
 }
 
 impl Solution {
+    /// The end of `other`, the start numbered `number`, with the steps and the path that led into its basin.
+    pub(crate) fn merged(&self, other: &Self, number: usize) -> Self {
+        Self {
+            n_outer: self.n_outer,
+            n_sinkhorn: self.n_sinkhorn,
+            path: self.path.clone(),
+            seconds: self.seconds,
+            phases: self.phases,
+            merged_into: Some(number),
+            ..other.clone()
+        }
+    }
+
     /// Potentials (f of the source, g of the target) in units of epsilon: `T = exp(M + f + g)`. Negative infinity where a weight is 0.
     #[must_use]
     pub fn potentials<'a>(&'a self, problem: &Problem) -> (&'a [f64], &'a [f64]) {
@@ -60,9 +95,7 @@ impl Solution {
         let (n, m) = problem.exact.shape();
         let mut plan = Mat::zeros(n, m);
         let block = 64;
-        for (c, rows) in plan.data.chunks_mut(block * m).enumerate() {
-            self.rows(problem, c * block, rows);
-        }
+        plan.data.par_chunks_mut(block * m).enumerate().for_each(|(c, rows)| self.rows(problem, c * block, rows));
         round_to_marginals(&mut plan, &problem.p, &problem.q);
         plan
     }
@@ -150,8 +183,8 @@ impl Solution {
     /// Evaluate loss and objective in float64 on the rounded plan.
     pub(crate) fn evaluate(&mut self, problem: &Problem) {
         let plan = self.inner_plan(problem);
-        let entropy: f64 = plan.data.iter().filter(|x| **x > 0.0).map(|x| x * x.ln()).sum();
-        let mass = dot(&plan.data, &vec![1.0; plan.data.len()]);
+        let entropy = sum_rows(&plan, |_, row| row.iter().filter(|x| **x > 0.0).map(|x| x * x.ln()).sum());
+        let mass = sum_rows(&plan, |_, row| row.iter().sum());
         if mass.is_finite() && (mass - 1.0).abs() < 1e-6 {
             self.gw_loss = problem.loss(&plan);
             self.objective = self.gw_loss + self.epsilon * entropy;

@@ -113,15 +113,14 @@ impl Problem {
         let pool = gwrsa_core::pool(threads).map_err(|e| {
             PyValueError::new_err(format!("threads must be a number the system can start, got {threads}: {e}"))
         })?;
-        let ended = Mutex::new(Vec::new());
+        let ended: Mutex<Vec<(usize, Option<gwrsa_core::Solution>)>> = Mutex::new(Vec::new());
         let done = done.map(Bound::unbind);
         let problem = &*self.inner;
         let report = |py: Python<'_>| -> PyResult<()> {
-            let batch: Vec<(usize, gwrsa_core::Solution)> =
-                std::mem::take(&mut *ended.lock().expect("no thread panics holding it"));
+            let batch = std::mem::take(&mut *ended.lock().expect("no thread panics holding it"));
             if let Some(done) = &done {
                 for (i, solution) in batch {
-                    done.call1(py, (i, self.wrap(solution)))?;
+                    done.call1(py, (i, solution.map(|s| self.wrap(s))))?;
                 }
             }
             Ok(())
@@ -133,7 +132,7 @@ impl Problem {
                 pool.install(|| {
                     gwrsa_core::search(problem, &starts, &settings, cancel, &|i, solution| {
                         if keep {
-                            ended.lock().expect("no thread panics holding it").push((i, solution.clone()));
+                            ended.lock().expect("no thread panics holding it").push((i, solution.cloned()));
                         }
                     })
                 })
@@ -195,6 +194,23 @@ impl Solution {
     #[getter]
     fn seconds(&self) -> f64 {
         self.inner.seconds
+    }
+    #[getter]
+    fn merged_into(&self) -> Option<usize> {
+        self.inner.merged_into
+    }
+    /// Seconds by phase.
+    #[getter]
+    fn phases(&self) -> Vec<(&'static str, f64)> {
+        let p = &self.inner.phases;
+        vec![
+            ("start", p.start),
+            ("products", p.products),
+            ("kernel", p.kernel),
+            ("sweeps", p.sweeps),
+            ("summary", p.summary),
+            ("evaluation", p.evaluation),
+        ]
     }
     #[getter]
     fn path(&self) -> Vec<(f64, usize, f64)> {

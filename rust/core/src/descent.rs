@@ -1,0 +1,229 @@
+//! One start on its way: its state, and the outer loop at one value of epsilon.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::anderson::Anderson;
+use crate::error::InvalidInput;
+use crate::gw::{Settings, Status};
+use crate::init::Init;
+use crate::mat::Mat;
+use crate::operator::Operator;
+use crate::problem::Problem;
+use crate::real::Real;
+use crate::sinkhorn::{Ended, Scaling};
+use crate::solution::{Exponent, Phases, Solution};
+
+/// Loosest marginal error of an inner loop, and its share of the last outer change. Looser, and a start close to the unstable
+/// uniform plan leaves it along another branch than the exact step takes: another basin.
+const LOOSEST_INNER: f64 = 1e-3;
+/// Share of the summary's scale below which its own norm no longer counts: near the uniform plan it vanishes.
+const SCALE_FLOOR: f64 = 1e-2;
+/// Steps that the acceleration combines, and the bytes its history may take.
+const DEPTH: usize = 8;
+const MAX_HISTORY: usize = 1 << 29;
+
+/// What the outer loop of a problem needs besides its state.
+pub struct Descent<'a, R> {
+    pub problem: &'a Problem,
+    pub operator: &'a Operator<R>,
+    pub settings: &'a Settings,
+    pub cancel: &'a AtomicBool,
+}
+
+/// One epsilon of a schedule, and when to leave it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Level {
+    pub epsilon: f64,
+    pub tol: f64,
+    pub max_outer: usize,
+    /// Whether steps are extrapolated near the end; while annealing that changes the basin.
+    pub last: bool,
+}
+
+/// Where a start is.
+pub struct State<R> {
+    /// Summary of the plan.
+    pub x: Mat<R>,
+    /// Exponent of the last outer step.
+    y: Mat<R>,
+    f: Vec<f64>,
+    g: Vec<f64>,
+    /// Of the potentials; None before the first step.
+    epsilon: Option<f64>,
+    pub status: Status,
+    n_outer: usize,
+    n_sinkhorn: usize,
+    change: f64,
+    error: f64,
+    path: Vec<(f64, usize, f64)>,
+    phases: Phases,
+    seconds: f64,
+}
+
+/// The large buffers, which starts share one after the other.
+pub struct Workspace<R> {
+    scaling: Scaling<R>,
+    next: Mat<R>,
+    scratch: Mat<R>,
+    anderson: Anderson<R>,
+}
+
+impl<R: Real> Workspace<R> {
+    pub fn new(problem: &Problem, operator: &Operator<R>) -> Self {
+        let (n, _) = operator.shape();
+        let (rows, cols) = operator.summary_shape();
+        let step = 2 * rows * cols * size_of::<R>();
+        Self {
+            scaling: Scaling::new(&problem.p, &problem.q),
+            next: Mat::zeros(rows, cols),
+            scratch: Mat::zeros(n, operator.scratch_cols()),
+            anderson: Anderson::new(DEPTH.min(MAX_HISTORY / step.max(1))),
+        }
+    }
+}
+
+impl<R: Real> State<R> {
+    /// At an initial plan.
+    pub fn new(operator: &Operator<R>, plan: &Mat<R>, parallel: bool) -> Self {
+        let (rows, cols) = operator.exponent_shape();
+        Self {
+            x: operator.summary(plan, parallel),
+            y: Mat::zeros(rows, cols),
+            f: Vec::new(),
+            g: Vec::new(),
+            epsilon: None,
+            status: Status::MaxOuter,
+            n_outer: 0,
+            n_sinkhorn: 0,
+            change: f64::INFINITY,
+            error: f64::INFINITY,
+            path: Vec::new(),
+            phases: Phases::default(),
+            seconds: 0.0,
+        }
+    }
+
+    /// What is kept of it; `seconds` were spent before its first step.
+    pub fn finish(self, problem: &Problem, keep: impl Fn(Mat<R>) -> Exponent, seconds: f64) -> Solution {
+        let clock = Instant::now();
+        let mut solution = Solution {
+            gw_loss: f64::INFINITY,
+            objective: f64::INFINITY,
+            epsilon: self.epsilon.unwrap_or(f64::NAN),
+            status: self.status,
+            n_outer: self.n_outer,
+            n_sinkhorn: self.n_sinkhorn,
+            marginal_error: self.error,
+            change: self.change,
+            path: self.path,
+            merged_into: None,
+            seconds: 0.0,
+            phases: Phases { start: seconds, ..self.phases },
+            exponent: keep(self.y),
+            f: self.f,
+            g: self.g,
+        };
+        solution.evaluate(problem);
+        solution.phases.evaluation = clock.elapsed().as_secs_f64();
+        solution.seconds = self.seconds + seconds + solution.phases.evaluation;
+        solution
+    }
+}
+
+impl<R: Real> Descent<'_, R> {
+    /// The state at an initial plan.
+    pub fn start(&self, init: &Init, parallel: bool) -> Result<State<R>, InvalidInput> {
+        Ok(State::new(self.operator, &self.problem.inner_plan(init)?.cast(), parallel))
+    }
+
+    /// Outer steps at one epsilon until the plan stands still.
+    pub fn level(&self, space: &mut Workspace<R>, state: &mut State<R>, level: &Level, parallel: bool) {
+        let clock = Instant::now();
+        let (operator, epsilon, tol) = (self.operator, level.epsilon, level.tol);
+        let scale = SCALE_FLOOR * operator.summary_scale(&self.problem.p);
+        let Workspace { scaling, next, scratch, anderson } = space;
+        match state.epsilon {
+            Some(previous) => scaling.load(Some((&state.f, &state.g)), previous / epsilon),
+            None => scaling.load(None, 1.0),
+        }
+        scaling.seconds = (0.0, 0.0);
+        anderson.clear();
+        state.epsilon = Some(epsilon);
+        state.change = f64::INFINITY;
+        state.status = Status::MaxOuter;
+        let mut steps = 0;
+        while steps < level.max_outer {
+            let at = Instant::now();
+            operator.outer_step(&state.x, 4.0 / epsilon, &mut state.y, parallel);
+            state.phases.products += at.elapsed().as_secs_f64();
+            let inner_tol = (0.1 * state.change).min(LOOSEST_INNER).max(0.3 * tol);
+            let y = &state.y;
+            let fill = |i: usize, out: &mut [R]| operator.exponent_rows(y, i, out);
+            let projection = scaling.project(&fill, inner_tol, self.settings.max_sinkhorn, parallel, self.cancel);
+            state.n_sinkhorn += projection.sweeps;
+            state.error = projection.marginal_error;
+            steps += 1;
+            match projection.ended {
+                Ended::NumericalError => state.status = Status::NumericalError,
+                Ended::Interrupted => state.status = Status::Interrupted,
+                Ended::Converged | Ended::MaxIterations => {}
+            }
+            if self.cancel.load(Ordering::Relaxed) {
+                state.status = Status::Interrupted;
+            }
+            if matches!(state.status, Status::NumericalError | Status::Interrupted) {
+                break;
+            }
+            let at = Instant::now();
+            operator.summarise_scaled(&scaling.kernel, (&scaling.u, &scaling.v), next, scratch, parallel);
+            state.phases.summary += at.elapsed().as_secs_f64();
+            state.change = relative_change(next, &state.x, scale);
+            if state.change <= tol {
+                state.status = if state.error <= tol { Status::Converged } else { Status::MaxSinkhorn };
+                if state.status == Status::Converged {
+                    std::mem::swap(&mut state.x, next);
+                    break;
+                }
+            } else {
+                state.status = Status::MaxOuter;
+            }
+            let at = Instant::now();
+            if level.last {
+                anderson.advance(&mut state.x, next, state.change);
+            } else {
+                std::mem::swap(&mut state.x, next);
+            }
+            state.phases.summary += at.elapsed().as_secs_f64();
+        }
+        (state.f, state.g) = scaling.potentials();
+        state.n_outer += steps;
+        state.path.push((epsilon, steps, state.change));
+        state.phases.kernel += scaling.seconds.0;
+        state.phases.sweeps += scaling.seconds.1;
+        state.seconds += clock.elapsed().as_secs_f64();
+    }
+}
+
+/// `|next - x| / max(|next|, scale)`, Frobenius, summed in float64.
+fn relative_change<R: Real>(next: &Mat<R>, x: &Mat<R>, scale: f64) -> f64 {
+    let (moved, norm) = squared_distance(next, x);
+    let norm = norm.sqrt().max(scale);
+    if norm > 0.0 { moved.sqrt() / norm } else { 0.0 }
+}
+
+/// `|a - b|^2` and `|a|^2`, Frobenius, summed in float64.
+pub fn squared_distance<R: Real>(a: &Mat<R>, b: &Mat<R>) -> (f64, f64) {
+    let (mut distance, mut norm) = (0.0, 0.0);
+    for (a, b) in a.data.chunks(1024).zip(b.data.chunks(1024)) {
+        let (mut d, mut s) = (0.0, 0.0);
+        for (&a, &b) in a.iter().zip(b) {
+            let (a, b) = (a.to_f64(), b.to_f64());
+            d += (a - b) * (a - b);
+            s += a * a;
+        }
+        distance += d;
+        norm += s;
+    }
+    (distance, norm)
+}
