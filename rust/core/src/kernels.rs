@@ -5,7 +5,9 @@
 use crate::real::Real;
 
 /// Independent partial sums, so that a reduction vectorises without reordering a strict sum.
-const LANES: usize = 32;
+const LANES: usize = 16;
+/// Rows of the kernel that a sweep takes at once, so that they share the loads of v and of the column sums.
+const ROWS: usize = 4;
 
 macro_rules! versions {
     ($(#[$doc:meta])* pub fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident) => {
@@ -14,9 +16,9 @@ macro_rules! versions {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-                fn v4<R: Real>($($arg: $ty),*) $(-> $ret)? { $body($($arg),*) }
+                fn v4<R: Real>($($arg: $ty),*) $(-> $ret)? { $body::<R, true>($($arg),*) }
                 #[target_feature(enable = "avx2,fma")]
-                fn v3<R: Real>($($arg: $ty),*) $(-> $ret)? { $body($($arg),*) }
+                fn v3<R: Real>($($arg: $ty),*) $(-> $ret)? { $body::<R, true>($($arg),*) }
                 if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl")
                 {
@@ -28,56 +30,162 @@ macro_rules! versions {
                     return unsafe { v3($($arg),*) };
                 }
             }
-            $body($($arg),*)
+            $body::<R, { cfg!(target_arch = "aarch64") }>($($arg),*)
         }
     };
 }
 
 #[inline(always)]
-fn dot_body<R: Real>(x: &[R], y: &[R]) -> R {
-    let mut lanes = [R::ZERO; LANES];
-    let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let tail: R = xs.remainder().iter().zip(ys.remainder()).fold(R::ZERO, |s, (&a, &b)| s + a * b);
-    for (a, b) in xs.zip(ys) {
-        for l in 0..LANES {
-            lanes[l] += a[l] * b[l];
+fn dot_body<R: Real, const FMA: bool>(x: &[R], y: &[R]) -> R {
+    let mut lanes = [[R::ZERO; LANES]; ROWS];
+    let ((xs, x_tail), (ys, y_tail)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    for (a, b) in xs.chunks(ROWS).zip(ys.chunks(ROWS)) {
+        for (lanes, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            for l in 0..LANES {
+                lanes[l] = a[l].fma::<FMA>(b[l], lanes[l]);
+            }
         }
     }
-    lanes.into_iter().fold(tail, |s, x| s + x)
+    let tail = x_tail.iter().zip(y_tail).fold(R::ZERO, |s, (&a, &b)| s + a * b);
+    lanes.into_iter().flatten().fold(tail, |s, x| s + x)
 }
 
 #[inline(always)]
-fn exp_shift_body<R: Real>(row: &mut [R], f: R, g: &[R]) {
+fn exp_shift_body<R: Real, const FMA: bool>(row: &mut [R], f: R, g: &[R]) {
     for (x, &gj) in row.iter_mut().zip(g) {
-        *x = (*x + gj + f).exp();
+        *x = (*x + gj + f).exp::<FMA>();
     }
 }
 
+/// `(weight / (scale sum))^omega`, the factor by which a relaxed sweep changes a scaling.
 #[inline(always)]
-fn sweep_rows_body<R: Real>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R {
+fn correction<R: Real, const FMA: bool>(weight: R, held: R, omega: R) -> R {
+    (omega * (weight / held).ln::<FMA>()).exp::<FMA>()
+}
+
+/// Rows that a sweep has the scalings of, and still has to add to the column sums.
+type Scaled<'a, R> = ([&'a [R]; ROWS], [R; ROWS]);
+
+/// `<row, v>` of the `next` rows; `acc += sum_i scale_i row_i` over the rows `before`, in the same pass: those are in cache while the next
+/// ones come from memory.
+#[inline(always)]
+fn dots_and_sum<R: Real, const FMA: bool>(
+    next: [&[R]; ROWS],
+    v: &[R],
+    before: Scaled<R>,
+    acc: &mut [R],
+) -> [R; ROWS] {
+    let mut lanes = [[R::ZERO; LANES]; ROWS];
+    let ((vs, v_tail), (sums, acc_tail)) = (v.as_chunks::<LANES>(), acc.as_chunks_mut::<LANES>());
+    let (scale, whole) = (before.1, vs.len());
+    let sums = &mut sums[..whole];
+    let [r0, r1, r2, r3] = next.map(|row| &row.as_chunks::<LANES>().0[..whole]);
+    let [d0, d1, d2, d3] = before.0.map(|row| &row.as_chunks::<LANES>().0[..whole]);
+    for c in 0..whole {
+        let (v, sum) = (&vs[c], &mut sums[c]);
+        for l in 0..LANES {
+            lanes[0][l] = r0[c][l].fma::<FMA>(v[l], lanes[0][l]);
+            lanes[1][l] = r1[c][l].fma::<FMA>(v[l], lanes[1][l]);
+            lanes[2][l] = r2[c][l].fma::<FMA>(v[l], lanes[2][l]);
+            lanes[3][l] = r3[c][l].fma::<FMA>(v[l], lanes[3][l]);
+            let two = d0[c][l].fma::<FMA>(scale[0], d1[c][l] * scale[1]);
+            sum[l] = d3[c][l].fma::<FMA>(scale[3], d2[c][l].fma::<FMA>(scale[2], two + sum[l]));
+        }
+    }
+    let start = whole * LANES;
+    for (j, (&v, a)) in v_tail.iter().zip(acc_tail).enumerate() {
+        for i in 0..ROWS {
+            lanes[i][0] += next[i][start + j] * v;
+            *a += before.0[i][start + j] * scale[i];
+        }
+    }
+    lanes.map(|lanes| lanes.into_iter().fold(R::ZERO, |s, x| s + x))
+}
+
+#[inline(always)]
+fn sweep_rows_body<R: Real, const FMA: bool>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R {
+    let m = v.len();
     acc.fill(R::ZERO);
     let mut error = R::ZERO;
-    for ((row, &pi), ui) in kernel.chunks_exact(v.len()).zip(p).zip(u) {
-        let sum = dot_body(row, v);
-        *ui = if pi == R::ZERO {
+    let mut scaled = |i: usize, sum: R, u: &mut [R]| {
+        u[i] = if p[i] == R::ZERO {
             R::ZERO
         } else if omega == R::ONE {
-            pi / sum
+            p[i] / sum
         } else {
-            let held = *ui * sum;
-            error += (held - pi).maximum(pi - held);
-            *ui * (pi / held).powf(omega)
+            let held = u[i] * sum;
+            error += (held - p[i]).maximum(p[i] - held);
+            u[i] * correction::<R, FMA>(p[i], held, omega)
         };
-        let scale = *ui;
+        u[i]
+    };
+    let (first, _) = kernel.split_at(m.min(kernel.len()));
+    // Nothing is behind the first rows: any rows will do, with scale 0.
+    let mut before: Scaled<R> = ([first; ROWS], [R::ZERO; ROWS]);
+    let groups = u.len() / ROWS * ROWS;
+    for at in (0..groups).step_by(ROWS) {
+        let rows = std::array::from_fn(|i| &kernel[(at + i) * m..][..m]);
+        let sums = dots_and_sum::<R, FMA>(rows, v, before, acc);
+        before = (rows, std::array::from_fn(|i| scaled(at + i, sums[i], u)));
+    }
+    for (a, j) in acc.iter_mut().zip(0..m) {
+        for i in 0..ROWS {
+            *a = before.0[i][j].fma::<FMA>(before.1[i], *a);
+        }
+    }
+    for i in groups..u.len() {
+        let row = &kernel[i * m..][..m];
+        let scale = scaled(i, dot_body::<R, FMA>(row, v), u);
         for (a, &k) in acc.iter_mut().zip(row) {
-            *a += scale * k;
+            *a = k.fma::<FMA>(scale, *a);
         }
     }
     error
 }
 
 #[inline(always)]
-fn max_shifted_body<R: Real>(row: &[R], g: &[R]) -> R {
+fn add_into_body<R: Real, const FMA: bool>(sums: &mut [f64], part: &[R]) {
+    for (s, x) in sums.iter_mut().zip(part) {
+        *s += x.to_f64();
+    }
+}
+
+#[inline(always)]
+fn scale_columns_body<R: Real, const FMA: bool>(v: &mut [R], q: &[f64], sums: &[f64], omega: f64) -> f64 {
+    let mut lanes = [0.0; LANES];
+    for ((v, q), sums) in v.chunks_mut(LANES).zip(q.chunks(LANES)).zip(sums.chunks(LANES)) {
+        for (((v, &q), &sum), lane) in v.iter_mut().zip(q).zip(sums).zip(&mut lanes) {
+            let held = sum * v.to_f64();
+            *lane += (held - q).abs();
+            // Divided, also where the relaxed value is used: a column without weight gives 0 either way.
+            let plain = q / sum;
+            let relaxed = if omega == 1.0 { plain } else { v.to_f64() * correction::<f64, FMA>(q, held, omega) };
+            *v = if q > 0.0 { R::from_f64(relaxed) } else { R::ZERO };
+        }
+    }
+    lanes.into_iter().sum()
+}
+
+#[inline(always)]
+fn range_body<R: Real, const FMA: bool>(x: &[R], weights: &[R]) -> (R, R) {
+    let (mut low, mut high) = ([R::from_f64(f64::INFINITY); LANES], [R::ZERO; LANES]);
+    let mut nan = R::ZERO;
+    for (x, w) in x.chunks(LANES).zip(weights.chunks(LANES)) {
+        for (((&x, &w), low), high) in x.iter().zip(w).zip(&mut low).zip(&mut high) {
+            *low = if w > R::ZERO { x.minimum(*low) } else { *low };
+            *high = if w > R::ZERO { x.maximum(*high) } else { *high };
+            // 0 times anything finite.
+            nan += if w > R::ZERO { (x - x) * R::ZERO } else { R::ZERO };
+        }
+    }
+    let low = low.into_iter().fold(R::from_f64(f64::INFINITY), Real::minimum);
+    let high = high.into_iter().fold(R::ZERO, Real::maximum);
+    // A NaN or infinity anywhere.
+    (low, if nan == R::ZERO { high } else { R::from_f64(f64::INFINITY) })
+}
+
+#[inline(always)]
+fn max_shifted_body<R: Real, const FMA: bool>(row: &[R], g: &[R]) -> R {
     let mut lanes = [R::from_f64(f64::NEG_INFINITY); LANES];
     let (xs, ys) = (row.chunks_exact(LANES), g.chunks_exact(LANES));
     let tail = xs.remainder().iter().zip(ys.remainder()).fold(lanes[0], |s, (&a, &b)| (a + b).maximum(s));
@@ -90,7 +198,7 @@ fn max_shifted_body<R: Real>(row: &[R], g: &[R]) -> R {
 }
 
 #[inline(always)]
-fn max_into_body<R: Real>(acc: &mut [R], row: &[R], f: R) {
+fn max_into_body<R: Real, const FMA: bool>(acc: &mut [R], row: &[R], f: R) {
     for (a, &x) in acc.iter_mut().zip(row) {
         *a = (x + f).maximum(*a);
     }
@@ -109,6 +217,19 @@ versions! {
     /// `u_i (p_i / (u_i <K_i, v>))^omega` when omega is not 1; then `acc = sum_i u_i K_i` while the row is in cache. `kernel` holds
     /// `u.len()` rows of `v.len()` entries. Returns the L1 error of the row sums before the step; 0 when it is not relaxed.
     pub fn sweep_rows(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R = sweep_rows_body
+}
+versions! {
+    /// `sums += part`.
+    pub fn add_into(sums: &mut [f64], part: &[R]) = add_into_body
+}
+versions! {
+    /// The other half of a sweep, from the column sums of `diag(u) K`: `v_j = q_j / sums_j` (0 where `q_j` is 0), relaxed to
+    /// `v_j (q_j / (v_j sums_j))^omega`. Returns the L1 error of the column marginal before the step.
+    pub fn scale_columns(v: &mut [R], q: &[f64], sums: &[f64], omega: f64) -> f64 = scale_columns_body
+}
+versions! {
+    /// Smallest and largest x among the items that have weight; the largest is infinite where one is not finite.
+    pub fn range(x: &[R], weights: &[R]) -> (R, R) = range_body
 }
 versions! {
     /// `max_j row_j + g_j`.

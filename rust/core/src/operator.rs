@@ -264,7 +264,8 @@ impl<R: Real> Operator<R> {
             Self::Dense { .. } => {
                 for (i, &ui) in u.iter().enumerate() {
                     for ((x, &k), &vj) in x.row_mut(i).iter_mut().zip(kernel.row(i)).zip(v) {
-                        *x = ui * k * vj;
+                        let t = ui * k * vj;
+                        *x = if t > R::NEGLIGIBLE { t } else { R::ZERO };
                     }
                 }
             }

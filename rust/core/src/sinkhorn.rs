@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::kernels::{exp_shift, max_into, max_shifted, sweep_rows};
+use crate::kernels::{add_into, exp_shift, max_into, max_shifted, range, scale_columns, sweep_rows};
 use crate::mat::{Mat, chunk_rows};
 use crate::real::Real;
 use crate::relaxation::Relaxation;
@@ -52,7 +52,10 @@ pub struct Scaling<R> {
     pub g: Vec<f64>,
     p: Vec<R>,
     q: Vec<f64>,
+    q_real: Vec<R>,
+    /// Column sums of blocks of rows, and of all.
     partial: Mat<R>,
+    sums: Vec<f64>,
     row_errors: Vec<R>,
     relaxation: Relaxation,
     chunk: usize,
@@ -84,6 +87,8 @@ impl<R: Real> Scaling<R> {
             g: vec![0.0; m],
             p: p.iter().map(|&x| R::from_f64(x)).collect(),
             q: q.to_vec(),
+            q_real: q.iter().map(|&x| R::from_f64(x)).collect(),
+            sums: vec![0.0; m],
             partial: Mat::zeros(n.div_ceil(chunk), m),
             row_errors: vec![R::ZERO; n.div_ceil(chunk)],
             relaxation: Relaxation::default(),
@@ -301,27 +306,15 @@ impl<R: Real> Scaling<R> {
 
     /// Column sums from the partial ones (in float64), marginal error, new column scalings, range check.
     fn finish_sweep(&mut self, omega: f64) -> Sweep {
-        let m = self.q.len();
-        let mut error: f64 = self.row_errors.iter().map(|e| e.to_f64()).sum();
-        let mut sums = vec![0.0; m];
-        for part in self.partial.data.chunks_exact(m) {
-            for (s, x) in sums.iter_mut().zip(part) {
-                *s += x.to_f64();
-            }
+        self.sums.fill(0.0);
+        for part in self.partial.data.chunks_exact(self.q.len()) {
+            add_into(&mut self.sums, part);
         }
-        for ((v, &q), &s) in self.v.iter_mut().zip(&self.q).zip(&sums) {
-            let held = s * v.to_f64();
-            error += (held - q).abs();
-            *v = if q <= 0.0 {
-                R::ZERO
-            } else if omega == 1.0 {
-                R::from_f64(q / s)
-            } else {
-                R::from_f64(v.to_f64() * (q / held).powf(omega))
-            };
-        }
-        let (u_low, u_high) = range(&self.u, self.p.iter().map(|x| x.to_f64()));
-        let (v_low, v_high) = range(&self.v, self.q.iter().copied());
+        let rows: f64 = self.row_errors.iter().map(|e| e.to_f64()).sum();
+        let error = rows + scale_columns(&mut self.v, &self.q, &self.sums, omega);
+        let wide = |(low, high): (R, R)| (low.to_f64(), high.to_f64());
+        let (u_low, u_high) = wide(range(&self.u, &self.p));
+        let (v_low, v_high) = wide(range(&self.v, &self.q_real));
         let whole = |low: f64, high: f64| low > 0.0 && high.is_finite();
         if !error.is_finite() || !whole(u_low, u_high) || !whole(v_low, v_high) {
             return Sweep::Broken;
@@ -332,14 +325,6 @@ impl<R: Real> Scaling<R> {
         }
         Sweep::Good(error)
     }
-}
-
-/// Smallest and largest scaling among the items that have weight; NaN counts as infinite.
-fn range<R: Real>(s: &[R], weights: impl Iterator<Item = f64>) -> (f64, f64) {
-    s.iter().zip(weights).filter(|(_, w)| *w > 0.0).fold((f64::INFINITY, 0.0), |(low, high), (s, _)| {
-        let s = s.to_f64();
-        if s.is_nan() { (low, f64::INFINITY) } else { (low.min(s), high.max(s)) }
-    })
 }
 
 /// A block of rows with what a sweep reads and writes there.
