@@ -110,33 +110,63 @@ impl<R: Real> View<'_, R> {
         debug_assert!(start + rows <= self.rows);
         Self { data: &self.data[start * self.row_stride..], rows, ..self }
     }
+
+    /// Columns `start .. start + cols`.
+    #[must_use]
+    pub fn cols(self, start: usize, cols: usize) -> Self {
+        self.t().rows(start, cols).t()
+    }
 }
 
 /// `dst <- alpha * lhs * rhs` (added to `dst` when `add`), `dst` contiguous row-major.
 pub fn gemm_into<R: Real>(dst: &mut [R], lhs: View<R>, rhs: View<R>, alpha: f64, add: bool) {
+    assert_eq!(dst.len(), lhs.rows * rhs.cols, "the destination does not fit the product");
+    // SAFETY: a contiguous matrix of that shape was just seen to fit.
+    unsafe { gemm_at(Pointer(dst.as_mut_ptr()), rhs.cols, lhs, rhs, alpha, add) }
+}
+
+/// Where a part of a matrix begins.
+#[derive(Clone, Copy)]
+struct Pointer<R>(*mut R);
+
+// SAFETY: `product` gives each task a part of its own.
+unsafe impl<R> Send for Pointer<R> {}
+unsafe impl<R> Sync for Pointer<R> {}
+
+impl<R> Pointer<R> {
+    fn behind(self, entries: usize) -> Self {
+        Self(self.0.wrapping_add(entries))
+    }
+}
+
+/// [`gemm_into`] for a part of a matrix whose rows are `stride` apart.
+///
+/// # Safety
+/// `dst` has to point to a matrix of the product's shape and that stride which nothing else refers to.
+unsafe fn gemm_at<R: Real>(dst: Pointer<R>, stride: usize, lhs: View<R>, rhs: View<R>, alpha: f64, add: bool) {
     let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
     assert_eq!(k, rhs.rows, "inner dimensions differ");
-    assert_eq!(dst.len(), m * n, "the destination does not fit the product");
     if m == 0 || n == 0 {
         return;
     }
     if k == 0 {
-        if !add {
-            dst.fill(R::ZERO);
+        for i in 0..if add { 0 } else { m } {
+            // SAFETY: the caller's promise.
+            unsafe { std::slice::from_raw_parts_mut(dst.0.wrapping_add(i * stride), n).fill(R::ZERO) };
         }
         return;
     }
     let last = |v: &View<R>| (v.rows - 1) * v.row_stride + (v.cols - 1) * v.col_stride;
     assert!(last(&lhs) < lhs.data.len() && last(&rhs) < rhs.data.len(), "a view leaves its data");
-    // SAFETY: dst holds m * n entries; the farthest entry of either view lies inside its slice (asserted above).
+    // SAFETY: the caller's promise for dst; the farthest entry of either view lies inside its slice (asserted above).
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            dst.as_mut_ptr(),
+            dst.0,
             1,
-            n as isize,
+            stride as isize,
             add,
             lhs.data.as_ptr(),
             lhs.col_stride as isize,
@@ -161,19 +191,25 @@ pub fn chunk_rows(rows: usize) -> usize {
     rows.div_ceil(32).max(64)
 }
 
-/// `dst <- alpha * lhs * rhs` (or added), over the threads of the current rayon pool when `parallel`.
+/// `dst <- alpha * lhs * rhs` (or added), over the threads of the current rayon pool when `parallel`. The longer side is cut, into parts
+/// that are a function of its length alone.
 pub fn product<R: Real>(dst: &mut Mat<R>, lhs: View<R>, rhs: View<R>, alpha: f64, add: bool, parallel: bool) {
     let (rows, cols) = (lhs.rows, rhs.cols);
     assert_eq!((dst.rows, dst.cols), (rows, cols), "the destination does not fit the product");
-    if rows == 0 || cols == 0 {
-        return;
-    }
     if !parallel {
         return gemm_into(&mut dst.data, lhs, rhs, alpha, add);
     }
-    // Two tasks a thread balance the load; how rows are cut does not change a single entry's sum.
-    let chunk = rows.div_ceil(2 * rayon::current_num_threads()).max(16);
-    dst.data.par_chunks_mut(chunk * cols).enumerate().for_each(|(c, part)| {
-        gemm_into(part, lhs.rows(c * chunk, part.len() / cols), rhs, alpha, add);
+    let whole = Pointer(dst.data.as_mut_ptr());
+    let part = rows.max(cols).div_ceil(8).next_multiple_of(64);
+    (0..rows.max(cols).div_ceil(part)).into_par_iter().with_max_len(1).for_each(|c| {
+        let at = c * part;
+        // SAFETY: rows or columns `at .. at + part` are this task's own, inside dst.
+        unsafe {
+            if rows >= cols {
+                gemm_at(whole.behind(at * cols), cols, lhs.rows(at, part.min(rows - at)), rhs, alpha, add);
+            } else {
+                gemm_at(whole.behind(at), cols, lhs, rhs.cols(at, part.min(cols - at)), alpha, add);
+            }
+        }
     });
 }

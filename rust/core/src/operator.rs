@@ -115,9 +115,9 @@ impl Operator<f64> {
             Self::Factored { left, sign, a2, .. } => {
                 let state = self.summary(plan, true);
                 let r = sign.len();
-                let mut step = Mat::zeros(plan.cols, r + 1);
+                let mut step = Mat::zeros(r + 1, plan.cols);
                 self.outer_step(&state, 1.0, &mut step, true);
-                let quadratic: f64 = (0..plan.cols).map(|j| crate::kernels::dot(&step.row(j)[..r], state.row(j))).sum();
+                let quadratic: f64 = (0..r).map(|k| crate::kernels::dot(step.row(k), state.row(k))).sum();
                 let a1: Vec<f64> = (0..left.rows).map(|i| left.row(i)[r]).collect();
                 quadratic + 2.0 * bilinear(&a1, a2)
             }
@@ -144,22 +144,22 @@ impl<R: Real> Operator<R> {
         }
     }
 
-    /// What an outer step needs of a plan: `T' A1` (m x r), or the plan itself (n x m).
+    /// What an outer step needs of a plan: `A1' T` (r x m), or the plan itself (n x m).
     pub fn summary(&self, plan: &Mat<R>, parallel: bool) -> Mat<R> {
         match self {
             Self::Factored { left, sign, .. } => {
-                let mut x = Mat::zeros(plan.cols, sign.len());
-                product(&mut x, plan.view().t(), left.left_cols(sign.len()), 1.0, false, parallel);
+                let mut x = Mat::zeros(sign.len(), plan.cols);
+                product(&mut x, left.left_cols(sign.len()).t(), plan.view(), 1.0, false, parallel);
                 x
             }
             Self::Dense { .. } => plan.clone(),
         }
     }
 
-    /// Shape of the summary: (m, r), or (n, m).
+    /// Shape of the summary: (r, m), or (n, m).
     pub fn summary_shape(&self) -> (usize, usize) {
         match self {
-            Self::Factored { sign, a2, .. } => (a2.len(), sign.len()),
+            Self::Factored { sign, a2, .. } => (sign.len(), a2.len()),
             Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
         }
     }
@@ -175,39 +175,35 @@ impl<R: Real> Operator<R> {
         }
     }
 
-    /// Shape of the exponent as it is stored: (m, r + 1), or (n, m).
+    /// Shape of the exponent as it is stored: (r + 1, m), or (n, m).
     pub fn exponent_shape(&self) -> (usize, usize) {
         match self {
-            Self::Factored { left, a2, .. } => (a2.len(), left.cols),
+            Self::Factored { left, a2, .. } => (left.cols, a2.len()),
             Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
         }
     }
 
-    /// From the summary of a plan to the exponent Y, with `scale` = 4 / epsilon: `M = left Y'`, or M itself.
+    /// From the summary of a plan to the exponent Y, with `scale` = 4 / epsilon: `M = left Y`, or M itself.
     pub fn outer_step(&self, x: &Mat<R>, scale: f64, y: &mut Mat<R>, parallel: bool) {
         match self {
             Self::Factored { sign, right, a2, .. } => {
-                let r = sign.len();
-                let mut z = Mat::zeros(x.rows, r);
+                let mut z = Mat::zeros(x.rows, x.cols);
                 match right {
-                    Right::Dense(s) => product(&mut z, s.view(), x.view(), scale, false, parallel),
+                    Right::Dense(s) => product(&mut z, x.view(), s.view(), scale, false, parallel),
                     Right::Factored(a, sign2) => {
-                        let mut small = Mat::zeros(a.cols, r);
-                        product(&mut small, a.view().t(), x.view(), scale, false, parallel);
-                        for (k, &s) in sign2.iter().enumerate() {
-                            small.row_mut(k).iter_mut().for_each(|y| *y = *y * s);
+                        let mut small = Mat::zeros(x.rows, a.cols);
+                        product(&mut small, x.view(), a.view(), scale, false, parallel);
+                        for row in small.data.chunks_exact_mut(a.cols.max(1)) {
+                            row.iter_mut().zip(sign2).for_each(|(y, &s)| *y = *y * s);
                         }
-                        product(&mut z, a.view(), small.view(), 1.0, false, parallel);
+                        product(&mut z, small.view(), a.view().t(), 1.0, false, parallel);
                     }
+                }
+                for (k, &s) in sign.iter().enumerate() {
+                    y.row_mut(k).iter_mut().zip(z.row(k)).for_each(|(y, &z)| *y = z * s);
                 }
                 let scale = R::from_f64(scale);
-                for (j, &a) in a2.iter().enumerate() {
-                    let row = y.row_mut(j);
-                    for ((y, &z), &s) in row.iter_mut().zip(z.row(j)).zip(sign) {
-                        *y = z * s;
-                    }
-                    row[r] = a * scale;
-                }
+                y.row_mut(sign.len()).iter_mut().zip(a2).for_each(|(y, &a)| *y = a * scale);
             }
             Self::Dense { s1, s2, skew, outer } => {
                 let mut z = Mat::zeros(x.rows, x.cols);
@@ -233,7 +229,7 @@ impl<R: Real> Operator<R> {
     pub fn exponent_rows(&self, y: &Mat<R>, start: usize, out: &mut [R]) {
         match self {
             Self::Factored { left, .. } => {
-                gemm_into(out, left.view().rows(start, out.len() / y.rows), y.view().t(), 1.0, false);
+                gemm_into(out, left.view().rows(start, out.len() / y.cols), y.view(), 1.0, false);
             }
             Self::Dense { .. } => out.copy_from_slice(&y.data[start * y.cols..][..out.len()]),
         }
@@ -256,9 +252,9 @@ impl<R: Real> Operator<R> {
                         *s = a * ui;
                     }
                 }
-                product(x, kernel.view().t(), scratch.left_cols(r), 1.0, false, parallel);
-                for (j, &vj) in v.iter().enumerate() {
-                    x.row_mut(j).iter_mut().for_each(|x| *x = *x * vj);
+                product(x, scratch.left_cols(r).t(), kernel.view(), 1.0, false, parallel);
+                for row in x.data.chunks_exact_mut(v.len()) {
+                    row.iter_mut().zip(v).for_each(|(x, &v)| *x = *x * v);
                 }
             }
             Self::Dense { .. } => {

@@ -169,7 +169,9 @@ impl Solution {
             Exponent::Double(y) => y.clone(),
         };
         match &problem.exact {
-            Operator::Factored { left, .. } => gemm_into(out, y.view().rows(start, cols), left.view().t(), 1.0, false),
+            Operator::Factored { left, .. } => {
+                gemm_into(out, y.view().t().rows(start, cols), left.view().t(), 1.0, false);
+            }
             Operator::Dense { .. } => {
                 for (c, row) in out.chunks_exact_mut(n).enumerate() {
                     for (i, x) in row.iter_mut().enumerate() {
