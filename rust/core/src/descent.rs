@@ -7,6 +7,7 @@ use crate::anderson::Anderson;
 use crate::error::InvalidInput;
 use crate::gw::{Settings, Status};
 use crate::init::Init;
+use crate::kernels::distance_and_norm;
 use crate::mat::Mat;
 use crate::operator::Operator;
 use crate::problem::Problem;
@@ -214,16 +215,5 @@ fn relative_change<R: Real>(next: &Mat<R>, x: &Mat<R>, scale: f64) -> f64 {
 
 /// `|a - b|^2` and `|a|^2`, Frobenius, summed in float64.
 pub fn squared_distance<R: Real>(a: &Mat<R>, b: &Mat<R>) -> (f64, f64) {
-    let (mut distance, mut norm) = (0.0, 0.0);
-    for (a, b) in a.data.chunks(1024).zip(b.data.chunks(1024)) {
-        let (mut d, mut s) = (0.0, 0.0);
-        for (&a, &b) in a.iter().zip(b) {
-            let (a, b) = (a.to_f64(), b.to_f64());
-            d += (a - b) * (a - b);
-            s += a * a;
-        }
-        distance += d;
-        norm += s;
-    }
-    (distance, norm)
+    distance_and_norm(&a.data, &b.data)
 }

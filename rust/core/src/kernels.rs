@@ -185,6 +185,28 @@ fn range_body<R: Real, const FMA: bool>(x: &[R], weights: &[R]) -> (R, R) {
 }
 
 #[inline(always)]
+fn absorb_body<R: Real, const FMA: bool>(potential: &mut [f64], scaling: &mut [R]) {
+    for (f, s) in potential.iter_mut().zip(scaling) {
+        let moved = R::from_f64(*f + Real::ln::<FMA>(s.to_f64())).to_f64();
+        *f = if *s > R::ZERO { moved } else { *f };
+        *s = R::ONE;
+    }
+}
+
+#[inline(always)]
+fn distance_and_norm_body<R: Real, const FMA: bool>(a: &[R], b: &[R]) -> (f64, f64) {
+    let (mut distance, mut norm) = ([0.0; LANES], [0.0; LANES]);
+    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+        for (((a, b), d), s) in a.iter().zip(b).zip(&mut distance).zip(&mut norm) {
+            let (a, b) = (a.to_f64(), b.to_f64());
+            *d = (a - b).fma::<FMA>(a - b, *d);
+            *s = a.fma::<FMA>(a, *s);
+        }
+    }
+    (distance.into_iter().sum(), norm.into_iter().sum())
+}
+
+#[inline(always)]
 fn max_shifted_body<R: Real, const FMA: bool>(row: &[R], g: &[R]) -> R {
     let mut lanes = [R::from_f64(f64::NEG_INFINITY); LANES];
     let (xs, ys) = (row.chunks_exact(LANES), g.chunks_exact(LANES));
@@ -230,6 +252,14 @@ versions! {
 versions! {
     /// Smallest and largest x among the items that have weight; the largest is infinite where one is not finite.
     pub fn range(x: &[R], weights: &[R]) -> (R, R) = range_body
+}
+versions! {
+    /// `f += ln s` where s > 0, rounded to what R can represent; then `s = 1`.
+    pub fn absorb(potential: &mut [f64], scaling: &mut [R]) = absorb_body
+}
+versions! {
+    /// `|a - b|^2` and `|a|^2`, summed in float64.
+    pub fn distance_and_norm(a: &[R], b: &[R]) -> (f64, f64) = distance_and_norm_body
 }
 versions! {
     /// `max_j row_j + g_j`.

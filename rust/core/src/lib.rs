@@ -31,6 +31,7 @@
 //! ```
 
 mod anderson;
+mod awake;
 mod cost;
 mod descent;
 mod error;

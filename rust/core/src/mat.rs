@@ -1,7 +1,6 @@
 //! A row-major matrix and the one matrix product everything is made of.
 
-use rayon::prelude::*;
-
+use crate::awake::for_each;
 use crate::real::Real;
 
 /// Row-major dense matrix.
@@ -185,10 +184,10 @@ unsafe fn gemm_at<R: Real>(dst: Pointer<R>, stride: usize, lhs: View<R>, rhs: Vi
 }
 
 /// Rows a parallel task works on. A function of the number of rows only, so that sums do not depend on the
-/// number of threads; at most 32 tasks, at least 64 rows each.
+/// number of threads; at most 32 tasks of at least 32 rows, which a sweep takes in groups of four.
 #[must_use]
 pub fn chunk_rows(rows: usize) -> usize {
-    rows.div_ceil(32).max(64)
+    rows.div_ceil(32).max(32).next_multiple_of(4)
 }
 
 /// `dst <- alpha * lhs * rhs` (or added), over the threads of the current rayon pool when `parallel`. The longer side is cut, into parts
@@ -201,7 +200,7 @@ pub fn product<R: Real>(dst: &mut Mat<R>, lhs: View<R>, rhs: View<R>, alpha: f64
     }
     let whole = Pointer(dst.data.as_mut_ptr());
     let part = rows.max(cols).div_ceil(8).next_multiple_of(64);
-    (0..rows.max(cols).div_ceil(part)).into_par_iter().with_max_len(1).for_each(|c| {
+    for_each(0..rows.max(cols).div_ceil(part), |c| {
         let at = c * part;
         // SAFETY: rows or columns `at .. at + part` are this task's own, inside dst.
         unsafe {

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use crate::awake::awake;
 use crate::descent::{Descent, Level, State, Workspace, squared_distance};
 use crate::error::InvalidInput;
 use crate::gw::{Precision, Settings, Start, Status, solve};
@@ -75,7 +76,7 @@ fn independent(
 /// Side by side, one a task (they differ in length by a factor of ten), or one after the other when threads would be idle.
 fn over<T: Send, U: Send>(items: Vec<T>, f: impl Fn(T, bool) -> U + Sync + Send) -> Vec<U> {
     if items.len() < rayon::current_num_threads() {
-        items.into_iter().map(|x| f(x, true)).collect()
+        awake(|| items.into_iter().map(|x| f(x, true)).collect())
     } else {
         items.into_par_iter().with_max_len(1).map(|x| f(x, false)).collect()
     }

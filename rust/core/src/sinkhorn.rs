@@ -7,9 +7,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use rayon::prelude::*;
-
-use crate::kernels::{add_into, exp_shift, max_into, max_shifted, range, scale_columns, sweep_rows};
+use crate::awake::for_each;
+use crate::kernels::{absorb, add_into, exp_shift, max_into, max_shifted, range, scale_columns, sweep_rows};
 use crate::mat::{Mat, chunk_rows};
 use crate::real::Real;
 use crate::relaxation::Relaxation;
@@ -200,16 +199,8 @@ impl<R: Real> Scaling<R> {
 
     /// Move the scalings into the potentials, which are kept representable in `R` so that the kernel sees them exactly.
     fn absorb(&mut self) {
-        let move_into = |pot: &mut [f64], s: &mut [R]| {
-            for (f, s) in pot.iter_mut().zip(s) {
-                if *s > R::ZERO {
-                    *f = R::from_f64(*f + s.to_f64().ln()).to_f64();
-                }
-                *s = R::ONE;
-            }
-        };
-        move_into(&mut self.f, &mut self.u);
-        move_into(&mut self.g, &mut self.v);
+        absorb(&mut self.f, &mut self.u);
+        absorb(&mut self.g, &mut self.v);
     }
 
     fn g_real(&self) -> Vec<R> {
@@ -356,7 +347,7 @@ fn tasks<'a, R: Real>(
 
 fn each<T: Send>(items: Vec<T>, parallel: bool, f: impl Fn(T) + Sync + Send) {
     if parallel {
-        items.into_par_iter().for_each(f);
+        for_each(items, f);
     } else {
         items.into_iter().for_each(f);
     }
