@@ -6,7 +6,10 @@ use crate::mat::Mat;
 use crate::real::Real;
 
 /// Relative change below which steps are extrapolated. Farther out it would choose another basin.
-const BEGIN: f64 = 3e-3;
+const BEGIN: f64 = 1e-2;
+/// Each time the history had to be dropped, extrapolation begins this much closer: close to a saddle it would draw the iteration back to
+/// the saddle, again and again.
+const CLOSER: f64 = 0.3;
 /// Growth of the change over the least seen at which the history is dropped.
 const TOLERATED: f64 = 2.0;
 
@@ -20,6 +23,7 @@ pub struct Anderson<R> {
     last: Option<(Vec<R>, Vec<R>)>,
     steps: usize,
     least: f64,
+    begin: f64,
 }
 
 impl<R: Real> Anderson<R> {
@@ -33,11 +37,17 @@ impl<R: Real> Anderson<R> {
             last: None,
             steps: 0,
             least: f64::INFINITY,
+            begin: BEGIN,
         }
     }
 
-    /// Forget all steps.
+    /// Before another fixed point.
     pub fn clear(&mut self) {
+        self.begin = BEGIN;
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         self.residuals.clear();
         self.images.clear();
         self.last = None;
@@ -47,8 +57,11 @@ impl<R: Real> Anderson<R> {
 
     /// From `x` and its image `g`, whose relative distance is `change`, the next iterate, written to `x`.
     pub fn advance(&mut self, x: &mut Mat<R>, g: &mut Mat<R>, change: f64) {
-        if self.depth == 0 || change > BEGIN || change > TOLERATED * self.least {
-            self.clear();
+        if self.depth == 0 || change > self.begin || change > TOLERATED * self.least {
+            if change > TOLERATED * self.least {
+                self.begin *= CLOSER;
+            }
+            self.forget();
             std::mem::swap(x, g);
             return;
         }

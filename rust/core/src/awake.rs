@@ -87,7 +87,8 @@ mod tests {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads");
         let sum = || pool.install(|| awake(|| (0..1000u64).into_par_iter().sum::<u64>()));
         assert_eq!(sum(), 499_500);
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.install(|| awake(|| panic!("as intended")))));
+        let caught =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.install(|| awake(|| panic!("as intended")))));
         assert!(caught.is_err());
         assert_eq!(sum(), 499_500);
     }

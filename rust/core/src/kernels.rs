@@ -69,12 +69,7 @@ type Scaled<'a, R> = ([&'a [R]; ROWS], [R; ROWS]);
 /// `<row, v>` of the `next` rows; `acc += sum_i scale_i row_i` over the rows `before`, in the same pass: those are in cache while the next
 /// ones come from memory.
 #[inline(always)]
-fn dots_and_sum<R: Real, const FMA: bool>(
-    next: [&[R]; ROWS],
-    v: &[R],
-    before: Scaled<R>,
-    acc: &mut [R],
-) -> [R; ROWS] {
+fn dots_and_sum<R: Real, const FMA: bool>(next: [&[R]; ROWS], v: &[R], before: Scaled<R>, acc: &mut [R]) -> [R; ROWS] {
     let mut lanes = [[R::ZERO; LANES]; ROWS];
     let ((vs, v_tail), (sums, acc_tail)) = (v.as_chunks::<LANES>(), acc.as_chunks_mut::<LANES>());
     let (scale, whole) = (before.1, vs.len());
@@ -103,7 +98,14 @@ fn dots_and_sum<R: Real, const FMA: bool>(
 }
 
 #[inline(always)]
-fn sweep_rows_body<R: Real, const FMA: bool>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R {
+fn sweep_rows_body<R: Real, const FMA: bool>(
+    kernel: &[R],
+    v: &[R],
+    p: &[R],
+    u: &mut [R],
+    acc: &mut [R],
+    omega: R,
+) -> R {
     let m = v.len();
     acc.fill(R::ZERO);
     let mut error = R::ZERO;
@@ -168,20 +170,17 @@ fn scale_columns_body<R: Real, const FMA: bool>(v: &mut [R], q: &[f64], sums: &[
 
 #[inline(always)]
 fn range_body<R: Real, const FMA: bool>(x: &[R], weights: &[R]) -> (R, R) {
-    let (mut low, mut high) = ([R::from_f64(f64::INFINITY); LANES], [R::ZERO; LANES]);
-    let mut nan = R::ZERO;
+    let infinity = R::from_f64(f64::INFINITY);
+    let (mut low, mut high) = ([infinity; LANES], [R::ZERO; LANES]);
     for (x, w) in x.chunks(LANES).zip(weights.chunks(LANES)) {
         for (((&x, &w), low), high) in x.iter().zip(w).zip(&mut low).zip(&mut high) {
+            // Also where x is NaN.
+            let x = if x < infinity { x } else { infinity };
             *low = if w > R::ZERO { x.minimum(*low) } else { *low };
             *high = if w > R::ZERO { x.maximum(*high) } else { *high };
-            // 0 times anything finite.
-            nan += if w > R::ZERO { (x - x) * R::ZERO } else { R::ZERO };
         }
     }
-    let low = low.into_iter().fold(R::from_f64(f64::INFINITY), Real::minimum);
-    let high = high.into_iter().fold(R::ZERO, Real::maximum);
-    // A NaN or infinity anywhere.
-    (low, if nan == R::ZERO { high } else { R::from_f64(f64::INFINITY) })
+    (low.into_iter().fold(infinity, Real::minimum), high.into_iter().fold(R::ZERO, Real::maximum))
 }
 
 #[inline(always)]
@@ -298,20 +297,70 @@ mod tests {
     }
 
     #[test]
+    fn loops_over_columns_agree_with_their_plain_twins() {
+        for m in [1, 15, 16, 17, 100] {
+            let positive = |seed| -> Vec<f64> { numbers(m, seed).iter().map(|x| x.abs() + 0.1).collect() };
+            let (q, sums, old) = (positive(5), positive(6), positive(7));
+            for omega in [1.0, 1.7] {
+                let mut v = old.clone();
+                let error = scale_columns(&mut v, &q, &sums, omega);
+                let held: Vec<f64> = (0..m).map(|j| old[j] * sums[j]).collect();
+                assert!((error - held.iter().zip(&q).map(|(h, q)| (h - q).abs()).sum::<f64>()).abs() < 1e-12);
+                assert!((0..m).all(|j| (v[j] / (old[j] * (q[j] / held[j]).powf(omega)) - 1.0).abs() < 1e-13));
+            }
+            let (mut f, mut s) = (numbers(m, 8), positive(9));
+            s[m / 2] = 0.0;
+            let want: Vec<f64> = (0..m).map(|j| if s[j] > 0.0 { f[j] + s[j].ln() } else { f[j] }).collect();
+            absorb(&mut f, &mut s);
+            assert!(s.iter().all(|s| *s == 1.0) && f.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-14));
+            let (a, b) = (numbers(m, 1), numbers(m, 2));
+            let (distance, norm) = distance_and_norm(&a, &b);
+            assert!((distance - a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>()).abs() < 1e-13);
+            assert!((norm - a.iter().map(|a| a * a).sum::<f64>()).abs() < 1e-13);
+            let mut total = a.clone();
+            add_into(&mut total, &b);
+            assert!((0..m).all(|j| total[j].to_bits() == (a[j] + b[j]).to_bits()));
+        }
+    }
+
+    #[test]
+    fn the_range_is_that_of_the_items_with_weight() {
+        let mut x: Vec<f32> = (0..40).map(|i| 1.0 + i as f32).collect();
+        let mut weights = vec![1.0f32; 40];
+        assert_eq!(range(&x, &weights), (1.0, 40.0));
+        (weights[0], weights[39]) = (0.0, 0.0);
+        assert_eq!(range(&x, &weights), (2.0, 39.0));
+        x[0] = f32::NAN;
+        assert_eq!(range(&x, &weights), (2.0, 39.0));
+        for bad in [f32::NAN, f32::INFINITY] {
+            x[20] = bad;
+            assert_eq!(range(&x, &weights).1, f32::INFINITY);
+        }
+    }
+
+    #[test]
     fn a_sweep_is_two_matrix_vector_products() {
-        let (n, m) = (5, 37);
+        let (n, m) = (11, 37);
         let kernel: Vec<f64> = numbers(n * m, 3).iter().map(|x| x.abs() + 0.1).collect();
         let v: Vec<f64> = numbers(m, 4).iter().map(|x| x.abs() + 0.1).collect();
-        let p = [0.2, 0.0, 0.3, 0.4, 0.1];
-        let (mut u, mut acc) = (vec![0.0; n], vec![9.0; m]);
-        sweep_rows(&kernel, &v, &p, &mut u, &mut acc, 1.0);
-        for i in 0..n {
-            let s: f64 = (0..m).map(|j| kernel[i * m + j] * v[j]).sum();
-            assert!((u[i] - p[i] / s).abs() < 1e-14);
-        }
-        for j in 0..m {
-            let s: f64 = (0..n).map(|i| kernel[i * m + j] * u[i]).sum();
-            assert!((acc[j] - s).abs() < 1e-13);
+        let mut p: Vec<f64> = numbers(n, 5).iter().map(|x| x.abs() + 0.1).collect();
+        p[1] = 0.0;
+        for omega in [1.0, 1.6] {
+            let old: Vec<f64> = numbers(n, 6).iter().map(|x| x.abs() + 0.1).collect();
+            let (mut u, mut acc) = (old.clone(), vec![9.0; m]);
+            let error = sweep_rows(&kernel, &v, &p, &mut u, &mut acc, omega);
+            let mut moved = 0.0;
+            for i in 0..n {
+                let s: f64 = (0..m).map(|j| kernel[i * m + j] * v[j]).sum();
+                let want = if p[i] > 0.0 { old[i] * (p[i] / (old[i] * s)).powf(omega) } else { 0.0 };
+                assert!((u[i] - want).abs() < 1e-13 * want.max(1.0), "row {i}: {} for {want}", u[i]);
+                moved += if p[i] > 0.0 { (old[i] * s - p[i]).abs() } else { 0.0 };
+            }
+            assert!((error - if omega == 1.0 { 0.0 } else { moved }).abs() < 1e-12);
+            for j in 0..m {
+                let s: f64 = (0..n).map(|i| kernel[i * m + j] * u[i]).sum();
+                assert!((acc[j] / s - 1.0).abs() < 1e-13);
+            }
         }
     }
 }

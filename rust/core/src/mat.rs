@@ -184,14 +184,14 @@ unsafe fn gemm_at<R: Real>(dst: Pointer<R>, stride: usize, lhs: View<R>, rhs: Vi
 }
 
 /// Rows a parallel task works on. A function of the number of rows only, so that sums do not depend on the
-/// number of threads; at most 32 tasks of at least 32 rows, which a sweep takes in groups of four.
+/// number of threads; at most 32 tasks of at least 56 rows, which a sweep takes in groups of four.
 #[must_use]
 pub fn chunk_rows(rows: usize) -> usize {
-    rows.div_ceil(32).max(32).next_multiple_of(4)
+    rows.div_ceil(32).max(56).next_multiple_of(4)
 }
 
-/// `dst <- alpha * lhs * rhs` (or added), over the threads of the current rayon pool when `parallel`. The longer side is cut, into parts
-/// that are a function of its length alone.
+/// `dst <- alpha * lhs * rhs` (or added), over the threads of the current rayon pool when `parallel`. The longer side is cut; where it
+/// is cut does not change a single entry's sum.
 pub fn product<R: Real>(dst: &mut Mat<R>, lhs: View<R>, rhs: View<R>, alpha: f64, add: bool, parallel: bool) {
     let (rows, cols) = (lhs.rows, rhs.cols);
     assert_eq!((dst.rows, dst.cols), (rows, cols), "the destination does not fit the product");
@@ -199,7 +199,7 @@ pub fn product<R: Real>(dst: &mut Mat<R>, lhs: View<R>, rhs: View<R>, alpha: f64
         return gemm_into(&mut dst.data, lhs, rhs, alpha, add);
     }
     let whole = Pointer(dst.data.as_mut_ptr());
-    let part = rows.max(cols).div_ceil(8).next_multiple_of(64);
+    let part = rows.max(cols).div_ceil(2 * rayon::current_num_threads()).next_multiple_of(16);
     for_each(0..rows.max(cols).div_ceil(part), |c| {
         let at = c * part;
         // SAFETY: rows or columns `at .. at + part` are this task's own, inside dst.
@@ -211,4 +211,27 @@ pub fn product<R: Real>(dst: &mut Mat<R>, lhs: View<R>, rhs: View<R>, alpha: f64
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_do_not_change_a_product() {
+        let number = |i: usize, j: usize, by: usize| ((i * 7919 + j * by) % 1009) as f32 / 1009.0 - 0.5;
+        for (m, n, k) in [(700, 90, 300), (66, 900, 500), (301, 299, 67)] {
+            let (a, b) = (Mat::from_fn(m, k, |i, j| number(i, j, 31)), Mat::from_fn(n, k, |i, j| number(i, j, 17)));
+            let mut alone = Mat::from_fn(m, n, |_, _| 1.0);
+            product(&mut alone, a.view(), b.view().t(), 0.5, true, false);
+            let plain: f64 = (0..k).map(|l| f64::from(a.row(m / 2)[l]) * f64::from(b.row(n / 3)[l])).sum();
+            assert!((f64::from(alone.row(m / 2)[n / 3]) - 1.0 - 0.5 * plain).abs() < 1e-4);
+            for threads in [1, 2, 5] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+                let mut together = Mat::from_fn(m, n, |_, _| 1.0);
+                pool.install(|| product(&mut together, a.view(), b.view().t(), 0.5, true, true));
+                assert_eq!(together, alone, "{threads} threads");
+            }
+        }
+    }
 }

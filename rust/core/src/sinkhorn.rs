@@ -335,20 +335,19 @@ fn tasks<'a, R: Real>(
     partial: &'a mut Mat<R>,
     errors: &'a mut [R],
     chunk: usize,
-) -> Vec<Task<'a, R>> {
+) -> impl Iterator<Item = Task<'a, R>> {
     let m = kernel.cols;
     let blocks = kernel.data.chunks_mut(chunk * m).zip(p.chunks(chunk)).zip(u.chunks_mut(chunk));
     blocks
         .zip(partial.data.chunks_mut(m).zip(errors))
         .enumerate()
-        .map(|(c, (((kernel, p), u), (acc, error)))| Task { start: c * chunk, kernel, p, u, acc, error })
-        .collect()
+        .map(move |(c, (((kernel, p), u), (acc, error)))| Task { start: c * chunk, kernel, p, u, acc, error })
 }
 
-fn each<T: Send>(items: Vec<T>, parallel: bool, f: impl Fn(T) + Sync + Send) {
+fn each<T: Send>(items: impl Iterator<Item = T>, parallel: bool, f: impl Fn(T) + Sync + Send) {
     if parallel {
         for_each(items, f);
     } else {
-        items.into_iter().for_each(f);
+        items.for_each(f);
     }
 }
