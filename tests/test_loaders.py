@@ -110,6 +110,14 @@ def test_what_cannot_be_read_names_the_file(tmp_path, name, content):
         load_array(tmp_path / name)
 
 
+def test_torn_archives_are_closed_and_named(tmp_path):
+    whole = write(tmp_path / "whole.npz").read_bytes()
+    for size in (len(whole) // 2, len(whole) - 10):
+        (tmp_path / "torn.npz").write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"torn\.npz"):
+            load_array(tmp_path / "torn.npz")
+
+
 def test_complex_and_text_arrays_are_refused(tmp_path):
     for values in (VALUES.astype(complex), np.array([["a", "b"], ["c", "d"]])):
         np.save(tmp_path / "e.npy", values)

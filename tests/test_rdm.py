@@ -134,6 +134,33 @@ def test_invalid_labels():
         gwrsa.Embedding(np.eye(3), ["a", "b"])
 
 
+def test_what_cannot_be_labels_is_named():
+    for value in ("abc", 3):
+        with pytest.raises(ValueError, match="items must be a sequence of labels, got"):
+            gwrsa.Embedding(np.eye(3), value)
+    with pytest.raises(ValueError, match="items must be a sequence of labels or positions, got None"):
+        embedding().select(None)
+    for value in ("a" * 12, 3):
+        with pytest.raises(ValueError, match="categories must be a sequence of labels"):
+            embedding().rdm().sort_by(value)
+
+
+def test_meta_must_be_a_json_mapping(tmp_path):
+    with pytest.raises(ValueError, match=r"meta must be a mapping, got \[1\]"):
+        gwrsa.Embedding(np.eye(3), meta=[1])
+    with pytest.raises(ValueError, match="meta must be JSON to be saved"):
+        gwrsa.Embedding(np.eye(3), meta={"layers": {1, 2}}).save(tmp_path / "e.npz")
+    for stored in ("[1]", "no json", '{"name": "e", "meta": 3}'):
+        np.savez(tmp_path / "other.npz", values=np.eye(3), provenance=np.array(stored))
+        with pytest.raises(ValueError, match=r"other\.npz: provenance must be JSON"):
+            gwrsa.Embedding.load(tmp_path / "other.npz")
+
+
+def test_inner_products_out_of_range_are_an_error_not_a_warning():
+    with pytest.raises(ValueError, match="dissimilarities must be finite, got -inf at 0"):
+        gwrsa.Embedding(np.full((3, 2), 1e200)).rdm("inner_product")
+
+
 def test_results_are_frozen():
     e = embedding()
     with pytest.raises(ValueError, match="read-only"):

@@ -313,6 +313,13 @@ def test_other_python_threads_run_while_a_solve_does():
         ({"init": "best"}, "init must be one of"),
         ({"seed": -1}, "seed must be between 0"),
         ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"threads": 100_000}, "threads must be at most 1024, got 100000"),
+        ({"max_outer": 2**64}, "max_outer must be at most 4294967295, got 18446744073709551616"),
+        ({"max_sinkhorn": 2**64}, "max_sinkhorn must be at most"),
+        ({"epsilon": 10**400}, "epsilon must be positive and finite, got 10"),
+        ({"precision": np.array("mixed")}, "precision must be one of 'mixed', 'float64', got array"),
+        ({"p": np.full(5, 1e308)}, "p must sum to 1, got a sum of inf"),
+        ({"c1": np.ma.array(np.ones((5, 5)), mask=np.eye(5))}, "c1 must have no masked entries, got 5"),
         ({"metric": "l1"}, "metric must be one of"),
         ({"p": np.full(5, 0.1)}, "p must sum to 1, got a sum of 0.5"),
         ({"p": np.array([-0.5, 0.5, 0.5, 0.25, 0.25])}, "p must not be negative, got -0.5 at 0"),
@@ -372,6 +379,13 @@ def test_sinkhorn_is_its_slow_twin():
     assert end.transport_cost == pytest.approx((cost * end.plan).sum())
     f, g = end.potentials
     assert np.abs(np.exp(f[:, None] + g - cost / 0.3) - end.plan).sum() < 1e-10
+
+
+@pytest.mark.parametrize("precision", ["mixed", "float64"])
+def test_default_tolerance_is_within_reach_of_the_precision(precision):
+    for epsilon in (0.3, 1.0, 1e300):
+        end = gwrsa.sinkhorn(np.random.default_rng(0).uniform(size=(50, 40)), epsilon=epsilon, precision=precision)
+        assert end.status == "converged"
 
 
 def test_sinkhorn_at_tiny_epsilon_is_the_assignment():

@@ -11,6 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+MOST_STEPS = 2**32 - 1
+# A slip of the keyboard must not start threads, or make starts, until the machine stands still.
+MOST_THREADS = 1024
+MOST_STARTS = 1_000_000
 _Choice = TypeVar("_Choice", bound=Hashable)
 
 
@@ -21,6 +25,10 @@ def array(name: str, value: Any, ndim: int | tuple[int, ...]) -> FloatArray:  # 
         raw = np.asarray(value)
     except ValueError as error:  # rows of unequal length
         raise ValueError(f"{name} must be an array of numbers, got {error}") from error
+    if np.ma.is_masked(value):
+        raise ValueError(
+            f"{name} must have no masked entries, got {int(np.ma.getmaskarray(value).sum())}; what they stand for is not known"
+        )
     if raw.dtype.kind not in "fiub":
         raise ValueError(f"{name} must be an array of real numbers, got dtype {raw.dtype}")
     if raw.ndim not in ndims:
@@ -28,7 +36,8 @@ def array(name: str, value: Any, ndim: int | tuple[int, ...]) -> FloatArray:  # 
         raise ValueError(f"{name} must be {expected}, got shape {raw.shape}")
     if raw.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {raw.shape}")
-    out = np.ascontiguousarray(raw, dtype=np.float64)
+    with np.errstate(over="ignore"):  # a long double beyond the range is infinite, and named below
+        out = np.ascontiguousarray(raw, dtype=np.float64)
     bad = ~np.isfinite(out)
     if bad.any():
         where = tuple(int(i) for i in np.unravel_index(int(bad.argmax()), out.shape))
@@ -55,8 +64,10 @@ def weights(name: str, value: Any, n: int) -> FloatArray:  # noqa: ANN401
     if (out < 0).any():
         i = int((out < 0).argmax())
         raise ValueError(f"{name} must not be negative, got {out[i]} at {i}")
-    if abs(out.sum() - 1.0) > 1e-6:
-        raise ValueError(f"{name} must sum to 1, got a sum of {out.sum()}; divide it by its sum")
+    with np.errstate(over="ignore"):
+        total = out.sum()
+    if not abs(total - 1.0) <= 1e-6:
+        raise ValueError(f"{name} must sum to 1, got a sum of {total}; divide it by its sum")
     return out
 
 
@@ -64,7 +75,10 @@ def positive(name: str, value: Any) -> float:  # noqa: ANN401
     """Positive finite number."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(f"{name} must be a positive number, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond 1.8e308
+        number = math.inf
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name} must be positive and finite, got {value}")
     return number
@@ -81,12 +95,34 @@ def integer(name: str, value: Any, low: int, high: int | None = None) -> int:  #
     return number
 
 
+def steps(name: str, value: Any) -> int:  # noqa: ANN401
+    """Number of steps, objects or the like: 1 to `MOST_STEPS`."""
+    return _count(name, value, MOST_STEPS)
+
+
+def starts(name: str, value: Any) -> int:  # noqa: ANN401
+    """Number of starts, 1 to `MOST_STARTS`."""
+    return _count(name, value, MOST_STARTS)
+
+
+def threads(name: str, value: Any) -> int:  # noqa: ANN401
+    """Number of threads, 1 to `MOST_THREADS`; 0, which is one a core, for None."""
+    return 0 if value is None else _count(name, value, MOST_THREADS)
+
+
+def _count(name: str, value: Any, most: int) -> int:  # noqa: ANN401
+    number = integer(name, value, 1)
+    if number > most:
+        raise ValueError(f"{name} must be at most {most}, got {number}")
+    return number
+
+
 def choice(name: str, value: Any, options: Sequence[_Choice]) -> _Choice:  # noqa: ANN401
     """One of the options."""
-    if value not in options:
+    if not isinstance(value, Hashable) or value not in options:
         expected = ", ".join(repr(o) for o in options)
         raise ValueError(f"{name} must be one of {expected}, got {value!r}")
-    return options[list(options).index(value)]
+    return next(option for option in options if option == value)
 
 
 def labels(name: str, value: Iterable[object] | None, n: int) -> tuple[str, ...] | None:
@@ -95,6 +131,8 @@ def labels(name: str, value: Iterable[object] | None, n: int) -> tuple[str, ...]
         return None
     if isinstance(value, str):
         raise ValueError(f"{name} must be a sequence of labels, got the string {value!r}")
+    if not isinstance(value, Iterable):
+        raise ValueError(f"{name} must be a sequence of labels, got {value!r}")
     out = tuple(str(v) for v in value)
     if len(out) != n:
         raise ValueError(f"{name} must have {n} labels, one an object, got {len(out)}")
@@ -107,6 +145,8 @@ def labels(name: str, value: Iterable[object] | None, n: int) -> tuple[str, ...]
 
 def positions(items: tuple[str, ...] | None, chosen: Iterable[object], n: int) -> NDArray[np.intp]:
     """Positions of the chosen objects: by label, or by integer where there are no labels."""
+    if not isinstance(chosen, Iterable):
+        raise ValueError(f"items must be a sequence of labels or positions, got {chosen!r}")
     wanted = list(chosen)
     if not wanted:
         raise ValueError("items must name at least one object, got none")

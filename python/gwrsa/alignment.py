@@ -336,9 +336,9 @@ def align(
         raise ValueError("target_categories must be given with categories when source and target differ in number")
     tol = check.positive("tol", tol)
     seed = check.integer("seed", seed, 0, 2**64 - 1)
-    check.integer("max_outer", max_outer, 1)
-    check.integer("max_sinkhorn", max_sinkhorn, 1)
-    threads = 0 if workers is None else check.integer("workers", workers, 1)
+    check.steps("max_outer", max_outer)
+    check.steps("max_sinkhorn", max_sinkhorn)
+    threads = check.threads("workers", workers)
     problem = build_problem(source, target, p, q, metric=metric, backend=backend, device=device)
     critical = problem.critical_epsilon()
     planned = schedule.plan(search, epsilon, n_starts, seed, critical=critical, absolute=absolute)
@@ -410,9 +410,9 @@ def members(
     """Categories of the objects of `of`, as the metrics take them; Categories by label, arrays by position."""
     if isinstance(categories, Categories):
         return categories.select(of.items).members if of.items is not None else categories.members
-    if categories is not None and len(np.asarray(categories)) != len(of):
+    if categories is not None and np.shape(categories)[:1] != (len(of),):
         raise ValueError(
-            f"{name} must have {len(of)} rows, one an object of {of.name!r}, got {len(np.asarray(categories))}"
+            f"{name} must have {len(of)} rows, one an object of {of.name!r}, got shape {np.shape(categories)}"
         )
     return categories
 

@@ -83,8 +83,8 @@ def chance_level(
     distribution, without forming plans. A random one-to-one assignment has the same expectation and, for k = 1, nearly the
     same percentiles.
     """
-    n = check.integer("n", n, 1)
-    n_simulations = check.integer("n_simulations", n_simulations, 1)
+    n = check.steps("n", n)
+    n_simulations = check.steps("n_simulations", n_simulations)
     seed = check.integer("seed", seed, 0)
     ends = _percentiles(percentiles)
     probability, n_items = _hits(n, k, categories, target_categories, uncategorised)

@@ -49,6 +49,8 @@ class Embedding:
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "items", check.labels("items", self.items, len(values)))
+        if not isinstance(self.meta or {}, Mapping):
+            raise ValueError(f"meta must be a mapping, got {self.meta!r}")
         object.__setattr__(self, "meta", dict(self.meta or {}))
 
     def __len__(self) -> int:
@@ -100,14 +102,23 @@ class Embedding:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write values, labels, name and meta to an .npz file, which `load` reads back; returns its path."""
+        """Write values, labels, name and meta to an .npz file, which `load` reads back; returns its path.
+
+        Raises
+        ------
+        ValueError
+            If the path does not end in .npz, or meta is not JSON.
+        """
         out = Path(path)
         if out.suffix != ".npz":
             raise ValueError(f"path must end in .npz, got {str(path)!r}")
         arrays: dict[str, Any] = {"values": self.values}
         if self.items is not None:
             arrays["items"] = np.array(self.items)
-        provenance = json.dumps({"name": self.name, "meta": self.meta})
+        try:
+            provenance = json.dumps({"name": self.name, "meta": self.meta})
+        except TypeError as error:
+            raise ValueError(f"meta must be JSON to be saved, got {self.meta!r}: {error}") from error
         np.savez_compressed(out, **arrays, provenance=np.array(provenance))
         return out
 
@@ -132,10 +143,14 @@ class Embedding:
 
 def _provenance(path: Path) -> tuple[str | None, dict[str, Any]]:
     """Name and meta that `save` wrote; nothing for other files."""
-    if path.suffix != ".npz":
+    if path.suffix.lower() != ".npz":
         return None, {}
     with np.load(path, allow_pickle=False) as archive:
         if "provenance" not in archive.files:
             return None, {}
-        stored = json.loads(str(archive["provenance"]))
-    return str(stored["name"]), dict(stored.get("meta", {}))
+        text = str(archive["provenance"])
+    try:
+        stored = json.loads(text)
+        return str(stored["name"]), dict(stored.get("meta", {}))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: provenance must be JSON with a name and meta, got {text[:80]!r}") from error

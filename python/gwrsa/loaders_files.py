@@ -151,7 +151,8 @@ def is_labels(name: str) -> bool:
 
 
 def _read_npz(file: Path, key: str | None) -> Arrays:
-    with np.load(file, allow_pickle=False) as archive:
+    # Opened here: np.load leaves a broken archive open.
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise ValueError("the file is not an .npz archive")
         return {name: np.asarray(archive[name]) for name in _chosen(archive.files, key)}

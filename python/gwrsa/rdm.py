@@ -98,6 +98,8 @@ class RDM:
 
     def sort_by(self, categories: Iterable[object]) -> RDM:
         """Objects grouped by category (n labels, one an object), groups in sorted order, order kept inside a group."""
+        if isinstance(categories, str) or not isinstance(categories, Iterable):
+            raise ValueError(f"categories must be a sequence of labels, one an object, got {categories!r}")
         labels = [str(c) for c in categories]
         if len(labels) != len(self):
             raise ValueError(f"categories must have length {len(self)}, got {len(labels)}")
@@ -181,7 +183,7 @@ class RDM:
         loaded = loaders.load_array(path, key=key)
         labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
         metric, stored = "precomputed", None
-        if Path(path).suffix == ".npz":
+        if Path(path).suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 if "metric" in archive.files and "name" in archive.files:
                     metric, stored = str(archive["metric"]), str(archive["name"])
@@ -251,7 +253,8 @@ def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
         unit = unit_rows(embedding, name)
         condensed = np.maximum(1.0 - (unit @ unit.T)[upper], 0.0)
     elif name == "inner_product":
-        condensed = -(embedding.values @ embedding.values.T)[upper]
+        with np.errstate(over="ignore", invalid="ignore"):  # out of range is an error of `RDM`, not a warning
+            condensed = -(embedding.values @ embedding.values.T)[upper]
     else:
         from scipy.spatial.distance import pdist
 

@@ -30,6 +30,7 @@ _PORTFOLIO: tuple[tuple[str, int | None, float], ...] = (
     ("random", None, 1.0),
 )
 _HIGHEST = 0.5
+_MOST_LEVELS = 991  # 0.85^991 = 1e-70
 _DEFAULT_END = 0.1
 _DEFAULT_RANGE = (0.05, 0.5)
 _DEFAULT_STARTS = {"anneal": 8, "multistart": 20}
@@ -70,7 +71,7 @@ def plan(
     absolute: bool,
 ) -> list[Planned]:
     """The starts of `gwrsa.align`, whose arguments these are; `critical` is the pair's critical epsilon."""
-    n = _DEFAULT_STARTS[search] if n_starts is None else check.integer("n_starts", n_starts, 1)
+    n = _DEFAULT_STARTS[search] if n_starts is None else check.starts("n_starts", n_starts)
     if not (absolute and epsilon is not None) and critical <= 0:
         raise ValueError(
             "epsilon has no scale for this pair: one side's dissimilarities are all equal, so the critical epsilon is 0; "
@@ -95,7 +96,9 @@ def ladder(top: float, end: float) -> list[float]:
 
     It is built upwards from the end, to the last value not above `top` by rounding, so that all ladders with one end share their values.
     """
-    n_levels = max(0, math.floor(math.log(top / end) / -math.log(STEP) + 1e-9))
+    n_levels = max(0, math.floor((math.log(top) - math.log(end)) / -math.log(STEP) + 1e-9))
+    if n_levels > _MOST_LEVELS:
+        raise ValueError(f"epsilon must be above 1e-70 of the top of its ladder, {top:g}, got {end:g}")
     return [end / STEP**level for level in range(n_levels, -1, -1)]
 
 
