@@ -130,7 +130,8 @@ def polish(
         permutation, swaps = _swap(pair, nearest)
         n_swaps += swaps
         loss = pair.loss_of(permutation)
-        if not loss < rest.loss * (1 - tol) - _ROUNDING * pair.constant or steps >= left:
+        lowered = loss < rest.loss * (1 - tol) - _ROUNDING * pair.constant
+        if not lowered or steps >= left:
             break
         rest = _frank_wolfe(pair, _as_plan(permutation), tol, left - steps, permutation)
         steps += rest.n_steps
@@ -144,7 +145,7 @@ def polish(
         start_loss=start_loss,
         frank_wolfe_loss=first_rest,
         kind=kind,
-        status="converged" if rest.converged else "max_frank_wolfe",
+        status="converged" if rest.converged and not lowered else "max_frank_wolfe",
         n_frank_wolfe=steps,
         n_swaps=n_swaps,
         seconds=time.perf_counter() - began,
