@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gwrsa.embedding import Embedding
     from gwrsa.loaders import Categories, load_categories, load_items
     from gwrsa.metrics import category_matching_rate, matching_rate
+    from gwrsa.polishing import Polished, polish
     from gwrsa.rdm import RDM
     from gwrsa.solve import GWSolution, OTSolution, entropic_gw, sinkhorn
 
@@ -29,6 +30,7 @@ __all__ = [
     "Embedding",
     "GWSolution",
     "OTSolution",
+    "Polished",
     "Start",
     "__version__",
     "align",
@@ -38,6 +40,7 @@ __all__ = [
     "load_categories",
     "load_items",
     "matching_rate",
+    "polish",
     "rsa",
     "sinkhorn",
 ]
@@ -51,6 +54,7 @@ _HOME = {
     "Embedding": "embedding",
     "GWSolution": "solve",
     "OTSolution": "solve",
+    "Polished": "polishing",
     "Start": "alignment",
     "align": "alignment",
     "category_matching_rate": "metrics",
@@ -59,6 +63,7 @@ _HOME = {
     "load_categories": "loaders",
     "load_items": "loaders",
     "matching_rate": "metrics",
+    "polish": "polishing",
     "rsa": "compare",
     "sinkhorn": "solve",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gwrsa import _validate as check
-from gwrsa import metrics, schedule
+from gwrsa import metrics, polishing, schedule
 from gwrsa._validate import FloatArray
 from gwrsa.compare import rsa
 from gwrsa.embedding import Embedding
 from gwrsa.loaders import Categories
 from gwrsa.metrics import Uncategorised
+from gwrsa.polishing import Polished
 from gwrsa.rdm import METRICS, RDM, Metric, check_same_items, from_embedding
 from gwrsa.solve import PRECISIONS, GWSolution, Precision, build_problem
 
@@ -89,6 +90,8 @@ class Alignment:
     """Epsilon above which the uniform plan is a stable fixed point of this pair, absolute."""
     starts: tuple[Start, ...]
     """In the order of their numbers."""
+    polished: Polished | None = None
+    """With `polish`: the local optimum without entropy below the start of lowest loss; None without."""
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -176,7 +179,7 @@ class Alignment:
         return rsa(_as_rdm(self.source, self.metric), _as_rdm(self.target, self.metric))
 
     def save(self, folder: str | Path) -> Path:
-        """Write `results.csv` (the table), `summary.json`, and `plans/*.npz` of the starts of lowest loss and highest matching.
+        """Write `results.csv` (the table), `summary.json`, and `plans/*.npz`: lowest loss, highest matching, polished.
 
         Each file is written under a temporary name and renamed, so that no half file is ever seen. Returns the folder.
         """
@@ -195,9 +198,13 @@ class Alignment:
             "rsa": self.rsa if len(self.source) == len(self.target) else None,
             **{name: _plain(self._row(start)) for name, start in best.items()},
         }
+        if self.polished is not None:
+            summary["polished"] = self.polished.row()
         _replace(out / "summary.json", lambda path: path.write_text(json.dumps(summary, indent=2) + "\n"))
-        for name, start in best.items():
-            arrays: dict[str, Any] = {"plan": start.plan, "top": start.top}
+        saved: dict[str, dict[str, Any]] = {name: {"plan": s.plan, "top": s.top} for name, s in best.items()}
+        if self.polished is not None:
+            saved["polished"] = {"plan": self.polished.plan}
+        for name, arrays in saved.items():
             for side, which in (("source", self.source), ("target", self.target)):
                 if which.items is not None:
                     arrays[f"{side}_items"] = np.array(which.items)
@@ -261,6 +268,7 @@ def align(
     uncategorised: Uncategorised = "exclude",
     p: ArrayLike | None = None,
     q: ArrayLike | None = None,
+    polish: Literal["permutation"] | None = None,
     tol: float = 1e-5,
     max_outer: int = 1000,
     max_sinkhorn: int = 1000,
@@ -301,6 +309,9 @@ def align(
         "exclude", "category" or "miss": what an item without a category counts as; see `category_matching_rate`.
     p, q : array-like, shapes (n,) and (m,), optional
         Weights that sum to 1. None: uniform.
+    polish : str, optional
+        "permutation": the start of lowest loss is followed down to a local optimum without entropy, `Alignment.polished`; see
+        `gwrsa.polish`. It needs as many source as target objects, and uniform weights. None: nothing of the kind.
     tol, max_outer, max_sinkhorn, precision, backend, device
         Of each solve, as in `entropic_gw`.
 
@@ -320,6 +331,9 @@ def align(
     check.choice("search", search, ("anneal", "multistart"))
     check.choice("precision", precision, PRECISIONS)
     check.choice("metric", metric, METRICS)
+    if polish is not None:
+        check.choice("polish", polish, ("permutation",))
+        polishing.check_polishable(len(source), len(target), p, q)
     paired = len(source) == len(target)
     if paired:
         check_same_items(source, target)
@@ -370,7 +384,12 @@ def align(
             threads=threads,
             done=done,
         )
-    return Alignment(source, target, metric, search, critical, tuple(found[i] for i in sorted(found)))
+    result = Alignment(source, target, metric, search, critical, tuple(found[i] for i in sorted(found)))
+    if polish is None:
+        return result
+    best = result.lowest_loss
+    end = polishing.polish(best.solution, source, target, metric=metric)
+    return replace(result, polished=rates.polished(best, end))
 
 
 @dataclass(frozen=True)
@@ -402,6 +421,19 @@ class _Rates:
                     )
                 )
         return Start(number, seed, init, merged_into, solution, top, matching, category)
+
+    def polished(self, start: Start, end: Polished) -> Polished:
+        plan, ks = end.plan, {k: min(k, self.shape[1]) for k in TOP_K}
+        category = {}
+        if self.source is not None:
+            category = {
+                k: metrics.category_matching_rate(
+                    plan, self.source, within, target_categories=self.target, uncategorised=self.uncategorised
+                )
+                for k, within in ks.items()
+            }
+        matching = {k: metrics.matching_rate(plan, within) for k, within in ks.items()}
+        return replace(end, start=start.number, matching=matching, category=category)
 
 
 def members(

@@ -109,6 +109,9 @@ def align(
         Literal["exclude", "category", "miss"], typer.Option(help="What an object without a category counts as.")
     ] = "exclude",
     precision: Annotated[Literal["mixed", "float64"], typer.Option(help="Of the kernel.")] = "mixed",
+    polish: Annotated[
+        bool, typer.Option("--polish", help="Follow the lowest loss down to a permutation, without entropy.")
+    ] = False,
     items: Items = None,
     kind: Annotated[
         Kind, typer.Option(help="What the files hold; auto: a symmetric square of zero diagonal is an RDM.")
@@ -146,6 +149,7 @@ def align(
         categories=groups,
         uncategorised=uncategorised,
         precision=precision,
+        polish="permutation" if polish else None,
         progress=progress,
     )
     _report(found, alignment.members(groups, a), uncategorised)
@@ -226,6 +230,10 @@ def _report(found: Alignment, members: ArrayLike | None, uncategorised: Uncatego
     for name, start in best:
         rates = [*start.matching.values(), *start.category.values()]
         typer.echo(f"{name:<18}{start.gw_loss:>11.6f}{start.epsilon:>11.5g}" + "".join(f"{r:>9.2%}" for r in rates))
+    if found.polished is not None:
+        end = found.polished
+        rates = [*end.matching.values(), *end.category.values()]
+        typer.echo(f"{'polished':<18}{end.gw_loss:>11.6f}{'none':>11}" + "".join(f"{r:>9.2%}" for r in rates))
     n, m = len(found.source), len(found.target)
     chances = [chance_level(m, k).exact for k in (1, 5, 10) if k <= m] if paired else []
     if members is not None and n == m:

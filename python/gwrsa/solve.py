@@ -281,7 +281,7 @@ def build_problem(
 ) -> Problem:
     """Check both sides and prepare them in the backend; arguments as in `entropic_gw`."""
     check.choice("metric", metric, METRICS)
-    source, target = _cost("c1", c1, metric), _cost("c2", c2, metric)
+    source, target = as_cost("c1", c1, metric), as_cost("c2", c2, metric)
     return backends.prepare(
         source,
         target,
@@ -296,7 +296,8 @@ def _size(cost: Cost) -> int:
     return len(cost.values) if isinstance(cost, tuple) else len(cost)
 
 
-def _cost(name: str, c: Any, metric: Metric) -> Cost:  # noqa: ANN401
+def as_cost(name: str, c: Any, metric: Metric) -> Cost:  # noqa: ANN401
+    """What a side of a problem stands for: its factors where they are the smaller, or its square matrix."""
     if isinstance(c, Embedding):
         factored = factor(c, metric)
         # Wider than it is tall: the square matrix is the smaller one.
