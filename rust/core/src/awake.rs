@@ -10,6 +10,10 @@ const LOOKS: usize = 64;
 
 /// Run `work` on a worker of the current rayon pool while the others look for its tasks without going to sleep.
 pub fn awake<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    // More threads than cores: those that look would keep those that work from theirs.
+    if rayon::current_num_threads() > std::thread::available_parallelism().map_or(1, Into::into) {
+        return work();
+    }
     let ended = AtomicBool::new(false);
     rayon::in_place_scope(|scope| {
         let this = rayon::current_thread_index();
