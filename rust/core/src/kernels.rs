@@ -96,6 +96,53 @@ fn max_into_body<R: Real>(acc: &mut [R], row: &[R], f: R) {
     }
 }
 
+#[inline(always)]
+fn exp_capped_body<R: Real>(row: &mut [R], f: R, g: &[R]) {
+    for (x, &gj) in row.iter_mut().zip(g) {
+        let y = *x + gj + f;
+        *x = (if y < R::ZERO { y } else { R::ZERO }).exp();
+    }
+}
+
+#[inline(always)]
+fn add_scaled_body<R: Real>(acc: &mut [R], row: &[R], scale: R) {
+    for (a, &x) in acc.iter_mut().zip(row) {
+        *a += scale * x;
+    }
+}
+
+#[inline(always)]
+fn entropy_body<R: Real>(row: &[R]) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let rows = row.chunks_exact(LANES);
+    let tail: f64 = rows.remainder().iter().map(|x| x_ln_x(x.to_f64())).sum();
+    for x in rows {
+        for l in 0..LANES {
+            lanes[l] += x_ln_x(x[l].to_f64());
+        }
+    }
+    lanes.into_iter().fold(tail, |s, x| s + x)
+}
+
+/// `x ln x`, branch-free so that loops over it vectorise; 0 at 0 and below the smallest normal number.
+#[inline(always)]
+fn x_ln_x(x: f64) -> f64 {
+    // x = 2^k m with 1/sqrt(2) <= m < sqrt(2); ln m = 2 artanh z with z = (m - 1) / (m + 1), |z| < 0.1716.
+    const ROOT_HALF: u64 = std::f64::consts::FRAC_1_SQRT_2.to_bits();
+    const TWO_52: f64 = 4_503_599_627_370_496.0;
+    let shifted = x.to_bits().wrapping_add(1.0f64.to_bits() - ROOT_HALF);
+    let k = f64::from_bits(TWO_52.to_bits() | (shifted >> 52)) - (TWO_52 + 1023.0);
+    let m = f64::from_bits((shifted & 0x000f_ffff_ffff_ffff) + ROOT_HALF);
+    let z = (m - 1.0) / (m + 1.0);
+    let square = z * z;
+    let mut series = 1.0 / 21.0;
+    for c in [1.0 / 19.0, 1.0 / 17.0, 1.0 / 15.0, 1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 0.2, 1.0 / 3.0, 1.0] {
+        series = series * square + c;
+    }
+    let ln = k * std::f64::consts::LN_2 + 2.0 * z * series;
+    if x >= f64::MIN_POSITIVE { x * ln } else { 0.0 }
+}
+
 versions! {
     /// `<x, y>`.
     pub fn dot(x: &[R], y: &[R]) -> R = dot_body
@@ -103,6 +150,18 @@ versions! {
 versions! {
     /// `row_j <- exp(row_j + f + g_j)`.
     pub fn exp_shift(row: &mut [R], f: R, g: &[R]) = exp_shift_body
+}
+versions! {
+    /// `row_j <- exp(min(row_j + f + g_j, 0))`.
+    pub fn exp_capped(row: &mut [R], f: R, g: &[R]) = exp_capped_body
+}
+versions! {
+    /// `acc_j <- acc_j + scale * row_j`.
+    pub fn add_scaled(acc: &mut [R], row: &[R], scale: R) = add_scaled_body
+}
+versions! {
+    /// `sum_j row_j ln row_j` of numbers that are not negative, in float64.
+    pub fn entropy(row: &[R]) -> f64 = entropy_body
 }
 versions! {
     /// One fused half-and-half Sinkhorn sweep over some rows of the kernel: `u_i = p_i / <K_i, v>` (0 where `p_i` is 0), relaxed to
@@ -143,7 +202,29 @@ mod tests {
             let mut acc = y.clone();
             max_into(&mut acc, &x, 0.1);
             assert!((0..m).all(|j| acc[j].to_bits() == y[j].max(x[j] + 0.1).to_bits()));
+            let mut row = x.clone();
+            exp_capped(&mut row, 0.1, &y);
+            assert!((0..m).all(|j| (row[j] / (x[j] + 0.1 + y[j]).min(0.0).exp() - 1.0).abs() < 1e-15 * 8.0));
+            let mut acc = y.clone();
+            add_scaled(&mut acc, &x, 0.3);
+            assert!((0..m).all(|j| (acc[j] - (y[j] + 0.3 * x[j])).abs() < 1e-15));
+            let positive: Vec<f64> = x.iter().map(|x| x.max(0.0)).collect();
+            let plain: f64 = positive.iter().filter(|x| **x > 0.0).map(|x| x * x.ln()).sum();
+            assert!((entropy(&positive) - plain).abs() < 1e-13);
         }
+    }
+
+    #[test]
+    fn entropy_is_accurate_over_the_whole_range() {
+        for k in -3000..20 {
+            let x = (f64::from(k) * 0.2357).exp();
+            let want = x * x.ln();
+            assert!((entropy(&[x]) - want).abs() <= 4.0 * f64::EPSILON * want.abs(), "{x}");
+        }
+        for x in [1.0 - 1e-9, 1.0 + 1e-9, std::f64::consts::FRAC_1_SQRT_2, std::f64::consts::SQRT_2] {
+            assert!((entropy(&[x]) / (x * x.ln()) - 1.0).abs() < 1e-15 * 8.0, "{x}");
+        }
+        assert_eq!((entropy(&[0.0]), entropy(&[1.0])), (0.0, 0.0));
     }
 
     #[test]
