@@ -171,7 +171,8 @@ def entropic_gw(
         Relative change of the plan, and L1 marginal error, at which it has converged; free of scale and size.
         None: 1e-6 in mixed precision, 1e-9 in float64.
     max_outer, max_sinkhorn : int
-        Most outer steps, and most Sinkhorn sweeps an outer step.
+        Most outer steps, and most Sinkhorn sweeps an outer step. With a `tol` that is out of reach, such as 1e-12, exactly
+        `max_outer` steps are made.
     precision : str
         "mixed": kernel and products in float32, sums, potentials and the loss in float64. "float64": everything.
     metric : str

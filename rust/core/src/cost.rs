@@ -2,7 +2,7 @@
 
 use crate::error::InvalidInput;
 use crate::linalg::{factor_symmetric, leading_eigen};
-use crate::mat::{Mat, product};
+use crate::mat::{Mat, gemm_into, product};
 
 /// Dissimilarities as they are given.
 #[derive(Debug, Clone)]
@@ -221,18 +221,30 @@ impl Centred {
         }
     }
 
+    /// The rows of S from the `start`-th on, as many as `out` holds.
+    pub fn core_rows(&self, start: usize, out: &mut [f64]) {
+        let n = self.len();
+        match &self.core {
+            Core::Dense(s) => out.copy_from_slice(&s.data[start * n..][..out.len()]),
+            Core::Factored(a, sign) => {
+                let signed = Mat::from_fn(out.len() / n, a.cols, |i, k| a.row(start + i)[k] * sign[k]);
+                gemm_into(out, signed.view(), a.view().t(), 1.0, false);
+            }
+        }
+    }
+
     /// `S X`.
-    pub fn apply(&self, x: &Mat<f64>) -> Mat<f64> {
+    fn apply(&self, x: &Mat<f64>, parallel: bool) -> Mat<f64> {
         let mut out = Mat::zeros(self.len(), x.cols);
         match &self.core {
-            Core::Dense(s) => product(&mut out, s.view(), x.view(), 1.0, false, true),
+            Core::Dense(s) => product(&mut out, s.view(), x.view(), 1.0, false, parallel),
             Core::Factored(a, sign) => {
                 let mut small = Mat::zeros(a.cols, x.cols);
-                product(&mut small, a.view().t(), x.view(), 1.0, false, true);
+                product(&mut small, a.view().t(), x.view(), 1.0, false, parallel);
                 for (k, s) in sign.iter().enumerate() {
                     small.row_mut(k).iter_mut().for_each(|y| *y *= s);
                 }
-                product(&mut out, a.view(), small.view(), 1.0, false, true);
+                product(&mut out, a.view(), small.view(), 1.0, false, parallel);
             }
         }
         out
@@ -240,10 +252,10 @@ impl Centred {
 
     /// The `k` leading eigenpairs of `-P^1/2 S P^1/2 / 2`, P = diag(p): the axes of classical scaling. Values by descending magnitude;
     /// vectors (n x k) divided by `p^1/2`, so that their weighted mean square is 1.
-    pub fn axes(&self, p: &[f64], k: usize) -> (Vec<f64>, Mat<f64>) {
+    pub fn axes(&self, p: &[f64], k: usize, parallel: bool) -> (Vec<f64>, Mat<f64>) {
         let root: Vec<f64> = p.iter().map(|w| w.sqrt()).collect();
         let scale = |x: &Mat<f64>, by: f64| Mat::from_fn(x.rows, x.cols, |i, j| by * root[i] * x.data[i * x.cols + j]);
-        let (values, vectors) = leading_eigen(self.len(), k, |x| scale(&self.apply(&scale(x, 1.0)), -0.5));
+        let (values, vectors) = leading_eigen(self.len(), k, |x| scale(&self.apply(&scale(x, 1.0), parallel), -0.5));
         let axes = Mat::from_fn(vectors.rows, vectors.cols, |i, j| {
             if root[i] > 0.0 { vectors.data[i * vectors.cols + j] / root[i] } else { 0.0 }
         });

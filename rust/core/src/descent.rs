@@ -85,11 +85,11 @@ impl<R: Real> Workspace<R> {
 }
 
 impl<R: Real> State<R> {
-    /// At an initial plan.
-    pub fn new(operator: &Operator<R>, plan: &Mat<R>, parallel: bool) -> Self {
+    /// At the summary of an initial plan.
+    pub fn new(operator: &Operator<R>, x: Mat<R>) -> Self {
         let (rows, cols) = operator.exponent_shape();
         Self {
-            x: operator.summary(plan, parallel),
+            x,
             y: Mat::zeros(rows, cols),
             f: Vec::new(),
             g: Vec::new(),
@@ -106,7 +106,13 @@ impl<R: Real> State<R> {
     }
 
     /// What is kept of it; `seconds` were spent before its first step.
-    pub fn finish(self, problem: &Problem, keep: impl Fn(Mat<R>) -> Exponent, seconds: f64) -> Solution {
+    pub fn finish(
+        self,
+        problem: &Problem,
+        keep: impl Fn(Mat<R>) -> Exponent,
+        seconds: f64,
+        parallel: bool,
+    ) -> Solution {
         let clock = Instant::now();
         let mut solution = Solution {
             gw_loss: f64::INFINITY,
@@ -125,7 +131,7 @@ impl<R: Real> State<R> {
             f: self.f,
             g: self.g,
         };
-        solution.evaluate(problem);
+        solution.evaluate(problem, parallel);
         solution.phases.evaluation = clock.elapsed().as_secs_f64();
         solution.seconds = self.seconds + seconds + solution.phases.evaluation;
         solution
@@ -135,7 +141,7 @@ impl<R: Real> State<R> {
 impl<R: Real> Descent<'_, R> {
     /// The state at an initial plan.
     pub fn start(&self, init: &Init, parallel: bool) -> Result<State<R>, InvalidInput> {
-        Ok(State::new(self.operator, &self.problem.inner_plan(init)?.cast(), parallel))
+        Ok(State::new(self.operator, self.problem.initial_summary(init, self.operator, parallel)?))
     }
 
     /// Outer steps at one epsilon until the plan stands still.

@@ -150,5 +150,5 @@ fn descend<R: Real>(
         }
     }
     drop(space);
-    Ok(state.finish(descent.problem, keep, before))
+    Ok(state.finish(descent.problem, keep, before, parallel))
 }

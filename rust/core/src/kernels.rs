@@ -225,6 +225,32 @@ fn max_into_body<R: Real, const FMA: bool>(acc: &mut [R], row: &[R], f: R) {
     }
 }
 
+#[inline(always)]
+fn exp_capped_body<R: Real, const FMA: bool>(row: &mut [R], f: R, g: &[R]) {
+    for (x, &gj) in row.iter_mut().zip(g) {
+        *x = (*x + gj + f).minimum(R::ZERO).exp::<FMA>();
+    }
+}
+
+#[inline(always)]
+fn add_scaled_body<R: Real, const FMA: bool>(acc: &mut [R], row: &[R], scale: R) {
+    for (a, &x) in acc.iter_mut().zip(row) {
+        *a = x.fma::<FMA>(scale, *a);
+    }
+}
+
+#[inline(always)]
+fn entropy_body<R: Real, const FMA: bool>(row: &[R]) -> f64 {
+    let mut lanes = [0.0; LANES];
+    for part in row.chunks(LANES) {
+        for (x, sum) in part.iter().zip(&mut lanes) {
+            let x = x.to_f64();
+            *sum += if x >= f64::MIN_POSITIVE { x * Real::ln::<FMA>(x) } else { 0.0 };
+        }
+    }
+    lanes.into_iter().sum()
+}
+
 versions! {
     /// `<x, y>`.
     pub fn dot(x: &[R], y: &[R]) -> R = dot_body
@@ -232,6 +258,18 @@ versions! {
 versions! {
     /// `row_j <- exp(row_j + f + g_j)`.
     pub fn exp_shift(row: &mut [R], f: R, g: &[R]) = exp_shift_body
+}
+versions! {
+    /// `row_j <- exp(min(row_j + f + g_j, 0))`.
+    pub fn exp_capped(row: &mut [R], f: R, g: &[R]) = exp_capped_body
+}
+versions! {
+    /// `acc_j <- acc_j + scale * row_j`.
+    pub fn add_scaled(acc: &mut [R], row: &[R], scale: R) = add_scaled_body
+}
+versions! {
+    /// `sum_j row_j ln row_j` of numbers that are not negative, in float64.
+    pub fn entropy(row: &[R]) -> f64 = entropy_body
 }
 versions! {
     /// One fused half-and-half Sinkhorn sweep over some rows of the kernel: `u_i = p_i / <K_i, v>` (0 where `p_i` is 0), relaxed to
@@ -293,6 +331,15 @@ mod tests {
             let mut acc = y.clone();
             max_into(&mut acc, &x, 0.1);
             assert!((0..m).all(|j| acc[j].to_bits() == y[j].max(x[j] + 0.1).to_bits()));
+            let mut row = x.clone();
+            exp_capped(&mut row, 0.1, &y);
+            assert!((0..m).all(|j| (row[j] / (x[j] + 0.1 + y[j]).min(0.0).exp() - 1.0).abs() < 1e-15 * 8.0));
+            let mut acc = y.clone();
+            add_scaled(&mut acc, &x, 0.3);
+            assert!((0..m).all(|j| (acc[j] - (y[j] + 0.3 * x[j])).abs() < 1e-15));
+            let positive: Vec<f64> = x.iter().map(|x| x.max(0.0)).collect();
+            let plain: f64 = positive.iter().filter(|x| **x > 0.0).map(|x| x * x.ln()).sum();
+            assert!((entropy(&positive) - plain).abs() < 1e-13);
         }
     }
 
@@ -336,6 +383,19 @@ mod tests {
             x[20] = bad;
             assert_eq!(range(&x, &weights).1, f32::INFINITY);
         }
+    }
+
+    #[test]
+    fn entropy_is_accurate_over_the_whole_range() {
+        for k in -3000..20 {
+            let x = (f64::from(k) * 0.2357).exp();
+            let want = x * x.ln();
+            assert!((entropy(&[x]) - want).abs() <= 4.0 * f64::EPSILON * want.abs(), "{x}");
+        }
+        for x in [1.0 - 1e-9, 1.0 + 1e-9, std::f64::consts::FRAC_1_SQRT_2, std::f64::consts::SQRT_2] {
+            assert!((entropy(&[x]) / (x * x.ln()) - 1.0).abs() < 1e-15 * 8.0, "{x}");
+        }
+        assert_eq!((entropy(&[0.0]), entropy(&[1.0])), (0.0, 0.0));
     }
 
     #[test]

@@ -45,6 +45,7 @@ mod plan;
 mod problem;
 mod real;
 mod relaxation;
+mod rows;
 mod search;
 mod sinkhorn;
 mod solution;

@@ -97,6 +97,19 @@ pub struct View<'a, R> {
 }
 
 impl<R: Real> View<'_, R> {
+    /// Row `i` of a view whose columns are contiguous.
+    #[must_use]
+    pub fn row(&self, i: usize) -> &[R] {
+        debug_assert!(self.col_stride == 1 && i < self.rows);
+        &self.data[i * self.row_stride..][..self.cols]
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.cols
+    }
+
     /// Rows and columns exchanged; nothing is copied.
     #[must_use]
     pub fn t(self) -> Self {

@@ -4,8 +4,8 @@
 //! everything is centred, M is as small as it can be and single precision resolves it.
 
 use crate::cost::{Centred, Core};
+use crate::kernels::dot;
 use crate::mat::{Mat, gemm_into, product};
-use crate::plan::sum_rows;
 use crate::real::Real;
 
 /// The two costs of a problem, ready for outer steps. The source has the smaller rank.
@@ -107,27 +107,36 @@ impl Operator<f64> {
         }
     }
 
-    /// `<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`: what GW(T) is a constant minus twice of.
-    pub fn overlap(&self, plan: &Mat<f64>) -> f64 {
-        let inner = |x: &Mat<f64>, y: &Mat<f64>| x.data.iter().zip(&y.data).map(|(a, b)| a * b).sum::<f64>();
-        let bilinear = |a: &[f64], b: &[f64]| sum_rows(plan, |i, row| a[i] * crate::kernels::dot(row, b));
+    /// `<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`: what GW(T) is a constant minus twice of. From `x = [A1 a1]' T` ((r + 1) x m) when the
+    /// source is factored, from T itself otherwise.
+    pub fn overlap(&self, x: &Mat<f64>, parallel: bool) -> f64 {
+        let inner = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(a, b)| a * b).sum::<f64>();
         match self {
-            Self::Factored { left, sign, a2, .. } => {
-                let state = self.summary(plan, true);
+            Self::Factored { sign, right, a2, .. } => {
                 let r = sign.len();
-                let mut step = Mat::zeros(r + 1, plan.cols);
-                self.outer_step(&state, 1.0, &mut step, true);
-                let quadratic: f64 = (0..r).map(|k| crate::kernels::dot(step.row(k), state.row(k))).sum();
-                let a1: Vec<f64> = (0..left.rows).map(|i| left.row(i)[r]).collect();
-                quadratic + 2.0 * bilinear(&a1, a2)
+                let quadratic: f64 = match right {
+                    Right::Dense(s) => {
+                        let mut y = Mat::zeros(r, x.cols);
+                        product(&mut y, x.view().rows(0, r), s.view(), 1.0, false, parallel);
+                        (0..r).map(|k| sign[k] * dot(y.row(k), x.row(k))).sum()
+                    }
+                    Right::Factored(a, sign2) => {
+                        let mut small = Mat::zeros(r, a.cols);
+                        product(&mut small, x.view().rows(0, r), a.view(), 1.0, false, parallel);
+                        let row = |k: usize| small.row(k).iter().zip(sign2).map(|(x, s)| s * x * x).sum::<f64>();
+                        (0..r).map(|k| sign[k] * row(k)).sum()
+                    }
+                };
+                quadratic + 2.0 * dot(a2, x.row(r))
             }
             Self::Dense { s1, s2, skew, outer } => {
                 let sandwich = |s1: &Mat<f64>, s2: &Mat<f64>| {
-                    let (mut z, mut y) = (Mat::zeros(plan.rows, plan.cols), Mat::zeros(plan.rows, plan.cols));
-                    product(&mut z, s1.view(), plan.view(), 1.0, false, true);
-                    product(&mut y, z.view(), s2.view(), 1.0, false, true);
-                    inner(&y, plan)
+                    let (mut z, mut y) = (Mat::zeros(x.rows, x.cols), Mat::zeros(x.rows, x.cols));
+                    product(&mut z, s1.view(), x.view(), 1.0, false, parallel);
+                    product(&mut y, z.view(), s2.view(), 1.0, false, parallel);
+                    inner(&y.data, &x.data)
                 };
+                let bilinear = |a: &[f64], b: &[f64]| (0..x.rows).map(|i| a[i] * inner(x.row(i), b)).sum::<f64>();
                 let skewed = skew.as_ref().map_or(0.0, |(k1, k2)| sandwich(k1, k2));
                 sandwich(s1, s2) - skewed + outer.iter().map(|(a, b)| 2.0 * bilinear(a, b)).sum::<f64>()
             }
@@ -141,6 +150,14 @@ impl<R: Real> Operator<R> {
         match self {
             Self::Factored { left, a2, .. } => (left.rows, a2.len()),
             Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
+        }
+    }
+
+    /// `[A1 a1]`, n x (r + 1), of a factored source.
+    pub fn factor(&self) -> Option<&Mat<R>> {
+        match self {
+            Self::Factored { left, .. } => Some(left),
+            Self::Dense { .. } => None,
         }
     }
 
@@ -232,6 +249,22 @@ impl<R: Real> Operator<R> {
                 gemm_into(out, left.view().rows(start, out.len() / y.cols), y.view(), 1.0, false);
             }
             Self::Dense { .. } => out.copy_from_slice(&y.data[start * y.cols..][..out.len()]),
+        }
+    }
+
+    /// The columns of `M` from the `start`-th on, as rows, as many as `out` holds.
+    pub fn exponent_cols(&self, y: &Mat<R>, start: usize, out: &mut [R]) {
+        match self {
+            Self::Factored { left, .. } => {
+                gemm_into(out, y.view().t().rows(start, out.len() / left.rows), left.view().t(), 1.0, false);
+            }
+            Self::Dense { .. } => {
+                for (j, row) in out.chunks_exact_mut(y.rows).enumerate() {
+                    for (i, x) in row.iter_mut().enumerate() {
+                        *x = y.data[i * y.cols + start + j];
+                    }
+                }
+            }
         }
     }
 

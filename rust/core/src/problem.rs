@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use crate::cost::{Centred, Dissimilarity};
 use crate::error::InvalidInput;
-use crate::mat::Mat;
+use crate::mat::{Mat, product};
 use crate::operator::Operator;
 use crate::plan::marginal_error;
 
@@ -16,6 +16,7 @@ pub struct Problem {
     pub(crate) target: Centred,
     pub(crate) exact: Operator<f64>,
     single: OnceLock<Operator<f32>>,
+    axes: OnceLock<(Mat<f64>, Mat<f64>)>,
     /// Source and target are exchanged inside, so that the source has the smaller rank.
     pub(crate) swapped: bool,
 }
@@ -54,12 +55,25 @@ impl Problem {
         let swapped = target.rank() < source.rank();
         let (source, target, p, q) = if swapped { (target, source, q, p) } else { (source, target, p, q) };
         let exact = Operator::new(&source, &target);
-        Ok(Self { p, q, source, target, exact, single: OnceLock::new(), swapped })
+        Ok(Self { p, q, source, target, exact, single: OnceLock::new(), axes: OnceLock::new(), swapped })
     }
 
     /// The operator in single precision, made when first asked for.
     pub(crate) fn single(&self) -> &Operator<f32> {
         self.single.get_or_init(|| self.exact.cast())
+    }
+
+    /// The three leading axes of classical scaling of source and target (n x 3, m x 3), each turned so that its skewness is positive.
+    pub(crate) fn leading_axes(&self) -> &(Mat<f64>, Mat<f64>) {
+        const AXES: usize = 3;
+        let oriented = |c: &Centred, p: &[f64]| -> Mat<f64> {
+            // On one thread: the others may be waiting for the outcome.
+            let (_, axes) = c.axes(p, AXES, false);
+            let skewness = |k: usize| -> f64 { (0..axes.rows).map(|i| p[i] * axes.row(i)[k].powi(3)).sum() };
+            let turn: Vec<f64> = (0..axes.cols).map(|k| if skewness(k) < 0.0 { -1.0 } else { 1.0 }).collect();
+            Mat::from_fn(axes.rows, axes.cols, |i, k| axes.row(i)[k] * turn[k])
+        };
+        self.axes.get_or_init(|| (oriented(&self.source, &self.p), oriented(&self.target, &self.q)))
     }
 
     /// n and m, as given.
@@ -81,7 +95,7 @@ impl Problem {
     /// `pq'(1 + h)` is multiplied by (4 / epsilon) (2 w1) (2 w2).
     #[must_use]
     pub fn critical_epsilon(&self) -> f64 {
-        let top = |c: &Centred, p: &[f64]| c.axes(p, 1).0.first().map_or(0.0, |w| w.abs());
+        let top = |c: &Centred, p: &[f64]| c.axes(p, 1, true).0.first().map_or(0.0, |w| w.abs());
         16.0 * top(&self.source, &self.p) * top(&self.target, &self.q)
     }
 
@@ -95,8 +109,20 @@ impl Problem {
     }
 
     pub(crate) fn loss(&self, plan: &Mat<f64>) -> f64 {
+        match self.exact.factor() {
+            Some(left) => {
+                let mut x = Mat::zeros(left.cols, plan.cols);
+                product(&mut x, left.view().t(), plan.view(), 1.0, false, true);
+                self.loss_of(&x, true)
+            }
+            None => self.loss_of(plan, true),
+        }
+    }
+
+    /// From what determines the loss of a plan T; see [`Operator::overlap`].
+    pub(crate) fn loss_of(&self, x: &Mat<f64>, parallel: bool) -> f64 {
         let constant = self.source.square_mean + self.target.square_mean - 2.0 * self.source.mean * self.target.mean;
-        (constant - 2.0 * self.exact.overlap(plan)).max(0.0)
+        (constant - 2.0 * self.exact.overlap(x, parallel)).max(0.0)
     }
 
     /// A plan as given, checked, in the inner orientation.

@@ -132,8 +132,9 @@ impl<R: Real> Rounds<'_, R> {
             merge(&mut runners, &uniform);
         }
         drop(std::mem::take(&mut *self.spaces.lock().expect("no thread panics holding it")));
-        let ends: Vec<(usize, Option<usize>, Solution)> =
-            over(runners, |r, _| (r.number, r.merged_into, r.state.finish(self.descent.problem, &keep, r.before)));
+        let ends: Vec<(usize, Option<usize>, Solution)> = over(runners, |r, parallel| {
+            (r.number, r.merged_into, r.state.finish(self.descent.problem, &keep, r.before, parallel))
+        });
         Ok(ends
             .iter()
             .map(|(number, merged_into, own)| {

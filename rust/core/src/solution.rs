@@ -3,10 +3,13 @@
 use rayon::prelude::*;
 
 use crate::gw::Status;
-use crate::mat::{Mat, gemm_into};
+use crate::kernels::exp_capped;
+use crate::mat::Mat;
 use crate::operator::Operator;
-use crate::plan::{round_to_marginals, sum_rows};
+use crate::plan::round_to_marginals;
 use crate::problem::Problem;
+use crate::real::Real;
+use crate::rows::{Rows, held};
 
 /// Y in the precision it was computed in.
 #[derive(Debug, Clone)]
@@ -91,27 +94,16 @@ impl Solution {
         if problem.swapped { plan.transposed() } else { plan }
     }
 
-    pub(crate) fn inner_plan(&self, problem: &Problem) -> Mat<f64> {
-        let (n, m) = problem.exact.shape();
-        let mut plan = Mat::zeros(n, m);
-        let block = 64;
-        plan.data.par_chunks_mut(block * m).enumerate().for_each(|(c, rows)| self.rows(problem, c * block, rows));
+    /// In the orientation the problem is solved in.
+    fn inner_plan(&self, problem: &Problem) -> Mat<f64> {
+        let fill = |i: usize, out: &mut [f64]| self.rows(problem, i, out);
+        let mut plan = Rows { fill: &fill, p: &problem.p, q: &problem.q, parallel: true }.formed();
         round_to_marginals(&mut plan, &problem.p, &problem.q);
         plan
     }
 
     /// Rows of `exp(M + f + g)` in the inner orientation.
     fn rows(&self, problem: &Problem, start: usize, out: &mut [f64]) {
-        self.exponents(problem, start, out);
-        for (row, &fi) in out.chunks_exact_mut(self.g.len()).zip(&self.f[start..]) {
-            for (x, gj) in row.iter_mut().zip(&self.g) {
-                // An overflow can only come from a solve that ended in a numerical error; the rounding bounds it.
-                *x = (*x + gj + fi).min(0.0).exp();
-            }
-        }
-    }
-
-    fn exponents(&self, problem: &Problem, start: usize, out: &mut [f64]) {
         match &self.exponent {
             Exponent::Double(y) => problem.exact.exponent_rows(y, start, out),
             Exponent::Single(y) => {
@@ -123,79 +115,108 @@ impl Solution {
                 }
             }
         }
+        for (row, &fi) in out.chunks_exact_mut(self.g.len()).zip(&self.f[start..]) {
+            // An overflow can only come from a solve that ended in a numerical error; the rounding bounds it.
+            exp_capped(row, fi, &self.g);
+        }
     }
 
     /// The `k` most probable targets of each source item (n x k, best first; ties to the lower index), without forming the plan.
     #[must_use]
     pub fn top(&self, problem: &Problem, k: usize) -> Mat<u32> {
-        let (n, m) = problem.shape();
-        let (fs, gs) = self.potentials(problem);
-        let k = k.min(m);
-        let mut out = Mat { data: Vec::with_capacity(n * k), rows: n, cols: k };
-        let block = 64;
-        let mut logits = vec![0.0; block * m];
-        for start in (0..n).step_by(block) {
-            let rows = block.min(n - start);
-            let part = &mut logits[..rows * m];
-            if problem.swapped {
-                self.transposed_exponents(problem, start, part);
-            } else {
-                self.exponents(problem, start, part);
-            }
-            for (row, f) in part.chunks_exact_mut(m).zip(&fs[start..]) {
-                for (x, g) in row.iter_mut().zip(gs) {
-                    *x += g;
-                }
-                debug_assert!(!f.is_nan());
-                let mut order: Vec<u32> = (0..m as u32).collect();
-                let by = |a: &u32, b: &u32| row[*b as usize].total_cmp(&row[*a as usize]).then(a.cmp(b));
-                if k < m {
-                    order.select_nth_unstable_by(k, by);
-                    order.truncate(k);
-                }
-                order.sort_unstable_by(by);
-                out.data.extend(order);
-            }
-        }
-        out
-    }
-
-    /// Columns `start ..` of M as rows.
-    fn transposed_exponents(&self, problem: &Problem, start: usize, out: &mut [f64]) {
-        let n = problem.p.len();
-        let cols = out.len() / n;
-        let y = match &self.exponent {
-            Exponent::Single(y) => y.cast(),
-            Exponent::Double(y) => y.clone(),
-        };
-        match &problem.exact {
-            Operator::Factored { left, .. } => {
-                gemm_into(out, y.view().t().rows(start, cols), left.view().t(), 1.0, false);
-            }
-            Operator::Dense { .. } => {
-                for (c, row) in out.chunks_exact_mut(n).enumerate() {
-                    for (i, x) in row.iter_mut().enumerate() {
-                        *x = y.data[i * y.cols + start + c];
-                    }
-                }
-            }
+        let g: Vec<f64> = self.potentials(problem).1.to_vec();
+        match &self.exponent {
+            Exponent::Single(y) => top(problem.single(), y, problem.swapped, &g, k),
+            Exponent::Double(y) => top(&problem.exact, y, problem.swapped, &g, k),
         }
     }
 
     /// Evaluate loss and objective in float64 on the rounded plan.
-    pub(crate) fn evaluate(&mut self, problem: &Problem) {
-        let plan = self.inner_plan(problem);
-        let entropy = sum_rows(&plan, |_, row| row.iter().filter(|x| **x > 0.0).map(|x| x * x.ln()).sum());
-        let mass = sum_rows(&plan, |_, row| row.iter().sum());
-        if mass.is_finite() && (mass - 1.0).abs() < 1e-6 {
-            self.gw_loss = problem.loss(&plan);
-            self.objective = self.gw_loss + self.epsilon * entropy;
+    pub(crate) fn evaluate(&mut self, problem: &Problem, parallel: bool) {
+        let (loss, mass, entropy) = self.loss_mass_entropy(problem, parallel);
+        let finite = loss.is_finite() && entropy.is_finite() && (loss + self.epsilon * entropy).is_finite();
+        if finite && (mass - 1.0).abs() < 1e-6 && self.status != Status::NumericalError {
+            self.gw_loss = loss;
+            self.objective = loss + self.epsilon * entropy;
         } else {
             self.status = Status::NumericalError;
-        }
-        if self.status == Status::NumericalError {
             self.gw_loss = f64::INFINITY;
             self.objective = f64::INFINITY;
+        }
+    }
+
+    /// GW(T), `sum T` and `sum T log T` of the rounded plan. For a factored source in two passes over its rows.
+    fn loss_mass_entropy(&self, problem: &Problem, parallel: bool) -> (f64, f64, f64) {
+        let fill = |i: usize, out: &mut [f64]| self.rows(problem, i, out);
+        let rows = Rows { fill: &fill, p: &problem.p, q: &problem.q, parallel };
+        let factor = problem.exact.factor();
+        let (rounding, x) = rows.rounding(factor.unwrap_or(&Mat::zeros(problem.p.len(), 0)).view());
+        let fill = rows.rounded(&rounding);
+        let plan = Rows { fill: &fill, ..rows };
+        let (loss, (mass, entropy)) = if factor.is_some() {
+            (problem.loss_of(&x, parallel), plan.mass_and_entropy())
+        } else {
+            // Without a factor the loss takes products with the whole plan.
+            let formed = plan.formed();
+            (problem.loss_of(&formed, parallel), Rows { fill: &held(&formed), ..rows }.mass_and_entropy())
+        };
+        (loss, mass, entropy)
+    }
+}
+
+/// Positions of the `k` largest `M_ij + g_j` of each source item i.
+fn top<R: Real>(operator: &Operator<R>, y: &Mat<R>, swapped: bool, g: &[f64], k: usize) -> Mat<u32> {
+    const BLOCK: usize = 64;
+    let (rows, cols) = operator.shape();
+    let (n, m) = if swapped { (cols, rows) } else { (rows, cols) };
+    let k = k.min(m);
+    let mut out = Mat { data: vec![0; n * k], rows: n, cols: k };
+    out.data.par_chunks_mut(BLOCK * k.max(1)).enumerate().for_each(|(c, out)| {
+        let start = c * BLOCK;
+        let mut exponents = vec![R::ZERO; out.len() / k * m];
+        if swapped {
+            operator.exponent_cols(y, start, &mut exponents);
+        } else {
+            operator.exponent_rows(y, start, &mut exponents);
+        }
+        let mut logits = vec![0.0; m];
+        for (row, out) in exponents.chunks_exact(m).zip(out.chunks_exact_mut(k)) {
+            for ((logit, x), g) in logits.iter_mut().zip(row).zip(g) {
+                *logit = x.to_f64() + g;
+            }
+            largest(&logits, out);
+        }
+    });
+    out
+}
+
+/// Positions of the largest numbers, as many as `out` holds, in descending order; ties to the lower position.
+fn largest(x: &[f64], out: &mut [u32]) {
+    let mut found = 0;
+    for (j, &new) in x.iter().enumerate() {
+        if found == out.len() && out.last().is_none_or(|&i| new <= x[i as usize]) {
+            continue;
+        }
+        let at = out[..found].partition_point(|&i| x[i as usize] >= new);
+        found = (found + 1).min(out.len());
+        out[at..found].rotate_right(1);
+        out[at] = j as u32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_in_order_are_those_of_a_stable_sort() {
+        let x: Vec<f64> = (0..50).map(|i| f64::from(i * 7 % 23)).chain([f64::NEG_INFINITY; 3]).collect();
+        let mut order: Vec<u32> = (0..x.len() as u32).collect();
+        order.sort_by(|&a, &b| x[b as usize].total_cmp(&x[a as usize]));
+        for k in [0, 1, 2, 10, x.len()] {
+            let mut out = vec![0; k];
+            largest(&x, &mut out);
+            assert_eq!(out, order[..k]);
         }
     }
 }

@@ -86,6 +86,30 @@ proptest! {
     }
 
     #[test]
+    fn the_streamed_loss_and_objective_are_those_of_the_plan(
+        n in 12usize..150, m in 12usize..150, zeros in 0usize..3, seed in 0u64..50, wide: bool, double: bool, steps in 1usize..20,
+    ) {
+        // Without symmetric structure of low rank on the first side, nothing is factored.
+        let x = points(n, if wide { 2 } else { 4 }, seed);
+        let c1 = if seed % 5 == 0 {
+            Dissimilarity::Dense(Mat::from_fn(n, n, |i, j| ((i * 31 + j * 17) % 29) as f64 / 29.0))
+        } else {
+            factored(&x)
+        };
+        let problem = Problem::new(&c1, &factored(&points(m, 3, seed + 1)), &weights(n, zeros), &weights(m, 1))?;
+        let precision = if double { Precision::Float64 } else { Precision::Mixed };
+        let epsilon = 0.3 * problem.critical_epsilon();
+        let start = Start { init: Init::Named(InitKind::Random, seed, 0), epsilons: vec![epsilon] };
+        // Far from converged, so that the rounding has something to do.
+        let settings = Settings { precision, max_outer: steps, max_sinkhorn: 2, ..Settings::default() };
+        let end = solve(&problem, &start, &settings, seed % 2 == 0, &AtomicBool::new(false))?;
+        let plan = end.plan(&problem);
+        prop_assert!((end.gw_loss - problem.gw_loss(&plan)?).abs() < 1e-13);
+        let entropy: f64 = plan.data.iter().filter(|t| **t > 0.0).map(|t| t * t.ln()).sum();
+        prop_assert!((end.objective - end.gw_loss - epsilon * entropy).abs() < 1e-12);
+    }
+
+    #[test]
     fn threads_do_not_change_a_search(seed in 0u64..5) {
         let (c1, c2) = (squared_distances(&points(40, 3, seed)), squared_distances(&points(35, 2, seed)));
         let problem = Problem::new(
