@@ -57,10 +57,23 @@ fn exp_shift_body<R: Real, const FMA: bool>(row: &mut [R], f: R, g: &[R]) {
     }
 }
 
-/// `(weight / (scale sum))^omega`, the factor by which a relaxed sweep changes a scaling.
+/// The factor `(weight / held)^omega` by which a relaxed sweep changes a scaling.
 #[inline(always)]
 fn correction<R: Real, const FMA: bool>(weight: R, held: R, omega: R) -> R {
     (omega * (weight / held).ln::<FMA>()).exp::<FMA>()
+}
+
+/// The new scaling of a row with this weight and sum, and the error of its marginal before (0 when the sweep is not relaxed).
+#[inline(always)]
+fn rescaled<R: Real, const FMA: bool>(weight: R, old: R, sum: R, omega: R) -> (R, R) {
+    if weight == R::ZERO {
+        (R::ZERO, R::ZERO)
+    } else if omega == R::ONE {
+        (weight / sum, R::ZERO)
+    } else {
+        let held = old * sum;
+        (old * correction::<R, FMA>(weight, held, omega), (held - weight).maximum(weight - held))
+    }
 }
 
 /// Rows that a sweep has the scalings of, and still has to add to the column sums.
@@ -109,18 +122,6 @@ fn sweep_rows_body<R: Real, const FMA: bool>(
     let m = v.len();
     acc.fill(R::ZERO);
     let mut error = R::ZERO;
-    let mut scaled = |i: usize, sum: R, u: &mut [R]| {
-        u[i] = if p[i] == R::ZERO {
-            R::ZERO
-        } else if omega == R::ONE {
-            p[i] / sum
-        } else {
-            let held = u[i] * sum;
-            error += (held - p[i]).maximum(p[i] - held);
-            u[i] * correction::<R, FMA>(p[i], held, omega)
-        };
-        u[i]
-    };
     let (first, _) = kernel.split_at(m.min(kernel.len()));
     // Nothing is behind the first rows: any rows will do, with scale 0.
     let mut before: Scaled<R> = ([first; ROWS], [R::ZERO; ROWS]);
@@ -128,7 +129,12 @@ fn sweep_rows_body<R: Real, const FMA: bool>(
     for at in (0..groups).step_by(ROWS) {
         let rows = std::array::from_fn(|i| &kernel[(at + i) * m..][..m]);
         let sums = dots_and_sum::<R, FMA>(rows, v, before, acc);
-        before = (rows, std::array::from_fn(|i| scaled(at + i, sums[i], u)));
+        before.0 = rows;
+        for i in 0..ROWS {
+            let (new, moved) = rescaled::<R, FMA>(p[at + i], u[at + i], sums[i], omega);
+            (u[at + i], before.1[i]) = (new, new);
+            error += moved;
+        }
     }
     for (a, j) in acc.iter_mut().zip(0..m) {
         for i in 0..ROWS {
@@ -137,7 +143,9 @@ fn sweep_rows_body<R: Real, const FMA: bool>(
     }
     for i in groups..u.len() {
         let row = &kernel[i * m..][..m];
-        let scale = scaled(i, dot_body::<R, FMA>(row, v), u);
+        let (scale, moved) = rescaled::<R, FMA>(p[i], u[i], dot_body::<R, FMA>(row, v), omega);
+        u[i] = scale;
+        error += moved;
         for (a, &k) in acc.iter_mut().zip(row) {
             *a = k.fma::<FMA>(scale, *a);
         }
