@@ -1,52 +1,71 @@
-"""What a result was measured on, and where results go."""
+"""What a result was measured on, and what that machine gives at most."""
 
-import json
 import os
 import platform
 import subprocess
 import time
-from importlib.metadata import version
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("gwrsa", "numpy", "scipy", "POT", "ott-jax", "jax", "torch")
 
 
-def describe(threads=2):
-    """Processor, versions, and what the machine gives at most: float32 matrix products and memory bandwidth, measured now."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(threads):
-        n = 2000
-        a = np.random.default_rng(0).standard_normal((n, n), dtype=np.float32)
-        gflops = max(2 * n**3 / _seconds(lambda: a @ a) / 1e9 for _ in range(5))
-        b = np.zeros(40_000_000)
-        c = np.ones_like(b)
-        bandwidth = max(2 * b.nbytes / _seconds(lambda: np.copyto(b, c)) / 1e9 for _ in range(5))
+def describe():
+    """Processor and versions; a peer that is not installed has none."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "platform": platform.platform(terse=True),
-        "versions": {name: version(name) for name in ("gwrsa", "numpy", "scipy", "POT")}
-        | {"python": platform.python_version()},
-        "sgemm_gflops": round(gflops, 1),
-        "copy_gb_per_s_one_thread": round(bandwidth, 1),
+        "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }
 
 
-def save(name, result):
-    """Write a result as JSON; returns its path."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    return path
+def peak(threads, n_entries=1854 * 1854):
+    """Float32 matrix products (Gflop/s, the better of numpy and torch), and reading of float32 arrays of `n_entries` in all (GB/s)."""
+    from threadpoolctl import threadpool_limits
+
+    n = 2000
+    a = np.random.default_rng(0).standard_normal((n, n), dtype=np.float32)
+    with threadpool_limits(threads):
+        gflops = max(2 * n**3 / _seconds(lambda: a @ a) / 1e9 for _ in range(8))
+    try:
+        import torch
+    except ImportError:
+        pass
+    else:
+        torch.set_num_threads(threads)
+        b = torch.from_numpy(a)
+        gflops = max(gflops, *(2 * n**3 / _seconds(lambda: b @ b) / 1e9 for _ in range(8)))
+    parts = [np.ones(n_entries // threads, dtype=np.float32) for _ in range(threads)]
+    loops = 20
+
+    def read(part):
+        for _ in range(loops):
+            np.dot(part, part)
+
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(read, parts))
+        seconds = min(_seconds(lambda: list(pool.map(read, parts))) for _ in range(5))
+    return {
+        "threads": threads,
+        "gflops": round(gflops, 1),
+        "gb_per_s": round(loops * sum(p.nbytes for p in parts) / seconds / 1e9, 1),
+    }
 
 
 def _seconds(call):
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
+
+
+def _version(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor():

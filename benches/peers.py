@@ -1,0 +1,133 @@
+"""Other people's solvers, from the same start at the same problem: time, steps and loss along the way."""
+
+import os
+import time
+import warnings
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from cases import TOL
+from gwrsa import _core
+
+THREADS = 2
+
+
+def _loss(problem, plan, p):
+    """GW loss of a plan once it has its marginals; None for what is no plan (a failed run)."""
+    total = float(plan.sum())
+    if not np.isfinite(total) or abs(total - 1) > 0.1:
+        return None
+    return problem.gw_loss(_core.round_to_marginals(np.maximum(plan, 0), p, p))
+
+
+def pot(c1, c2, start, epsilon, problem, *, symmetric=True, limit=1e9, max_steps=2000, tol=TOL, visit=None):
+    """POT's entropic GW, a step at a time: its outer state is the plan alone, so this is its own iteration.
+
+    Stops at a relative change of `tol`, or after `limit` seconds. Only the time inside POT counts. `visit(step, plan)` sees each plan.
+    """
+    import ot
+
+    p = np.full(len(c1), 1 / len(c1))
+    plan, seconds, curve, change, failed, caught = start, 0.0, [], float("inf"), False, set()
+    with threadpool_limits(THREADS), warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        while change > tol and seconds < limit and len(curve) < max_steps and not failed:
+            began = time.perf_counter()
+            new = ot.gromov.entropic_gromov_wasserstein(
+                c1, c2, p, p, "square_loss", epsilon=epsilon, symmetric=symmetric, G0=plan, max_iter=1, tol=1e-300
+            )
+            seconds += time.perf_counter() - began
+            loss = _loss(problem, new, p)
+            failed = loss is None
+            change = float(np.linalg.norm(new - plan) / np.linalg.norm(new))
+            plan = new
+            curve.append((seconds, loss, change))
+            if visit is not None:
+                visit(len(curve), plan)
+        caught = {str(w.message)[:100] for w in seen}
+    return _summary(curve, change <= tol, failed) | {"warnings": sorted(caught)}
+
+
+def torch_plain(c1, c2, start, epsilon, problem, *, limit=120.0):
+    """What one would write in torch: float32, log-sum-exp Sinkhorn with warm potentials, constant terms subtracted."""
+    import torch
+
+    torch.set_num_threads(THREADS)
+    n = len(c1)
+    a, b, plan = (torch.tensor(x, dtype=torch.float32) for x in (c1, c2, start))
+    a, b = a - a.mean(), b - b.mean()
+    log_p = torch.full((n,), -np.log(n), dtype=torch.float32)
+    f, g = torch.zeros(n), torch.zeros(n)
+    seconds, curve, change, failed = 0.0, [], float("inf"), False
+    while change > TOL and seconds < limit and not failed:
+        began = time.perf_counter()
+        m = a @ plan @ b * (4 / epsilon)
+        for _ in range(1000):
+            f = log_p - torch.logsumexp(m + g, 1)
+            log_k = m + f[:, None]
+            old, g = g, log_p - torch.logsumexp(log_k, 0)
+            if (torch.exp(log_p) * (torch.exp(old - g) - 1).abs()).sum() < min(1e-3, max(0.1 * change, 3e-6)):
+                break
+        new = torch.exp(log_k + g)
+        change = float((new - plan).norm() / new.norm())
+        plan = new
+        seconds += time.perf_counter() - began
+        loss = _loss(problem, plan.double().numpy(), np.full(n, 1 / n))
+        failed = loss is None
+        curve.append((seconds, loss, change))
+    return _summary(curve, change <= TOL, failed)
+
+
+def ott(c1, c2, start, epsilon, problem):
+    """OTT-JAX at its default stop, float32, dense, warm start; its epsilon is half of POT's. Timed once compiled."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    import jax
+    import jax.numpy as jnp
+    from ott.geometry.geometry import Geometry
+    from ott.problems.linear.linear_problem import LinearProblem
+    from ott.problems.quadratic.quadratic_problem import QuadraticProblem
+    from ott.solvers.linear.sinkhorn import Sinkhorn
+    from ott.solvers.quadratic.gromov_wasserstein import GromovWasserstein
+
+    n = len(c1)
+    p = np.full(n, 1 / n)
+    constant = (c1**2 @ p)[:, None] + (c2**2 @ p)[None, :]
+    first = jnp.asarray(constant - 2 * c1 @ start @ c2, dtype=jnp.float32)
+    x, y = (jnp.asarray(c, dtype=jnp.float32) for c in (c1, c2))
+
+    @jax.jit
+    def run(x, y, first):
+        quadratic = QuadraticProblem(Geometry(cost_matrix=x), Geometry(cost_matrix=y))
+        solver = GromovWasserstein(linear_solver=Sinkhorn(), epsilon=epsilon / 2, warm_start=True)
+        init = LinearProblem(Geometry(cost_matrix=first, epsilon=epsilon / 2), a=quadratic.a, b=quadratic.b)
+        out = solver(quadratic, init=init)
+        return out.matrix, jnp.sum(out.costs != -1), out.converged
+
+    jax.block_until_ready(run(x, y, first))
+    began = time.perf_counter()
+    plan, steps, converged = jax.block_until_ready(run(x, y, first))
+    seconds = time.perf_counter() - began
+    return {
+        "seconds": seconds,
+        "outer_steps": int(steps),
+        "says_converged": bool(converged),
+        "loss": _loss(problem, np.asarray(plan, dtype=np.float64), p),
+    }
+
+
+def _summary(curve, converged, failed):
+    losses = [(s, loss) for s, loss, _ in curve if loss is not None]
+    last = losses[-1][1] if losses else None
+    near = next((s for s, loss in losses if abs(loss - last) <= 1e-4 * last), None) if last else None
+    return {
+        "seconds": curve[-1][0],
+        "outer_steps": len(curve),
+        "seconds_a_step": curve[-1][0] / len(curve),
+        "loss": last,
+        "seconds_to_loss": near if converged else None,
+        "converged": bool(converged),
+        "failed": bool(failed),
+        "last_change": curve[-1][2],
+        "curve": [(round(s, 3), loss, change) for s, loss, change in curve],
+    }
