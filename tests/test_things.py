@@ -45,3 +45,17 @@ def test_annealing_beats_a_random_start(load):
     assert annealed.lowest_loss.gw_loss < 0.0288
     top = annealed.lowest_loss.top
     assert (top[:, 0] == np.arange(1854)).mean() == annealed.lowest_loss.matching[1]
+
+
+# Lowest losses known at epsilon 5e-3.
+@pytest.mark.parametrize(
+    ("source", "target", "lowest"),
+    [
+        ("human_spose66", "model_clip_vitb32", 0.07527),
+        ("human_group1", "human_group2", 0.01301),
+        ("human_male", "human_female", 0.01152),
+    ],
+)
+def test_the_lowest_known_loss_is_reached(load, source, target, lowest):
+    found = gwrsa.align(load(source), load(target), epsilon=5e-3, absolute=True, seed=1, progress=False)
+    assert found.lowest_loss.gw_loss < 1.002 * lowest

@@ -44,6 +44,9 @@ class Start:
     """The first plan: its name, with the sign pattern of a spectral one."""
     merged_into: int | None
     """Number of the start whose basin it entered on the way, and whose end is given; None for one that went its own way."""
+    stopped_by: int | None
+    """Number of the start with the lowest loss when this one, more than 3 % above it at the last epsilon, loosely solved, was stopped: its
+    status is then "stopped", and it never wins over one that converged. None for one that went on."""
     solution: GWSolution
     """Where it ended; steps and path are its own."""
     top: NDArray[np.int64]
@@ -97,14 +100,14 @@ class Alignment:
     def table(self) -> pd.DataFrame:
         """A row a start.
 
-        Columns: start, seed, init, merged_into (a start's number, or missing), epsilon (absolute), epsilon_ratio (in units of the
-        critical epsilon), gw_loss, objective, status, failed, n_outer, n_sinkhorn, marginal_error, top1, top5, top10 (matching rates;
-        where items have counterparts), category (top-1), category5, category10 (where there are categories), seconds. A failed start
-        has an infinite loss and rates of 0.
+        Columns: start, seed, init, merged_into and stopped_by (a start's number, or missing), epsilon (absolute), epsilon_ratio (in
+        units of the critical epsilon), gw_loss, objective, status, failed, n_outer, n_sinkhorn, marginal_error, top1, top5, top10
+        (matching rates; where items have counterparts), category (top-1), category5, category10 (where there are categories), seconds.
+        A failed start has an infinite loss and rates of 0.
         """
         import pandas as pd
 
-        return pd.DataFrame([self._row(s) for s in self.starts]).astype({"merged_into": "Int64"})
+        return pd.DataFrame([self._row(s) for s in self.starts]).astype({"merged_into": "Int64", "stopped_by": "Int64"})
 
     @cached_property
     def paths(self) -> pd.DataFrame:
@@ -136,6 +139,10 @@ class Alignment:
     @property
     def lowest_loss(self) -> Start:
         """The start with the lowest GW loss, of those that converged.
+
+        The loss is that of the rounded plan, an upper bound of the optimum that can be compared at any epsilon. A solve minimises the
+        objective, in the table beside it: of starts that end at one epsilon, the lowest loss and the lowest objective can be two
+        starts only where they are near-ties.
 
         Warns
         -----
@@ -236,6 +243,7 @@ class Alignment:
             "seed": start.seed,
             "init": start.init,
             "merged_into": start.merged_into,
+            "stopped_by": start.stopped_by,
             "epsilon": s.epsilon,
             "epsilon_ratio": s.epsilon / self.critical_epsilon if self.critical_epsilon > 0 else float("inf"),
             "gw_loss": s.gw_loss,
@@ -360,8 +368,9 @@ def align(
     from tqdm import tqdm
 
     found: dict[int, Start] = {}
-    # A ladder's last value is solved twice: loosely, to compare starts, then to the tolerance.
-    left = [len(start.epsilons) + (len(start.epsilons) > 1) for start in planned]
+    # Beside a ladder, the last value is solved twice: loosely, to compare starts, then to the tolerance.
+    compared = any(len(start.epsilons) > 1 for start in planned)
+    left = [len(start.epsilons) + compared for start in planned]
     with tqdm(total=sum(left), disable=not progress, unit="level", desc=f"{source.name} vs {target.name}") as bar:
 
         def done(i: int, raw: Any) -> None:  # noqa: ANN401
@@ -369,7 +378,9 @@ def align(
             left[i] -= steps
             bar.update(steps)
             if raw is not None:
-                found[i] = rates.start(i, seed, planned[i].label, raw.merged_into, GWSolution.from_raw(raw))
+                found[i] = rates.start(
+                    i, seed, planned[i].label, raw.merged_into, raw.stopped_by, GWSolution.from_raw(raw)
+                )
                 lowest = min(s.gw_loss for s in found.values())
                 bar.set_postfix_str(f"{len(found)} of {len(planned)} starts, lowest loss {lowest:.6g}", refresh=False)
 
@@ -402,7 +413,9 @@ class _Rates:
     target: ArrayLike | None
     uncategorised: Uncategorised
 
-    def start(self, number: int, seed: int, init: str, merged_into: int | None, solution: GWSolution) -> Start:
+    def start(
+        self, number: int, seed: int, init: str, merged_into: int | None, stopped_by: int | None, solution: GWSolution
+    ) -> Start:
         failed = solution.failed
         n, m = self.shape
         top = np.zeros((n, min(10, m)), dtype=np.int64) if failed else solution.top(min(10, m))
@@ -420,7 +433,7 @@ class _Rates:
                         top, self.source, within, target_categories=self.target, uncategorised=self.uncategorised
                     )
                 )
-        return Start(number, seed, init, merged_into, solution, top, matching, category)
+        return Start(number, seed, init, merged_into, stopped_by, solution, top, matching, category)
 
     def polished(self, start: Start, end: Polished) -> Polished:
         plan, ks = end.plan, {k: min(k, self.shape[1]) for k in TOP_K}

@@ -21,12 +21,12 @@ LEVEL_MAX_OUTER = 25
 # start; from half of it down each of these leads to another basin, and which is best differs from pair to pair.
 _PORTFOLIO: tuple[tuple[str, int | None, float], ...] = (
     ("spectral", 0, 1.0),
-    ("profile", None, 1.0),
+    ("profile", 0, 1.0),
     ("spectral", 1, 1.0),
-    ("profile", None, 0.4),
+    ("profile", 0, 0.4),
+    ("cocluster", None, 0.4),
     ("spectral", 0, 0.16),
     ("spectral", 1, 0.16),
-    ("permutation", None, 0.4),
     ("random", None, 1.0),
 )
 _HIGHEST = 0.5
@@ -44,7 +44,7 @@ class Planned:
     """Name of the first plan."""
     seed: int
     number: int
-    """With the seed, the stream of its random draws; for a spectral start the sign pattern."""
+    """With the seed, the stream of its random draws; for a spectral start the sign pattern, for a profile 0."""
     epsilons: list[float]
     """Absolute, falling; the last is solved to the tolerance."""
 
@@ -84,11 +84,15 @@ def plan(
         return [Planned("random", seed, i, [value]) for i, value in enumerate(values)]
     end = low * unit
     top = _HIGHEST * critical if high is None else high * unit
-    out = []
-    for i in range(n):
+    # Tops below the end all mean a solve at the end alone; what would then be made twice is made once.
+    distinct: dict[tuple[str, int, int], Planned] = {}
+    i = 0
+    while len(distinct) < n:
         name, pattern, share = _PORTFOLIO[i] if i < len(_PORTFOLIO) else _further(i)
-        out.append(Planned(name, seed, i if pattern is None else pattern, ladder(share * top, end)))
-    return out
+        start = Planned(name, seed, i if pattern is None else pattern, ladder(share * top, end))
+        distinct.setdefault((start.name, start.number, len(start.epsilons)), start)
+        i += 1
+    return list(distinct.values())
 
 
 def ladder(top: float, end: float) -> list[float]:

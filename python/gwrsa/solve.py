@@ -20,7 +20,7 @@ from gwrsa.rdm import METRICS, RDM, Metric, from_embedding
 Precision: TypeAlias = Literal["mixed", "float64"]
 PRECISIONS: tuple[Precision, ...] = ("mixed", "float64")
 DEFAULT_TOL: dict[Precision, float] = {"mixed": 1e-6, "float64": 1e-9}
-INITS = ("uniform", "random", "permutation", "spectral", "profile")
+INITS = ("uniform", "random", "permutation", "spectral", "profile", "cocluster")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,8 @@ class GWSolution:
     """Absolute regularisation (POT's; twice OTT's)."""
     status: Status
     """"converged"; "max_outer": the outer steps ran out; "max_sinkhorn": the plan stood still, but its marginals are
-    `marginal_error` off; "numerical_error": numbers left the range, no plan; "interrupted"."""
+    `marginal_error` off; "numerical_error": numbers left the range, no plan; "interrupted"; "stopped": in a search,
+    out of reach of another start."""
     n_outer: int
     """Outer steps, over all values of epsilon that were gone through."""
     n_sinkhorn: int
@@ -166,7 +167,8 @@ def entropic_gw(
         Regularisation, absolute, in units of squared dissimilarity (POT's; twice OTT's).
     init : str or array-like, shape (n, m)
         First plan. "uniform" (pq'), "random" (a uniform random matrix scaled onto the marginals: the literature's),
-        "permutation" (random), "spectral" (leading axes matched), "profile" (third lower bound, Memoli 2011), or a plan.
+        "permutation" (random), "spectral" (leading axes matched), "profile" (third lower bound, Memoli 2011), "cocluster"
+        (k-means groups of either side, coupled by their mean dissimilarities), or a plan.
     tol : float, optional
         Relative change of the plan, and L1 marginal error, at which it has converged; free of scale and size.
         None: 1e-6 in mixed precision, 1e-9 in float64.

@@ -12,7 +12,7 @@ from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.factored import Factored
 
-Status: TypeAlias = Literal["converged", "max_outer", "max_sinkhorn", "numerical_error", "interrupted"]
+Status: TypeAlias = Literal["converged", "max_outer", "max_sinkhorn", "numerical_error", "interrupted", "stopped"]
 Cost: TypeAlias = FloatArray | Factored
 Init: TypeAlias = FloatArray | tuple[str, int, int]
 """An initial plan, or (name, seed, number of the start)."""
@@ -43,6 +43,8 @@ class RawSolution(Protocol):
     def seconds(self) -> float: ...  # noqa: D102
     @property
     def merged_into(self) -> int | None: ...  # noqa: D102
+    @property
+    def stopped_by(self) -> int | None: ...  # noqa: D102
     @property
     def phases(self) -> list[tuple[str, float]]: ...  # noqa: D102
     @property

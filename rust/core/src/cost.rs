@@ -234,7 +234,7 @@ impl Centred {
     }
 
     /// `S X`.
-    fn apply(&self, x: &Mat<f64>, parallel: bool) -> Mat<f64> {
+    pub fn apply(&self, x: &Mat<f64>, parallel: bool) -> Mat<f64> {
         let mut out = Mat::zeros(self.len(), x.cols);
         match &self.core {
             Core::Dense(s) => product(&mut out, s.view(), x.view(), 1.0, false, parallel),

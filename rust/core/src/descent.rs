@@ -43,6 +43,7 @@ pub struct Level {
 }
 
 /// Where a start is.
+#[derive(Clone)]
 pub struct State<R> {
     /// Summary of the plan.
     pub x: Mat<R>,
@@ -125,6 +126,7 @@ impl<R: Real> State<R> {
             change: self.change,
             path: self.path,
             merged_into: None,
+            stopped_by: None,
             seconds: 0.0,
             phases: Phases { start: seconds, ..self.phases },
             exponent: keep(self.y),

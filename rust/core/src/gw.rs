@@ -23,6 +23,8 @@ pub enum Status {
     NumericalError,
     /// Cancelled; what is returned is the last plan.
     Interrupted,
+    /// In a search: left at the last epsilon, loosely solved, because its loss was out of reach of another start's.
+    Stopped,
 }
 
 /// Precision of the kernel.
@@ -86,8 +88,8 @@ impl Start {
         positive("tol", settings.tol)
     }
 
-    /// The levels it goes through; after a schedule the last epsilon is solved loosely first.
-    pub(crate) fn levels(&self, settings: &Settings) -> Vec<Level> {
+    /// The levels it goes through; when it is to be compared with other starts, the last epsilon is solved loosely first.
+    pub(crate) fn levels(&self, settings: &Settings, compared: bool) -> Vec<Level> {
         let Some((&end, before)) = self.epsilons.split_last() else { return Vec::new() };
         let loosely = |epsilon| Level {
             epsilon,
@@ -96,7 +98,7 @@ impl Start {
             last: false,
         };
         let mut levels: Vec<Level> = before.iter().map(|&e| loosely(e)).collect();
-        if !before.is_empty() {
+        if compared {
             levels.push(Level {
                 epsilon: end,
                 tol: NEARLY.max(settings.tol),
@@ -143,7 +145,7 @@ fn descend<R: Real>(
     let mut state = descent.start(&start.init, parallel)?;
     let mut space = Workspace::new(descent.problem, descent.operator);
     let before = clock.elapsed().as_secs_f64();
-    for level in start.levels(descent.settings) {
+    for level in start.levels(descent.settings, false) {
         descent.level(&mut space, &mut state, &level, parallel);
         if matches!(state.status, Status::NumericalError | Status::Interrupted) {
             break;

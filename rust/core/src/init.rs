@@ -33,16 +33,19 @@ pub enum InitKind {
     /// A random order of each side, coupled by the north-west corner rule; a random permutation for uniform weights and n = m.
     Permutation,
     /// Objects in like positions on the three leading axes of classical scaling, each axis oriented by its skewness and flipped by the
-    /// bits of the start's number (0: as oriented; 8 patterns).
+    /// bits of the start's number (0: as oriented; 8 patterns): `p q' exp(h / 2)`, h the sum over the axes of the products of positions. To
+    /// first order the uniform plan with half of h added, and positive.
     Spectral,
     /// Objects with like profiles of dissimilarities to all others, compared quantile by quantile: the third lower bound of
     /// Memoli (2011), <https://doi.org/10.1007/s10208-011-9093-5>.
     Profile,
+    /// Groups of objects (k-means) coupled by the problem of their mean dissimilarities: see `cocluster`.
+    Cocluster,
 }
 
 impl InitKind {
     /// All names, for messages.
-    pub const NAMES: &'static str = "'uniform', 'random', 'permutation', 'spectral', 'profile'";
+    pub const NAMES: &'static str = "'uniform', 'random', 'permutation', 'spectral', 'profile', 'cocluster'";
 
     /// From its name.
     ///
@@ -55,6 +58,7 @@ impl InitKind {
             "permutation" => Ok(Self::Permutation),
             "spectral" => Ok(Self::Spectral),
             "profile" => Ok(Self::Profile),
+            "cocluster" => Ok(Self::Cocluster),
             _ => Err(InvalidInput::UnknownInit { value: name.to_owned(), expected: Self::NAMES }),
         }
     }
@@ -170,6 +174,7 @@ impl Problem {
             }
             InitKind::Spectral => First::Rows(Box::new(self.spectral(index)), ROUGHLY),
             InitKind::Profile => First::Rows(Box::new(self.profile()), ROUGHLY),
+            InitKind::Cocluster => First::Rows(Box::new(self.coclusters(rng)), ROUGHLY),
         })
     }
 
@@ -286,7 +291,7 @@ fn stream(seed: u64, index: u64) -> ChaCha8Rng {
 }
 
 /// Uniform in (0, 1).
-fn unit(rng: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn unit(rng: &mut ChaCha8Rng) -> f64 {
     ((rng.next_u64() >> 11) as f64 + 0.5) / 2f64.powi(53)
 }
 

@@ -32,6 +32,7 @@
 
 mod anderson;
 mod awake;
+mod cocluster;
 mod cost;
 mod descent;
 mod error;

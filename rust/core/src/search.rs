@@ -1,7 +1,8 @@
 //! Many starts of one problem.
 //!
 //! Starts that come down a schedule of epsilon go level by level, together. After a level, one that has come to the plan of another,
-//! at the same epsilon and with the same levels before it, would only repeat it, and is merged into it.
+//! at the same epsilon and with the same levels before it, would only repeat it, and is merged into it. Those that are left solve the
+//! last epsilon loosely; one that is then out of reach of the lowest loss is stopped, the others are solved to the tolerance.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,9 @@ pub type Done<'a> = &'a (dyn Fn(usize, Option<&Solution>) + Sync);
 
 /// Distance of two plans' summaries, relative to that from the uniform plan, below which they are in one basin.
 const SAME_BASIN: f64 = 0.05;
+/// Loss, relative to the lowest, above which a start is stopped once its last epsilon is solved loosely. The tolerance changes a loss
+/// by far less, and near-ties, within 1 %, are to be kept.
+const OUT_OF_REACH: f64 = 1.03;
 
 /// Solve from every start, in the current rayon pool: over the starts when there are enough of them, otherwise inside each.
 /// Solutions in the order of the starts; None for one that was cancelled before it began. The same for any number of threads.
@@ -98,6 +102,7 @@ struct Runner<R> {
     at: usize,
     before: f64,
     merged_into: Option<usize>,
+    stopped_by: Option<usize>,
 }
 
 impl<R> Runner<R> {
@@ -106,7 +111,12 @@ impl<R> Runner<R> {
     }
 
     fn runs(&self) -> bool {
-        self.merged_into.is_none() && !self.ahead().is_empty()
+        self.merged_into.is_none() && self.stopped_by.is_none() && !self.ahead().is_empty()
+    }
+
+    /// Stands still at the end of a level, with others to come.
+    fn waits(&self) -> bool {
+        self.runs() && self.at > 0 && self.state.status == Status::Converged
     }
 }
 
@@ -119,8 +129,9 @@ impl<R: Real> Rounds<'_, R> {
         let mut runners = over(starts.iter().enumerate().collect(), |(number, start), parallel| {
             let clock = Instant::now();
             let state = self.descent.start(&start.init, parallel)?;
-            let levels = start.levels(self.descent.settings);
-            Ok(Runner { number, state, levels, at: 0, before: clock.elapsed().as_secs_f64(), merged_into: None })
+            let levels = start.levels(self.descent.settings, true);
+            let before = clock.elapsed().as_secs_f64();
+            Ok(Runner { number, state, levels, at: 0, before, merged_into: None, stopped_by: None })
         })
         .into_iter()
         .collect::<Result<Vec<_>, InvalidInput>>()?;
@@ -130,10 +141,14 @@ impl<R: Real> Rounds<'_, R> {
                 runners.iter_mut().filter(|r| r.runs() && r.ahead().len() == longest).collect();
             over(round, |runner, parallel| self.level(runner, parallel));
             merge(&mut runners, &uniform);
+            if longest == 2 {
+                self.stop(&mut runners, &keep);
+            }
         }
         drop(std::mem::take(&mut *self.spaces.lock().expect("no thread panics holding it")));
         let ends: Vec<(usize, Option<usize>, Solution)> = over(runners, |r, parallel| {
-            (r.number, r.merged_into, r.state.finish(self.descent.problem, &keep, r.before, parallel))
+            let own = r.state.finish(self.descent.problem, &keep, r.before, parallel);
+            (r.number, r.merged_into, Solution { stopped_by: r.stopped_by, ..own })
         });
         Ok(ends
             .iter()
@@ -161,6 +176,26 @@ impl<R: Real> Rounds<'_, R> {
     }
 }
 
+impl<R: Real> Rounds<'_, R> {
+    /// Stop those that stand still at the last epsilon, loosely solved, with a loss out of reach of the lowest.
+    fn stop(&self, runners: &mut [Runner<R>], keep: &(impl Fn(Mat<R>) -> Exponent + Sync)) {
+        let waiting: Vec<&Runner<R>> = runners.iter().filter(|r| r.waits()).collect();
+        if waiting.len() < 2 {
+            return;
+        }
+        let losses: Vec<(usize, f64)> = over(waiting, |r, parallel| {
+            (r.number, r.state.clone().finish(self.descent.problem, keep, 0.0, parallel).gw_loss)
+        });
+        let Some(&(best, lowest)) = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { return };
+        for (number, loss) in losses {
+            if loss > OUT_OF_REACH * lowest {
+                runners[number].stopped_by = Some(best);
+                runners[number].state.status = Status::Stopped;
+            }
+        }
+    }
+}
+
 /// Merge those that wait at the same place into the first of each basin. All of them have converged there, so a later one would follow
 /// the same path.
 fn merge<R: Real>(runners: &mut [Runner<R>], uniform: &Mat<R>) {
@@ -168,15 +203,19 @@ fn merge<R: Real>(runners: &mut [Runner<R>], uniform: &Mat<R>) {
         for a in 0..b {
             let (left, right) = runners.split_at_mut(b);
             let (a, b) = (&left[a], &mut right[0]);
-            let waits = |r: &Runner<R>| r.runs() && r.at > 0 && r.state.status == Status::Converged;
-            if !waits(a) || !waits(b) || a.ahead() != b.ahead() {
+            // The level behind them counts too: it is where they are.
+            if !a.waits() || !b.waits() || a.levels[a.at - 1..] != b.levels[b.at - 1..] {
                 continue;
             }
             let (apart, _) = squared_distance(&a.state.x, &b.state.x);
             let (from_uniform, norm) = squared_distance(&a.state.x, uniform);
             // Close to the uniform plan nothing is decided yet.
             if from_uniform > 1e-4 * norm && apart < SAME_BASIN * SAME_BASIN * from_uniform {
-                b.merged_into = Some(a.number);
+                let (into, from) = (a.number, b.number);
+                // Those that were merged into it before come along.
+                for r in runners.iter_mut().filter(|r| r.number == from || r.merged_into == Some(from)) {
+                    r.merged_into = Some(into);
+                }
             }
         }
     }
@@ -188,4 +227,68 @@ fn merge<R: Real>(runners: &mut [Runner<R>], uniform: &Mat<R>) {
 /// The system cannot start that many threads.
 pub fn pool(threads: usize) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::Dissimilarity;
+
+    fn problem(n: usize) -> Problem {
+        let c = Mat::from_fn(n, n, |i, j| (i as f64 - j as f64).abs().sqrt());
+        let w = vec![1.0 / n as f64; n];
+        Problem::new(&Dissimilarity::Dense(c.clone()), &Dissimilarity::Dense(c), &w, &w).expect("a valid problem")
+    }
+
+    #[test]
+    fn a_merged_start_follows_the_one_it_was_merged_into() {
+        let problem = problem(12);
+        let settings = Settings::default();
+        let summary = |init: &Init| problem.initial_summary(init, &problem.exact, false).expect("a valid start");
+        let uniform = summary(&Init::Named(InitKind::Uniform, 0, 0));
+        let permutation = Init::Named(InitKind::Permutation, 1, 0);
+        let mut runners: Vec<Runner<f64>> = (0..3)
+            .map(|number| {
+                let start = Start { init: permutation.clone(), epsilons: vec![0.3, 0.2, 0.1] };
+                let mut state = State::new(&problem.exact, summary(&permutation));
+                state.status = Status::Converged;
+                let levels = start.levels(&settings, true);
+                Runner { number, state, levels, at: 1, before: 0.0, merged_into: None, stopped_by: None }
+            })
+            .collect();
+        let merged = |runners: &[Runner<f64>]| runners.iter().map(|r| r.merged_into).collect::<Vec<_>>();
+        // The first is elsewhere on its way, then at the same place from another epsilon, then the same.
+        runners[0].at = 2;
+        merge(&mut runners, &uniform);
+        assert_eq!(merged(&runners), [None, None, Some(1)]);
+        runners[0].at = 1;
+        runners[0].levels[0].epsilon = 0.4;
+        merge(&mut runners, &uniform);
+        assert_eq!(merged(&runners), [None, None, Some(1)]);
+        runners[0].levels[0].epsilon = 0.3;
+        runners[0].state.status = Status::MaxOuter;
+        merge(&mut runners, &uniform);
+        assert_eq!(merged(&runners), [None, None, Some(1)]);
+        runners[0].state.status = Status::Converged;
+        merge(&mut runners, &uniform);
+        assert_eq!(merged(&runners), [None, Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn a_start_out_of_reach_is_stopped_and_says_by_which() {
+        let problem = problem(30);
+        let settings = Settings { precision: Precision::Float64, ..Settings::default() };
+        let start = |plan: Mat<f64>| Start { init: Init::Plan(plan), epsilons: vec![2e-3, 1e-3] };
+        let diagonal = Mat::from_fn(30, 30, |i, j| if i == j { 1.0 / 30.0 } else { 0.0 });
+        // Halves exchanged: a local optimum at this epsilon, with a loss well above that of the diagonal.
+        let exchanged = Mat::from_fn(30, 30, |i, j| if (i + 15) % 30 == j { 1.0 / 30.0 } else { 0.0 });
+        let starts = [start(exchanged.clone()), start(diagonal)];
+        let ends = search(&problem, &starts, &settings, &AtomicBool::new(false), &|_, _| {}).expect("valid starts");
+        let ends: Vec<Solution> = ends.into_iter().flatten().collect();
+        assert_eq!((ends[0].status, ends[0].stopped_by), (Status::Stopped, Some(1)));
+        assert_eq!((ends[1].status, ends[1].stopped_by), (Status::Converged, None));
+        let alone = solve(&problem, &starts[0], &settings, false, &AtomicBool::new(false)).expect("a valid start");
+        assert!((ends[0].gw_loss / alone.gw_loss - 1.0).abs() < 0.01, "{} {}", ends[0].gw_loss, alone.gw_loss);
+        assert!(ends[0].gw_loss > OUT_OF_REACH * ends[1].gw_loss);
+    }
 }

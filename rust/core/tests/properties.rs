@@ -56,13 +56,20 @@ proptest! {
 
     #[test]
     fn every_solve_has_the_marginals_and_the_loss_of_its_plan(
-        n in 2usize..9, m in 2usize..9, zeros in 0usize..2, seed in 0u64..50, ratio in -3.0f64..1.0, double: bool, named in 0usize..5,
+        n in 2usize..9, m in 2usize..9, zeros in 0usize..2, seed in 0u64..50, ratio in -3.0f64..1.0, double: bool, named in 0usize..6,
     ) {
         let (x, y) = (points(n, 2, seed), points(m, 3, seed + 1));
         let (c1, c2) = (squared_distances(&x), squared_distances(&y));
         let (p, q) = (weights(n, zeros), weights(m, 0));
         let problem = Problem::new(&Dissimilarity::Dense(c1.clone()), &Dissimilarity::Dense(c2.clone()), &p, &q)?;
-        let kinds = [InitKind::Uniform, InitKind::Random, InitKind::Permutation, InitKind::Spectral, InitKind::Profile];
+        let kinds = [
+            InitKind::Uniform,
+            InitKind::Random,
+            InitKind::Permutation,
+            InitKind::Spectral,
+            InitKind::Profile,
+            InitKind::Cocluster,
+        ];
         let precision = if double { Precision::Float64 } else { Precision::Mixed };
         let end = run(&problem, kinds[named], 10f64.powf(ratio), precision);
         prop_assert!(end.status != Status::NumericalError);

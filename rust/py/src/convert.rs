@@ -58,5 +58,6 @@ pub fn status_name(status: Status) -> &'static str {
         Status::MaxSinkhorn => "max_sinkhorn",
         Status::NumericalError => "numerical_error",
         Status::Interrupted => "interrupted",
+        Status::Stopped => "stopped",
     }
 }

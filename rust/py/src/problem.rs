@@ -199,6 +199,10 @@ impl Solution {
     fn merged_into(&self) -> Option<usize> {
         self.inner.merged_into
     }
+    #[getter]
+    fn stopped_by(&self) -> Option<usize> {
+        self.inner.stopped_by
+    }
     /// Seconds by phase.
     #[getter]
     fn phases(&self) -> Vec<(&'static str, f64)> {
