@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn means_between_groups_are_those_of_the_dissimilarities() {
         let (x, _) = clumps(GROUPS, 4, 0.3);
-        let p: Vec<f64> = (0..48).map(|i| if i == 5 { 0.0 } else { (1.0 + (i % 3) as f64) / 94.0 }).collect();
+        let p: Vec<f64> = (0..48).map(|i| if i == 5 { 0.0 } else { (1.0 + f64::from(i % 3)) / 94.0 }).collect();
         let total: f64 = p.iter().sum();
         let p: Vec<f64> = p.iter().map(|w| w / total).collect();
         let Dissimilarity::Dense(c) = distances(&x) else { unreachable!() };

@@ -141,6 +141,11 @@ impl<R: Real> State<R> {
 }
 
 impl<R: Real> Descent<'_, R> {
+    /// Large buffers for one start at a time.
+    pub fn space(&self) -> Workspace<R> {
+        Workspace::new(self.problem, self.operator)
+    }
+
     /// The state at an initial plan.
     pub fn start(&self, init: &Init, parallel: bool) -> Result<State<R>, InvalidInput> {
         Ok(State::new(self.operator, self.problem.initial_summary(init, self.operator, parallel)?))

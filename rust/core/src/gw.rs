@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::descent::{Descent, Level, Workspace};
 use crate::error::InvalidInput;
 use crate::init::Init;
+use crate::mat::Mat;
 use crate::problem::Problem;
 use crate::real::Real;
 use crate::solution::{Exponent, Solution};
@@ -126,31 +127,31 @@ pub fn solve(
     match settings.precision {
         Precision::Mixed => {
             let descent = Descent { problem, operator: problem.single(), settings, cancel };
-            descend(&descent, start, parallel, Exponent::Single)
+            descend(&descent, start, &mut descent.space(), parallel, Exponent::Single)
         }
         Precision::Float64 => {
             let descent = Descent { problem, operator: &problem.exact, settings, cancel };
-            descend(&descent, start, parallel, Exponent::Double)
+            descend(&descent, start, &mut descent.space(), parallel, Exponent::Double)
         }
     }
 }
 
-fn descend<R: Real>(
+/// One start through all its levels, in large buffers that others may have used before.
+pub(crate) fn descend<R: Real>(
     descent: &Descent<R>,
     start: &Start,
+    space: &mut Workspace<R>,
     parallel: bool,
-    keep: impl Fn(crate::mat::Mat<R>) -> Exponent,
+    keep: impl Fn(Mat<R>) -> Exponent,
 ) -> Result<Solution, InvalidInput> {
     let clock = Instant::now();
     let mut state = descent.start(&start.init, parallel)?;
-    let mut space = Workspace::new(descent.problem, descent.operator);
     let before = clock.elapsed().as_secs_f64();
     for level in start.levels(descent.settings, false) {
-        descent.level(&mut space, &mut state, &level, parallel);
+        descent.level(space, &mut state, &level, parallel);
         if matches!(state.status, Status::NumericalError | Status::Interrupted) {
             break;
         }
     }
-    drop(space);
     Ok(state.finish(descent.problem, keep, before, parallel))
 }

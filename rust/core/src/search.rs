@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::awake::awake;
 use crate::descent::{Descent, Level, State, Workspace, squared_distance};
 use crate::error::InvalidInput;
-use crate::gw::{Precision, Settings, Start, Status, solve};
+use crate::gw::{Precision, Settings, Start, Status, descend};
 use crate::init::{Init, InitKind};
 use crate::mat::Mat;
 use crate::problem::Problem;
@@ -28,6 +28,8 @@ const SAME_BASIN: f64 = 0.05;
 /// Loss, relative to the lowest, above which a start is stopped once its last epsilon is solved loosely. The tolerance changes a loss
 /// by far less, and near-ties, within 1 %, are to be kept.
 const OUT_OF_REACH: f64 = 1.03;
+/// Bytes of a kernel above which a thread does not get one of its own.
+const LARGE: usize = 1 << 28;
 
 /// Solve from every start, in the current rayon pool: over the starts when there are enough of them, otherwise inside each.
 /// Solutions in the order of the starts; None for one that was cancelled before it began. The same for any number of threads.
@@ -42,47 +44,15 @@ pub fn search(
     done: Done,
 ) -> Result<Vec<Option<Solution>>, InvalidInput> {
     starts.iter().try_for_each(|s| s.check(settings))?;
-    if starts.iter().all(|s| s.epsilons.len() == 1) {
-        return independent(problem, starts, settings, cancel, done);
-    }
     match settings.precision {
         Precision::Mixed => {
             let descent = Descent { problem, operator: problem.single(), settings, cancel };
-            Rounds { descent, spaces: Mutex::new(Vec::new()), done }.run(starts, Exponent::Single)
+            Rounds { descent, spaces: Mutex::new(Vec::new()), done }.all(starts, Exponent::Single)
         }
         Precision::Float64 => {
             let descent = Descent { problem, operator: &problem.exact, settings, cancel };
-            Rounds { descent, spaces: Mutex::new(Vec::new()), done }.run(starts, Exponent::Double)
+            Rounds { descent, spaces: Mutex::new(Vec::new()), done }.all(starts, Exponent::Double)
         }
-    }
-}
-
-/// Starts at a fixed epsilon: nothing of one is kept while another runs.
-fn independent(
-    problem: &Problem,
-    starts: &[Start],
-    settings: &Settings,
-    cancel: &AtomicBool,
-    done: Done,
-) -> Result<Vec<Option<Solution>>, InvalidInput> {
-    over(starts.iter().enumerate().collect(), |(i, start), parallel| {
-        if cancel.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let solution = solve(problem, start, settings, parallel, cancel)?;
-        done(i, Some(&solution));
-        Ok(Some(solution))
-    })
-    .into_iter()
-    .collect()
-}
-
-/// Side by side, one a task (they differ in length by a factor of ten), or one after the other when threads would be idle.
-fn over<T: Send, U: Send>(items: Vec<T>, f: impl Fn(T, bool) -> U + Sync + Send) -> Vec<U> {
-    if items.len() < rayon::current_num_threads() {
-        awake(|| items.into_iter().map(|x| f(x, true)).collect())
-    } else {
-        items.into_par_iter().with_max_len(1).map(|x| f(x, false)).collect()
     }
 }
 
@@ -121,32 +91,83 @@ impl<R> Runner<R> {
 }
 
 impl<R: Real> Rounds<'_, R> {
-    fn run(
+    fn all(
         &self,
         starts: &[Start],
         keep: impl Fn(Mat<R>) -> Exponent + Sync,
     ) -> Result<Vec<Option<Solution>>, InvalidInput> {
-        let mut runners = over(starts.iter().enumerate().collect(), |(number, start), parallel| {
-            let clock = Instant::now();
-            let state = self.descent.start(&start.init, parallel)?;
-            let levels = start.levels(self.descent.settings, true);
-            let before = clock.elapsed().as_secs_f64();
-            Ok(Runner { number, state, levels, at: 0, before, merged_into: None, stopped_by: None })
-        })
-        .into_iter()
-        .collect::<Result<Vec<_>, InvalidInput>>()?;
+        if starts.iter().all(|s| s.epsilons.len() == 1) {
+            self.independent(starts, keep)
+        } else {
+            self.together(starts, keep)
+        }
+    }
+
+    /// Side by side, one a task (they differ in length by a factor of ten), or one after the other when threads would be idle or their
+    /// kernels would fill the memory.
+    fn over<T: Send, U: Send>(&self, items: Vec<T>, f: impl Fn(T, bool) -> U + Sync + Send) -> Vec<U> {
+        let (n, m) = self.descent.operator.shape();
+        if items.len() < rayon::current_num_threads() || n * m * size_of::<R>() > LARGE {
+            awake(|| items.into_iter().map(|x| f(x, true)).collect())
+        } else {
+            items.into_par_iter().with_max_len(1).map(|x| f(x, false)).collect()
+        }
+    }
+
+    /// `f` with large buffers that nobody else uses.
+    fn in_space<T>(&self, f: impl FnOnce(&mut Workspace<R>) -> T) -> T {
+        let idle = self.spaces.lock().expect("no thread panics holding it").pop();
+        let mut space = idle.unwrap_or_else(|| self.descent.space());
+        let result = f(&mut space);
+        self.spaces.lock().expect("no thread panics holding it").push(space);
+        result
+    }
+
+    /// Starts at a fixed epsilon: nothing of one is kept while another runs.
+    fn independent(
+        &self,
+        starts: &[Start],
+        keep: impl Fn(Mat<R>) -> Exponent + Sync,
+    ) -> Result<Vec<Option<Solution>>, InvalidInput> {
+        let one = |(i, start): (usize, &Start), parallel| {
+            if self.descent.cancel.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let solution = self.in_space(|space| descend(&self.descent, start, space, parallel, &keep))?;
+            (self.done)(i, Some(&solution));
+            Ok(Some(solution))
+        };
+        self.over(starts.iter().enumerate().collect(), one).into_iter().collect()
+    }
+
+    /// Starts that come down a schedule, level by level.
+    fn together(
+        &self,
+        starts: &[Start],
+        keep: impl Fn(Mat<R>) -> Exponent + Sync,
+    ) -> Result<Vec<Option<Solution>>, InvalidInput> {
+        let mut runners = self
+            .over(starts.iter().enumerate().collect(), |(number, start), parallel| {
+                let clock = Instant::now();
+                let state = self.descent.start(&start.init, parallel)?;
+                let levels = start.levels(self.descent.settings, true);
+                let before = clock.elapsed().as_secs_f64();
+                Ok(Runner { number, state, levels, at: 0, before, merged_into: None, stopped_by: None })
+            })
+            .into_iter()
+            .collect::<Result<Vec<_>, InvalidInput>>()?;
         let uniform = self.descent.start(&Init::Named(InitKind::Uniform, 0, 0), true)?.x;
         while let Some(longest) = runners.iter().filter(|r| r.runs()).map(|r| r.ahead().len()).max() {
             let round: Vec<&mut Runner<R>> =
                 runners.iter_mut().filter(|r| r.runs() && r.ahead().len() == longest).collect();
-            over(round, |runner, parallel| self.level(runner, parallel));
+            self.over(round, |runner, parallel| self.level(runner, parallel));
             merge(&mut runners, &uniform);
             if longest == 2 {
                 self.stop(&mut runners, &keep);
             }
         }
         drop(std::mem::take(&mut *self.spaces.lock().expect("no thread panics holding it")));
-        let ends: Vec<(usize, Option<usize>, Solution)> = over(runners, |r, parallel| {
+        let ends: Vec<(usize, Option<usize>, Solution)> = self.over(runners, |r, parallel| {
             let own = r.state.finish(self.descent.problem, &keep, r.before, parallel);
             (r.number, r.merged_into, Solution { stopped_by: r.stopped_by, ..own })
         });
@@ -164,26 +185,21 @@ impl<R: Real> Rounds<'_, R> {
     }
 
     fn level(&self, runner: &mut Runner<R>, parallel: bool) {
-        let idle = self.spaces.lock().expect("no thread panics holding it").pop();
-        let mut space = idle.unwrap_or_else(|| Workspace::new(self.descent.problem, self.descent.operator));
-        self.descent.level(&mut space, &mut runner.state, &runner.levels[runner.at], parallel);
-        self.spaces.lock().expect("no thread panics holding it").push(space);
+        self.in_space(|space| self.descent.level(space, &mut runner.state, &runner.levels[runner.at], parallel));
         runner.at += 1;
         if matches!(runner.state.status, Status::NumericalError | Status::Interrupted) {
             runner.at = runner.levels.len();
         }
         (self.done)(runner.number, None);
     }
-}
 
-impl<R: Real> Rounds<'_, R> {
     /// Stop those that stand still at the last epsilon, loosely solved, with a loss out of reach of the lowest.
     fn stop(&self, runners: &mut [Runner<R>], keep: &(impl Fn(Mat<R>) -> Exponent + Sync)) {
         let waiting: Vec<&Runner<R>> = runners.iter().filter(|r| r.waits()).collect();
         if waiting.len() < 2 {
             return;
         }
-        let losses: Vec<(usize, f64)> = over(waiting, |r, parallel| {
+        let losses: Vec<(usize, f64)> = self.over(waiting, |r, parallel| {
             (r.number, r.state.clone().finish(self.descent.problem, keep, 0.0, parallel).gw_loss)
         });
         let Some(&(best, lowest)) = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { return };
@@ -233,6 +249,7 @@ pub fn pool(threads: usize) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildE
 mod tests {
     use super::*;
     use crate::cost::Dissimilarity;
+    use crate::solve;
 
     fn problem(n: usize) -> Problem {
         let c = Mat::from_fn(n, n, |i, j| (i as f64 - j as f64).abs().sqrt());
