@@ -41,8 +41,13 @@ test: setup
 	cargo test --release --quiet -p gwrsa-core
 	$(BIN)/pytest
 
-bench: setup
-	$(BIN)/python benches/vs_pot.py
+$(VENV)/.bench: $(VENV)/.installed
+	. $(BIN)/activate && maturin develop --release --quiet --extras dev,bench
+	touch $@
+
+# Half an hour on two cores that do nothing else; what is there is not measured again (ARGS=--fresh: everything is).
+bench: $(VENV)/.bench
+	$(BIN)/python benches/run.py $(ARGS)
 
 docs: setup
 	cargo doc --workspace --no-deps

@@ -45,7 +45,10 @@ def pair(name):
     if name == "R6":
         rng = np.random.default_rng(0)
         return rng.random((1000, 1000)), rng.random((1000, 1000))
-    one, other = {"group1 vs group2, raw": ("human_group1", "human_group2"), "male vs female, raw": ("human_male", "human_female")}[name]
+    one, other = {
+        "group1 vs group2, raw": ("human_group1", "human_group2"),
+        "male vs female, raw": ("human_male", "human_female"),
+    }[name]
     return embedding(one), embedding(other)
 
 

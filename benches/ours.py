@@ -56,7 +56,10 @@ def scaling(problem, n_starts, epsilon, *, repeats=5, **settings):
 def seconds_to_loss(problem, epsilon, loss, **settings):
     """Seconds (median of 3) and outer steps of the shortest solve from start 0 whose loss is at most `loss`."""
     low, high = 1, 1
-    reached = lambda steps: solve(problem, random_starts(1), [epsilon], max_outer=steps, **settings)[0][0].gw_loss <= loss  # noqa: E731
+
+    def reached(steps):
+        return solve(problem, random_starts(1), [epsilon], max_outer=steps, **settings)[0][0].gw_loss <= loss
+
     while not reached(high):
         low, high = high, 2 * high
         if high > 4096:

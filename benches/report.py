@@ -33,7 +33,11 @@ def rows(results):
     for epsilon in ("5e-3", "1e-3"):
         needs = [f"r1_solves_{epsilon}", f"r1_pot_{epsilon}"]
         note = "" if epsilon == "5e-3" else " (POT extrapolated)"
-        for key, label, target in (("one", "one solve", 100), ("eight", "eight at once, a start", 100), ("float64", "one solve, float64", 25)):
+        for key, label, target in (
+            ("one", "one solve", 100),
+            ("eight", "eight at once, a start", 100),
+            ("float64", "one solve, float64", 25),
+        ):
             row(
                 f"R1, epsilon {epsilon}, {label}: times POT to the fixed point{note}",
                 needs,
@@ -41,15 +45,69 @@ def rows(results):
                 lambda s, p, key=key: pot_fixed(p) / s[key]["seconds_a_start"],
                 at_least(target),
             )
-    row("R1: times POT to its loss (1e-4)", ["r1_pot_5e-3"], "", lambda p: p["pot"]["seconds_to_loss"] / p["ours_to_same_loss"]["seconds"], lambda _: None)
-    row("R1: times OTT at its default stop and loss", ["r1_ott"], ">= 10 x", lambda o: o["ott"]["seconds"] / o["ours_to_same_loss"]["seconds"], at_least(10))
-    row("R1: times plain torch to the fixed point", ["r1_torch"], "", lambda t: t["torch"]["seconds"] / t["ours"]["seconds_a_start"], lambda _: None)
-    row("R2: times POT to the fixed point", ["r2_pot_5e-3", "r2_solves_5e-3"], "", lambda p, s: pot_fixed(p) / s["one"]["seconds_a_start"], lambda _: None)
-    row("R3: times POT to a relative change of 1e-4 (ours 1e-5)", ["r3_published"], ">= 60 x", lambda r: r["pot"]["seconds"] / r["timed"]["seconds_a_start"], at_least(60))
-    row("R4: times POT, 1,000 starts (POT: 5, extrapolated)", ["r4_overhead"], ">= 20 x", lambda r: r["pot_seconds_extrapolated"] / r["seconds"], at_least(20))
-    row("R6: times POT to the fixed point", ["r6_pot"], ">= 10 x", lambda p: pot_fixed(p) / p["ours"]["seconds_a_start"], at_least(10))
-    row("R1: two threads over one, one solve", ["r1_solves_5e-3"], ">= 1.8 x", lambda s: s["two_threads_over_one"]["one_solve"], at_least(1.8))
-    row("R1: two threads over one, eight solves", ["r1_solves_5e-3"], ">= 1.8 x", lambda s: s["two_threads_over_one"]["eight_solves"], at_least(1.8))
+    row(
+        "R1: times POT to its loss (1e-4)",
+        ["r1_pot_5e-3"],
+        "",
+        lambda p: p["pot"]["seconds_to_loss"] / p["ours_to_same_loss"]["seconds"],
+        lambda _: None,
+    )
+    row(
+        "R1: times OTT at its default stop and loss",
+        ["r1_ott"],
+        ">= 10 x",
+        lambda o: o["ott"]["seconds"] / o["ours_to_same_loss"]["seconds"],
+        at_least(10),
+    )
+    row(
+        "R1: times plain torch to the fixed point",
+        ["r1_torch"],
+        "",
+        lambda t: t["torch"]["seconds"] / t["ours"]["seconds_a_start"],
+        lambda _: None,
+    )
+    row(
+        "R2: times POT to the fixed point",
+        ["r2_pot_5e-3", "r2_solves_5e-3"],
+        "",
+        lambda p, s: pot_fixed(p) / s["one"]["seconds_a_start"],
+        lambda _: None,
+    )
+    row(
+        "R3: times POT to a relative change of 1e-4 (ours 1e-5)",
+        ["r3_published"],
+        ">= 60 x",
+        lambda r: r["pot"]["seconds"] / r["timed"]["seconds_a_start"],
+        at_least(60),
+    )
+    row(
+        "R4: times POT, 1,000 starts (POT: 5, extrapolated)",
+        ["r4_overhead"],
+        ">= 20 x",
+        lambda r: r["pot_seconds_extrapolated"] / r["seconds"],
+        at_least(20),
+    )
+    row(
+        "R6: times POT to the fixed point",
+        ["r6_pot"],
+        ">= 10 x",
+        lambda p: pot_fixed(p) / p["ours"]["seconds_a_start"],
+        at_least(10),
+    )
+    row(
+        "R1: two threads over one, one solve",
+        ["r1_solves_5e-3"],
+        ">= 1.8 x",
+        lambda s: s["two_threads_over_one"]["one_solve"],
+        at_least(1.8),
+    )
+    row(
+        "R1: two threads over one, eight solves",
+        ["r1_solves_5e-3"],
+        ">= 1.8 x",
+        lambda s: s["two_threads_over_one"]["eight_solves"],
+        at_least(1.8),
+    )
     for name in ("r1", "r3"):
         for index, threads in enumerate(("one thread", "two threads")):
             row(
@@ -62,8 +120,21 @@ def rows(results):
             )
     row("R5: n = 40,000, peak memory", ["r5_40000"], "<= 24 GiB", lambda s: s["peak_gib"], at_most(24), "{:.1f} GiB")
     sizes = [f"r5_{n}" for n in (5_000, 10_000, 20_000, 40_000)]
-    row("R5: exponent of n in the seconds an outer step, 5,000 to 40,000", sizes, "2", lambda *s: _slope(s), lambda x: abs(x - 2) <= 0.15, "{:.2f}")
-    row("Multistart, R1, 100 starts: times POT (5, extrapolated)", ["multistart"], ">= 300 x", lambda r: r["pot_seconds_extrapolated"] / r["seconds"], at_least(300))
+    row(
+        "R5: exponent of n in the seconds an outer step, 5,000 to 40,000",
+        sizes,
+        "2",
+        lambda *s: _slope(s),
+        lambda x: abs(x - 2) <= 0.15,
+        "{:.2f}",
+    )
+    row(
+        "Multistart, R1, 100 starts: times POT (5, extrapolated)",
+        ["multistart"],
+        ">= 300 x",
+        lambda r: r["pot_seconds_extrapolated"] / r["seconds"],
+        at_least(300),
+    )
     row(
         "Multistart: largest relative difference of loss from POT's, 5 starts",
         ["multistart"],
@@ -84,10 +155,31 @@ def rows(results):
             "{:+.2f} %",
         )
     if searches:
-        row("Search: longest run", searches, "<= 60 s", lambda *rs: max(x["seconds"] for r in rs for x in r["runs"]), at_most(60), "{:.0f} s")
+        row(
+            "Search: longest run",
+            searches,
+            "<= 60 s",
+            lambda *rs: max(x["seconds"] for r in rs for x in r["runs"]),
+            at_most(60),
+            "{:.0f} s",
+        )
     row("Polish, 1,854 objects", ["polished"], "<= 30 s", lambda r: r["seconds"], at_most(30), "{:.1f} s")
-    row("Polish: loss over the entropic plan's", ["polished"], "<= 1", lambda r: r["polished_loss"] / r["entropic_loss"], at_most(1), "{:.4f}")
-    row("Polish: loss over that of POT's conditional gradient, same start", ["polished"], "<= 1", lambda r: r["polished_loss"] / r["pot_loss"], at_most(1 + 1e-9), "{:.6f}")
+    row(
+        "Polish: loss over the entropic plan's",
+        ["polished"],
+        "<= 1",
+        lambda r: r["polished_loss"] / r["entropic_loss"],
+        at_most(1),
+        "{:.4f}",
+    )
+    row(
+        "Polish: loss over that of POT's conditional gradient, same start",
+        ["polished"],
+        "<= 1",
+        lambda r: r["polished_loss"] / r["pot_loss"],
+        at_most(1 + 1e-9),
+        "{:.6f}",
+    )
     return table
 
 
@@ -114,7 +206,11 @@ def tabulate(table, results):
         "|---|---|---|---|",
     ]
     lines += [f"| {w} | {v} | {t} | {'' if met is None else 'yes' if met else 'no'} |" for w, v, t, met in table]
-    lines += ["", *_solvers(results), *(f"![{p.stem}](figures/{p.name})\n" for p in sorted((DOCS / "figures").glob("bench_*.png")))]
+    lines += [
+        "",
+        *_solvers(results),
+        *(f"![{p.stem}](figures/{p.name})\n" for p in sorted((DOCS / "figures").glob("bench_*.png"))),
+    ]
     (DOCS / "benchmarks.md").write_text("\n".join(lines).rstrip() + "\n")
     width = max(len(w) for w, *_ in table)
     for what, value, target, met in table:
@@ -127,14 +223,21 @@ def _solvers(results):
     if not {"r1_pot_5e-3", "r1_solves_5e-3"} <= set(got):
         return []
     pot, solves = got["r1_pot_5e-3"]["pot"], got["r1_solves_5e-3"]
-    lines = ["R1, epsilon 5e-3, the same random start:", "", "| solver | seconds a start | outer steps | GW loss |", "|---|---|---|---|"]
+    lines = [
+        "R1, epsilon 5e-3, the same random start:",
+        "",
+        "| solver | seconds a start | outer steps | GW loss |",
+        "|---|---|---|---|",
+    ]
     lines.append(f"| POT, float64 | {pot['seconds']:.1f} | {pot['outer_steps']} | {pot['loss']:.6f} |")
     if "r1_torch" in got:
         t = got["r1_torch"]["torch"]
         lines.append(f"| plain torch, float32 | {t['seconds']:.1f} | {t['outer_steps']} | {t['loss']:.6f} |")
     if "r1_ott" in got:
         o = got["r1_ott"]["ott"]
-        lines.append(f"| OTT-JAX, float32, at its default stop | {o['seconds']:.2f} | {o['outer_steps']} | {o['loss']:.6f} |")
+        lines.append(
+            f"| OTT-JAX, float32, at its default stop | {o['seconds']:.2f} | {o['outer_steps']} | {o['loss']:.6f} |"
+        )
     for key, label in (("one", "gwrsa"), ("eight", "gwrsa, eight at once"), ("float64", "gwrsa, float64")):
         s = solves[key]
         lines.append(f"| {label} | {s['seconds_a_start']:.3f} | {s['outer_steps'][0]} | {s['losses'][0]:.6f} |")
@@ -163,8 +266,21 @@ def draw(results):
         phases = ("products", "kernel", "sweeps", "summary")
         for i, run in enumerate(got["r1_limit"]):
             at = np.arange(len(phases)) + 0.4 * i
-            axes.bar(at, [1e3 * run["seconds"][p] for p in phases], 0.36, color=(BLUE, ORANGE)[i], alpha=0.45, label=f"{run['threads']} thread{'s' * i}: taken")
-            axes.bar(at, [1e3 * run["seconds_at_limit"][p] for p in phases], 0.36, color=(BLUE, ORANGE)[i], label="at the limit")
+            axes.bar(
+                at,
+                [1e3 * run["seconds"][p] for p in phases],
+                0.36,
+                color=(BLUE, ORANGE)[i],
+                alpha=0.45,
+                label=f"{run['threads']} thread{'s' * i}: taken",
+            )
+            axes.bar(
+                at,
+                [1e3 * run["seconds_at_limit"][p] for p in phases],
+                0.36,
+                color=(BLUE, ORANGE)[i],
+                label="at the limit",
+            )
         axes.set_xticks(np.arange(len(phases)) + 0.2, phases)
         axes.set_ylabel("milliseconds a solve")
         axes.set_title("R1: time of the phases, and what flops and bytes would take")
@@ -186,17 +302,28 @@ def draw(results):
     if "r1_pot_5e-3" in got:
         figure, axes = plt.subplots(figsize=(5.2, 2.8))
         end = got["r1_pot_5e-3"]["pot"]["loss"]
-        for name, key, colour, label in (("r1_pot_5e-3", "pot", ORANGE, "POT"), ("r1_torch", "torch", GREEN, "plain torch")):
+        for name, key, colour, label in (
+            ("r1_pot_5e-3", "pot", ORANGE, "POT"),
+            ("r1_torch", "torch", GREEN, "plain torch"),
+        ):
             if name in got:
                 curve = [(s, loss) for s, loss, _ in got[name][key]["curve"] if loss]
-                axes.loglog([s for s, _ in curve], [max(loss / end - 1, 1e-7) for _, loss in curve], color=colour, label=label)
+                axes.loglog(
+                    [s for s, _ in curve], [max(loss / end - 1, 1e-7) for _, loss in curve], color=colour, label=label
+                )
         if "r1_ott" in got:
             o = got["r1_ott"]["ott"]
             axes.loglog(o["seconds"], o["loss"] / end - 1, "s", color=GREY, label="OTT, default stop")
         for key, marker in (("one", "o"), ("float64", "^")):
             s = got["r1_solves_5e-3"][key] if "r1_solves_5e-3" in got else None
             if s:
-                axes.loglog(s["seconds_a_start"], max(s["losses"][0] / end - 1, 1e-7), marker, color=BLUE, label="gwrsa" + (", float64" if key == "float64" else ""))
+                axes.loglog(
+                    s["seconds_a_start"],
+                    max(s["losses"][0] / end - 1, 1e-7),
+                    marker,
+                    color=BLUE,
+                    label="gwrsa" + (", float64" if key == "float64" else ""),
+                )
         axes.set_xlabel("seconds")
         axes.set_ylabel("loss over that of the fixed point, minus 1")
         axes.set_title("R1, epsilon 5e-3: one start")
@@ -207,7 +334,13 @@ def draw(results):
         figure, axes = plt.subplots(figsize=(5.2, 2.8))
         for key, colour, label in (("anneal", BLUE, "anneal (defaults)"), ("multistart", ORANGE, "random starts")):
             seconds = np.cumsum(r[key]["start_seconds"]) * r[key]["seconds"] / np.sum(r[key]["start_seconds"])
-            axes.step(seconds, np.minimum.accumulate(r[key]["start_losses"]), where="post", color=colour, label=f"gwrsa, {label}")
+            axes.step(
+                seconds,
+                np.minimum.accumulate(r[key]["start_losses"]),
+                where="post",
+                color=colour,
+                label=f"gwrsa, {label}",
+            )
         if "multistart" in got:
             pot = np.mean([s["pot"]["seconds"] for s in got["multistart"]["pot_sample"]])
             axes.axvline(pot, color=GREY, ls="--", label="POT: one random start")
@@ -221,14 +354,24 @@ def draw(results):
         r = got["planted"]
         figure, axes = plt.subplots(figsize=(4.6, 2.8))
         noise = [x["noise"] for x in r["rows"]]
-        axes.plot(noise, [100 * x["nearest_neighbour"] for x in r["rows"]], "--", color=GREY, label="nearest neighbour, told the frame")
+        axes.plot(
+            noise,
+            [100 * x["nearest_neighbour"] for x in r["rows"]],
+            "--",
+            color=GREY,
+            label="nearest neighbour, told the frame",
+        )
         axes.plot(noise, [100 * x["matching"] for x in r["rows"]], "o-", color=BLUE, label="gwrsa, without labels")
         axes.set_xlabel("noise, in units of the points' spread")
         axes.set_ylabel("objects found (%)")
         axes.set_title(f"A planted permutation, n = {r['n']}")
         axes.legend(frameon=False)
         save(figure, "planted")
-    ratios = [(w.split(":")[0] + ":" + w.split(":")[1].split(" to ")[0], float(v.split()[0]), t) for w, v, t, _ in rows(results) if " x" in v and "times" in w]
+    ratios = [
+        (what.split(" to ")[0].split(" at its")[0], float(value.split()[0]), target)
+        for what, value, target, _ in rows(results)
+        if "times" in what and value.endswith(" x")
+    ]
     if ratios:
         figure, axes = plt.subplots(figsize=(6.4, 0.3 * len(ratios) + 1))
         at = np.arange(len(ratios))[::-1]

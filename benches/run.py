@@ -1,4 +1,4 @@
-"""Run what is missing, then draw and tabulate: python benches/run.py [--fresh] [--quick] [--seeds N] [--only NAME ...]
+"""Run what is missing, then draw and tabulate: python benches/run.py [--fresh] [--seeds N] [--only NAME ...].
 
 Each measurement is one JSON file in benches/results, written when it is whole, and measured again only when the core, the machine or a
 version has changed. Each runs in a process of its own.
@@ -17,7 +17,6 @@ from pathlib import Path
 from _machine import describe
 
 RESULTS = Path(__file__).parent / "results"
-MINUTES = 60.0
 
 # Name, function in `shards`, its arguments, seconds after which it is given up.
 SHARDS = [
@@ -93,8 +92,9 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds of each search (default 3)")
+    parser.add_argument("--seeds", type=int, default=10, help="seeds of each search (default 10)")
     parser.add_argument("--only", nargs="*", default=None, help="beginnings of the names of what is to be measured")
+    parser.add_argument("--quiet", action="store_true", help="neither table nor figures")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     args = parser.parse_args()
     shards = all_shards(args.seeds)
@@ -118,7 +118,8 @@ def main():
         except subprocess.TimeoutExpired:
             how = f" GIVEN UP after {limit} s"
         print(f"{name}: {time.perf_counter() - began:.0f} s{how}", flush=True)
-    import_module("report").main()
+    if not args.quiet:
+        import_module("report").main()
 
 
 if __name__ == "__main__":

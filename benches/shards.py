@@ -58,7 +58,10 @@ def against_torch(name, epsilon):
     """Twenty lines of torch to the fixed point."""
     problem = cases.problem(name)
     start = problem.initial_plan("random", 0, 0)
-    return {"torch": peers.torch_plain(*cases.squares(name), start, epsilon, problem), "ours": ours.timed(problem, 1, epsilon)}
+    return {
+        "torch": peers.torch_plain(*cases.squares(name), start, epsilon, problem),
+        "ours": ours.timed(problem, 1, epsilon),
+    }
 
 
 def published():
@@ -72,7 +75,14 @@ def published():
     p = np.full(n, 1 / n)
     last = {}
     pot = peers.pot(
-        c1, c2, problem.initial_plan("random", 0, 0), 2.0, problem, tol=1e-4, limit=420, visit=lambda _, plan: last.update(plan=plan)
+        c1,
+        c2,
+        problem.initial_plan("random", 0, 0),
+        2.0,
+        problem,
+        tol=1e-4,
+        limit=420,
+        visit=lambda _, plan: last.update(plan=plan),
     )
 
     def rates(plan):
@@ -86,7 +96,10 @@ def published():
     return {
         "pot": pot
         | rates(last["plan"])
-        | {"loss_as_pot_reports_it": float(ot.gromov.gwloss(*constant, last["plan"])), "column_error": float(np.abs(last["plan"].sum(0) - p).sum())},
+        | {
+            "loss_as_pot_reports_it": float(ot.gromov.gwloss(*constant, last["plan"])),
+            "column_error": float(np.abs(last["plan"].sum(0) - p).sum()),
+        },
         "ours": rates(end.plan()) | {"loss": end.gw_loss, "marginal_error": end.marginal_error, "status": end.status},
         "timed": ours.timed(problem, 1, 2.0, repeats=3),
     }
@@ -108,16 +121,16 @@ def overhead():
     c1, c2 = cases.squares("R4")
     epsilon = 0.2 * problem.critical_epsilon()
     ends, seconds = ours.solve(problem, ours.random_starts(1000), [epsilon] * 1000)
-    sample = [
-        peers.pot(c1, c2, problem.initial_plan("random", 0, i), epsilon, problem, limit=20) for i in range(5)
-    ]
+    sample = [peers.pot(c1, c2, problem.initial_plan("random", 0, i), epsilon, problem, limit=20) for i in range(5)]
     return {
         "epsilon": epsilon,
         "seconds": seconds,
         "converged": sum(e.status == "converged" for e in ends),
         "outer_steps": sum(e.n_outer for e in ends),
         "pot_sample": [_short(s) for s in sample],
-        "loss_differences": [abs(s["loss"] - e.gw_loss) / s["loss"] for s, e in zip(sample, ends, strict=False) if s["loss"]],
+        "loss_differences": [
+            abs(s["loss"] - e.gw_loss) / s["loss"] for s, e in zip(sample, ends, strict=False) if s["loss"]
+        ],
         "pot_seconds_extrapolated": 1000 * float(np.mean([s["seconds"] for s in sample])),
     }
 
@@ -128,7 +141,7 @@ def size(n):
     began = time.perf_counter()
     end = gwrsa.entropic_gw(source, target, epsilon=_epsilon_of(source, target), init="random", max_outer=20, tol=1e-12)
     whole = time.perf_counter() - began
-    phases = dict(end._raw.phases)
+    phases = dict(end.phases)
     loop = sum(seconds for phase, seconds in phases.items() if phase not in {"start", "evaluation"})
     return {
         "n": n,
@@ -168,7 +181,13 @@ def search(name, level, seeds):
             }
         )
     known = cases.LOWEST_KNOWN[name][level]
-    return {"pair": name, "epsilon": epsilon, "known": known, "worst_ratio": max(r["loss"] for r in runs) / known, "runs": runs}
+    return {
+        "pair": name,
+        "epsilon": epsilon,
+        "known": known,
+        "worst_ratio": max(r["loss"] for r in runs) / known,
+        "runs": runs,
+    }
 
 
 def multistart(n_starts=100, n_pot=5):
@@ -182,9 +201,17 @@ def multistart(n_starts=100, n_pot=5):
     sample = []
     for number in np.linspace(0, n_starts - 1, n_pot).astype(int):
         start = found.starts[number]
-        pot = peers.pot(c1, c2, problem.initial_plan("random", 0, int(number)), start.solution.epsilon, problem, limit=150)
+        pot = peers.pot(
+            c1, c2, problem.initial_plan("random", 0, int(number)), start.solution.epsilon, problem, limit=150
+        )
         sample.append(
-            {"start": int(number), "epsilon": start.solution.epsilon, "pot": _short(pot), "ours": start.gw_loss, "ours_seconds": start.solution.seconds}
+            {
+                "start": int(number),
+                "epsilon": start.solution.epsilon,
+                "pot": _short(pot),
+                "ours": start.gw_loss,
+                "ours_seconds": start.solution.seconds,
+            }
         )
     return {
         "seconds": seconds,

@@ -49,6 +49,9 @@ class GWSolution:
     """Wall time."""
     path: list[tuple[float, int, float]]
     """(epsilon, outer steps, relative change at the end) of each value of epsilon."""
+    phases: dict[str, float] = field(repr=False)
+    """Seconds by what was done: "start" (first plan), "products" (with the costs), "kernel" (exponential and first sweep), "sweeps" (the
+    others), "summary" (of the new plan), "evaluation" (loss)."""
     _raw: RawSolution = field(repr=False)
 
     @classmethod
@@ -65,6 +68,7 @@ class GWSolution:
             change=raw.change,
             seconds=raw.seconds,
             path=raw.path,
+            phases=dict(raw.phases),
             _raw=raw,
         )
 
