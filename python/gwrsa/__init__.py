@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from gwrsa._core import __version__
 
 if TYPE_CHECKING:
-    from gwrsa.alignment import Alignment, Start, align
+    from gwrsa.aligning import align
+    from gwrsa.alignment import Alignment, Start
     from gwrsa.chance import Chance, chance_level
     from gwrsa.compare import rsa
     from gwrsa.embedding import Embedding
@@ -56,7 +57,7 @@ _HOME = {
     "OTSolution": "solve",
     "Polished": "polishing",
     "Start": "alignment",
-    "align": "alignment",
+    "align": "aligning",
     "category_matching_rate": "metrics",
     "chance_level": "chance",
     "entropic_gw": "solve",

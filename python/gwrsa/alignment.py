@@ -1,35 +1,31 @@
-"""One pair of representations aligned without labels, from many starts."""
+"""What an alignment found: every start, the best of them, and how to keep it."""
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from gwrsa import _validate as check
-from gwrsa import metrics, polishing, schedule
+from gwrsa import metrics
 from gwrsa._validate import FloatArray
 from gwrsa.compare import rsa
 from gwrsa.embedding import Embedding
-from gwrsa.loaders import Categories
-from gwrsa.metrics import Uncategorised
 from gwrsa.polishing import Polished
-from gwrsa.rdm import METRICS, RDM, Metric, check_same_items, from_embedding
-from gwrsa.solve import PRECISIONS, GWSolution, Precision, build_problem
+from gwrsa.rdm import RDM, Metric, from_embedding
+from gwrsa.solve import GWSolution
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gwrsa.backends import Status
-
-TOP_K = (1, 5, 10)
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,209 +255,6 @@ class Alignment:
         }
 
 
-def align(
-    source: RDM | Embedding,
-    target: RDM | Embedding,
-    *,
-    search: Literal["anneal", "multistart"] = "anneal",
-    epsilon: float | tuple[float, float] | None = None,
-    n_starts: int | None = None,
-    seed: int = 0,
-    workers: int | None = None,
-    progress: bool = True,
-    absolute: bool = False,
-    metric: Metric = "cosine",
-    categories: Categories | ArrayLike | None = None,
-    target_categories: Categories | ArrayLike | None = None,
-    uncategorised: Uncategorised = "exclude",
-    p: ArrayLike | None = None,
-    q: ArrayLike | None = None,
-    polish: Literal["permutation"] | None = None,
-    tol: float = 1e-5,
-    max_outer: int = 1000,
-    max_sinkhorn: int = 1000,
-    precision: Precision = "mixed",
-    backend: str = "auto",
-    device: str | None = None,
-) -> Alignment:
-    """Align two representations without being told which object is which, from many starts.
-
-    Parameters
-    ----------
-    source, target : RDM or Embedding
-        Of n and m objects. Of the same number, they must be the same objects in the same order (by their labels, where both have
-        them): the answer key of the matching rates, which the alignment itself never sees.
-    search : str
-        "anneal": diverse starts, each followed down a ladder of epsilon to the value asked for. "multistart": the literature's, random
-        starts at fixed epsilon.
-    epsilon : float or (low, high), optional
-        In units of the pair's critical epsilon, unless `absolute`. "anneal": the value at the end, or the end and the top of the ladder;
-        None: 0.1. "multistart": the value of every start, or a range from which each start draws its own, log-uniformly; None: (0.05, 0.5).
-    n_starts : int, optional
-        None: 8 for "anneal", 20 for "multistart". The first n of a longer list are the same starts.
-    seed : int
-        At least 0. The outcome is a function of the arguments; it does not depend on `workers`.
-    workers : int, optional
-        Threads. None: one a core.
-    progress : bool
-        A bar on stderr.
-    absolute : bool
-        Epsilon is POT's, in units of squared dissimilarity.
-    metric : str
-        How an Embedding becomes dissimilarities; unused for RDMs.
-    categories : Categories, or array-like (n,) of labels or (n, c) of 0/1, optional
-        Of the source items. None: no category columns. Categories are taken by label where the source has labels.
-    target_categories : as categories, optional
-        Of the target items. None: the same.
-    uncategorised : str
-        "exclude", "category" or "miss": what an item without a category counts as; see `category_matching_rate`.
-    p, q : array-like, shapes (n,) and (m,), optional
-        Weights that sum to 1. None: uniform.
-    polish : str, optional
-        "permutation": the start of lowest loss is followed down to a local optimum without entropy, `Alignment.polished`; see
-        `gwrsa.polish`. It needs as many source as target objects, and uniform weights. None: nothing of the kind.
-    tol, max_outer, max_sinkhorn, precision, backend, device
-        Of each solve, as in `entropic_gw`.
-
-    Returns
-    -------
-    Alignment
-        Failed starts are in its table, marked, and never win.
-
-    Raises
-    ------
-    ValueError
-        If an argument is invalid, or the labels of source and target differ.
-    """
-    for name, side in (("source", source), ("target", target)):
-        if not isinstance(side, (RDM, Embedding)):
-            raise ValueError(f"{name} must be an RDM or Embedding, got {type(side).__name__}")
-    check.choice("search", search, ("anneal", "multistart"))
-    check.choice("precision", precision, PRECISIONS)
-    check.choice("metric", metric, METRICS)
-    if polish is not None:
-        check.choice("polish", polish, ("permutation",))
-        polishing.check_polishable(len(source), len(target), p, q)
-    paired = len(source) == len(target)
-    if paired:
-        check_same_items(source, target)
-    rates = _Rates(
-        shape=(len(source), len(target)),
-        truth=np.arange(len(source)) if paired else None,
-        source=members(categories, source, "categories"),
-        target=members(categories if target_categories is None else target_categories, target, "target_categories")
-        if paired or target_categories is not None
-        else None,
-        uncategorised=check.choice("uncategorised", uncategorised, ("exclude", "category", "miss")),
-    )
-    if rates.source is not None and rates.target is None:
-        raise ValueError("target_categories must be given with categories when source and target differ in number")
-    tol = check.positive("tol", tol)
-    seed = check.integer("seed", seed, 0, 2**64 - 1)
-    check.steps("max_outer", max_outer)
-    check.steps("max_sinkhorn", max_sinkhorn)
-    threads = check.threads("workers", workers)
-    problem = build_problem(source, target, p, q, metric=metric, backend=backend, device=device)
-    critical = problem.critical_epsilon()
-    planned = schedule.plan(search, epsilon, n_starts, seed, critical=critical, absolute=absolute)
-
-    from tqdm import tqdm
-
-    found: dict[int, Start] = {}
-    # Beside a ladder, the last value is solved twice: loosely, to compare starts, then to the tolerance.
-    compared = any(len(start.epsilons) > 1 for start in planned)
-    left = [len(start.epsilons) + compared for start in planned]
-    with tqdm(total=sum(left), disable=not progress, unit="level", desc=f"{source.name} vs {target.name}") as bar:
-
-        def done(i: int, raw: Any) -> None:  # noqa: ANN401
-            steps = 1 if raw is None else left[i]
-            left[i] -= steps
-            bar.update(steps)
-            if raw is not None:
-                found[i] = rates.start(
-                    i, seed, planned[i].label, raw.merged_into, raw.stopped_by, GWSolution.from_raw(raw)
-                )
-                lowest = min(s.gw_loss for s in found.values())
-                bar.set_postfix_str(f"{len(found)} of {len(planned)} starts, lowest loss {lowest:.6g}", refresh=False)
-
-        problem.solve(
-            [(start.init, start.epsilons) for start in planned],
-            precision=precision,
-            tol=tol,
-            max_outer=max_outer,
-            max_sinkhorn=max_sinkhorn,
-            level_tol=schedule.LEVEL_TOL,
-            level_max_outer=schedule.LEVEL_MAX_OUTER,
-            threads=threads,
-            done=done,
-        )
-    result = Alignment(source, target, metric, search, critical, tuple(found[i] for i in sorted(found)))
-    if polish is None:
-        return result
-    best = result.lowest_loss
-    end = polishing.polish(best.solution, source, target, metric=metric)
-    return replace(result, polished=rates.polished(best, end))
-
-
-@dataclass(frozen=True)
-class _Rates:
-    """What the starts are scored by; it plays no part in the search."""
-
-    shape: tuple[int, int]
-    truth: NDArray[np.int64] | None
-    source: ArrayLike | None
-    target: ArrayLike | None
-    uncategorised: Uncategorised
-
-    def start(
-        self, number: int, seed: int, init: str, merged_into: int | None, stopped_by: int | None, solution: GWSolution
-    ) -> Start:
-        failed = solution.failed
-        n, m = self.shape
-        top = np.zeros((n, min(10, m)), dtype=np.int64) if failed else solution.top(min(10, m))
-        matching, category = {}, {}
-        for k in TOP_K:
-            within = min(k, m)
-            if self.truth is not None:
-                rate = 0.0 if failed else metrics.matching_rate_of_top(top, within, truth=self.truth)
-                matching[k] = rate
-            if self.source is not None:
-                category[k] = (
-                    0.0
-                    if failed
-                    else metrics.category_matching_rate_of_top(
-                        top, self.source, within, target_categories=self.target, uncategorised=self.uncategorised
-                    )
-                )
-        return Start(number, seed, init, merged_into, stopped_by, solution, top, matching, category)
-
-    def polished(self, start: Start, end: Polished) -> Polished:
-        plan, ks = end.plan, {k: min(k, self.shape[1]) for k in TOP_K}
-        category = {}
-        if self.source is not None:
-            category = {
-                k: metrics.category_matching_rate(
-                    plan, self.source, within, target_categories=self.target, uncategorised=self.uncategorised
-                )
-                for k, within in ks.items()
-            }
-        matching = {k: metrics.matching_rate(plan, within) for k, within in ks.items()}
-        return replace(end, start=start.number, matching=matching, category=category)
-
-
-def members(
-    categories: Categories | ArrayLike | None, of: RDM | Embedding, name: str = "categories"
-) -> ArrayLike | None:
-    """Categories of the objects of `of`, as the metrics take them; Categories by label, arrays by position."""
-    if isinstance(categories, Categories):
-        return categories.select(of.items).members if of.items is not None else categories.members
-    if categories is not None and np.shape(categories)[:1] != (len(of),):
-        raise ValueError(
-            f"{name} must have {len(of)} rows, one an object of {of.name!r}, got shape {np.shape(categories)}"
-        )
-    return categories
-
-
 def _as_rdm(side: RDM | Embedding, metric: Metric) -> RDM:
     return from_embedding(side, metric) if isinstance(side, Embedding) else side
 
@@ -475,6 +268,3 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.part")
     write(temporary)
     temporary.replace(path)
-
-
-__all__: Sequence[str] = ("TOP_K", "Alignment", "Start", "align", "members")

@@ -123,7 +123,7 @@ def align(
 
     Example: gwrsa align human.npy clip.npy --items names.txt --match-histogram --categories categories.tsv --out results
     """
-    from gwrsa import alignment
+    from gwrsa import aligning
     from gwrsa.loaders import load_categories
 
     began = time.perf_counter()
@@ -136,7 +136,7 @@ def align(
     if match_histogram:
         a = _as_rdm(a, metric)
         b = _as_rdm(b, metric).match_histogram(a)
-    found = alignment.align(
+    found = aligning.align(
         a,
         b,
         search=search,
@@ -152,7 +152,7 @@ def align(
         polish="permutation" if polish else None,
         progress=progress,
     )
-    _report(found, alignment.members(groups, a), uncategorised)
+    _report(found, aligning.members(groups, a), uncategorised)
     if out is not None:
         typer.echo(f"written to {found.save(out)}")
     typer.echo(f"{time.perf_counter() - began:.1f} s in all")

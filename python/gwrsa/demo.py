@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gwrsa import _colours, _simulate
-from gwrsa.alignment import Alignment, align
+from gwrsa.aligning import align
+from gwrsa.alignment import Alignment
 from gwrsa.chance import chance_level
 
 COLOUR_EPSILON = 0.01
