@@ -29,7 +29,7 @@ Items = Annotated[
     Optional[Path], typer.Option(help="Labels, one a line, for files that hold none. Objects are matched by label.")
 ]
 Kind = Literal["auto", "embedding", "rdm"]
-MetricName = Literal["cosine", "correlation", "euclidean", "sqeuclidean", "inner_product"]
+MetricName = Literal["cosine", "correlation", "euclidean", "sqeuclidean", "inner_product", "choice"]
 Method = Literal["corr", "spearman", "kendall", "tau-a", "rho-a", "cosine"]
 
 
