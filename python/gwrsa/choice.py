@@ -5,8 +5,8 @@
 Zheng, Pereira, Baker & Hebart (2019), https://openreview.net/forum?id=ryxSrhC9KX; Hebart, Zheng, Pereira & Baker (2020),
 https://doi.org/10.1038/s41562-020-00951-3.
 
-The probabilities depend on the scale of the embedding, which cosine distances do not. An embedding that was rescaled when it was published has to be brought
-back to the scale of the choices first: `calibrate`.
+The probabilities depend on the scale of the embedding, which cosine distances do not. An embedding that was rescaled when it
+was published has to be brought back to the scale of the choices first: `calibrate`.
 """
 
 from __future__ import annotations
@@ -132,9 +132,13 @@ def calibrate(embedding: Embedding, triplets: Triplets | ArrayLike) -> Embedding
     unit = float(np.abs(lead).max())
     lead = lead / unit if unit else lead
     if lead.mean() <= 0:
-        raise ValueError(f"embedding must predict the triplets better than chance, got a mean lead of {lead.mean():.3g}")
+        raise ValueError(
+            f"embedding must predict the triplets better than chance, got a mean lead of {lead.mean():.3g}"
+        )
     if lead.min() >= 0:
-        raise ValueError("triplets must hold answers that the embedding does not predict, got none: no scale is the best")
+        raise ValueError(
+            "triplets must hold answers that the embedding does not predict, got none: no scale is the best"
+        )
 
     def slope(log_scale: float) -> float:
         """Derivative of the mean log-likelihood by the scale: the lead, weighted by the probability of the other answer."""
@@ -198,9 +202,7 @@ def _fitting(embedding: Embedding, triplets: Triplets | ArrayLike) -> Triplets:
     given = as_triplets("triplets", triplets)
     if given.items is None:  # without labels the largest index is all that is known
         return Triplets(given.indices, None, len(embedding), given.name)
-    check_same_labels(
-        (embedding.name, given.name), (embedding.items, given.items), (len(embedding), given.n_items)
-    )
+    check_same_labels((embedding.name, given.name), (embedding.items, given.items), (len(embedding), given.n_items))
     return given
 
 

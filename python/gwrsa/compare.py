@@ -80,8 +80,9 @@ def noise_ceiling(rdms: Iterable[RDM | Embedding | ArrayLike], method: CeilingMe
     Returns
     -------
     NoiseCeiling
-        Of the *mean* RSA of a model with the groups, `mean_g rsa(model, group_g)`. Nothing above `upper` can be reached. Of two groups `lower` is
-        simply their RSA. A model's RSA with an RDM of everyone's answers can be higher than both, for that RDM has less noise than a group's.
+        Of the *mean* RSA of a model with the groups, `mean_g rsa(model, group_g)`. Nothing above `upper` can be reached. Of two
+        groups `lower` is simply their RSA. A model's RSA with an RDM of everyone's answers can be higher than both, for that RDM
+        has less noise than a group's.
         Nili et al. 2014, https://doi.org/10.1371/journal.pcbi.1003553.
 
     Raises

@@ -2,11 +2,12 @@
 
     minimise over X >= 0   - sum over triplets of log P(pair kept | triplet)  +  l1 sum_id X_id,     P of `gwrsa.choice`
 
-Zheng, Pereira, Baker & Hebart (2019), https://openreview.net/forum?id=ryxSrhC9KX. They write the mean over N triplets plus (lambda / n) sum X for n
-objects: lambda = l1 n / N. Here the penalty is that of an exponential prior of rate l1 on every weight, so the same l1 suits any number of triplets.
+Zheng, Pereira, Baker & Hebart (2019), https://openreview.net/forum?id=ryxSrhC9KX. They write the mean over N triplets plus
+(lambda / n) sum X for n objects: lambda = l1 n / N. Here the penalty is that of an exponential prior of rate l1 on every weight, so
+that the same l1 suits any number of triplets.
 
-Only the dot products of pairs enter, so a step forms X X' once, gathers three numbers a triplet, scatters three derivatives into an n x n matrix G, and
-has the gradient (G + G') X: two products of matrices, whatever the size of the batch.
+Only the dot products of pairs enter, so a step forms X X' once, gathers three numbers a triplet, scatters three derivatives into an
+n x n matrix G, and has the gradient (G + G') X: two products of matrices, whatever the size of the batch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import hashlib
 import json
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def fit_spose(
     triplets : Triplets or array-like, shape (n_triplets, 3)
         Answers; every object has to be shown.
     n_dims : int
-        Dimensions at the start. Those that the penalty empties (no weight reaches 0.1) are dropped, so take more than are expected.
+        Dimensions at the start. Those that the penalty empties (no weight reaches 0.1) are dropped: take more than are expected.
     l1 : float
         Weight of the penalty, in units of log-likelihood a unit of weight. Larger: sparser.
     validation : float
@@ -72,29 +73,31 @@ def fit_spose(
     patience : int
         Ends after so many epochs in which the validation loss did not improve.
     seed : int
-        Of the split, the start and the batches. The same seed gives the same embedding, bit by bit, on the same processor, number of threads and
-        torch; on a GPU sums may differ in their last bits.
+        Of the split, the start and the batches. The same seed gives the same embedding, bit by bit, on the same processor, number
+        of threads and torch; on a GPU sums may differ in their last bits.
     device : str
         "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
     checkpoint : path, optional
-        .npz file that is replaced as a whole after every epoch. If it is there, the fit goes on from it, to the result that it would have had;
-        `max_epochs` and `patience` may differ from those before. None: nothing is written.
+        .npz file that is replaced as a whole after every epoch. If it is there, the fit goes on from it, to the result that it
+        would have had; `max_epochs` and `patience` may differ from those before. None: nothing is written.
     progress : bool
         Show a progress bar.
 
     Returns
     -------
     Embedding
-        Of the epoch with the least validation loss, dimensions sorted by their sum, largest first, on the scale of the choices. Labels and
-        name are those of the triplets. `meta["spose"]` holds settings, `status` ("converged": patience ended the fit, or "max_epochs"), `epochs`,
-        `best_epoch`, and `history`: a row an epoch of the mean loss (penalty left out) of training and validation, and the validation accuracy.
+        Of the epoch with the least validation loss (after ten in which the penalty rises to its weight), dimensions sorted by their
+        sum, largest first, on the scale of the choices. Labels and name are those of the triplets. `meta["spose"]` holds settings,
+        `status` ("converged": patience ended the fit, or "max_epochs"), `epochs`, `best_epoch`, and `history`: a row an epoch of the
+        mean loss (penalty left out) of training and validation, and the validation accuracy.
 
     Raises
     ------
     ImportError
         If torch is missing: `pip install 'gwrsa[torch]'`.
     ValueError
-        If an object is in no triplet, a setting is out of range, the checkpoint is of other triplets or settings, or the penalty leaves no dimension.
+        If an object is in no triplet, a setting is out of range, the checkpoint is of other triplets or settings, or the penalty
+        leaves no dimension.
 
     Notes
     -----
@@ -106,9 +109,10 @@ def fit_spose(
         first = int((seen == 0).argmax())
         label = repr(given.items[first]) if given.items else str(first)
         raise ValueError(
-            f"triplets must show every object, got {int((seen == 0).sum())} of {given.n_items} never shown, such as {label}; select the others"
+            f"triplets must show every object, got {int((seen == 0).sum())} of {given.n_items} never shown, "
+            f"such as {label}; select the others"
         )
-    settings = {
+    settings: dict[str, Any] = {
         "n_dims": check.integer("n_dims", n_dims, 1),
         "l1": check.positive("l1", l1),
         "validation": check.positive("validation", validation),
@@ -118,7 +122,7 @@ def fit_spose(
     }
     check.integer("max_epochs", max_epochs, 1)
     check.integer("patience", patience, 1)
-    train, held_out = given.split(settings["validation"], settings["seed"])
+    train, held_out = given.split(validation, seed)
     fit = _Fit(settings, train, held_out, _device(device))
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.suffix != ".npz":
@@ -149,8 +153,9 @@ class _State:
 
     @property
     def best_epoch(self) -> int:
-        """Counted from 1."""
-        return int(self.history[:, 1].argmin()) + 1 if len(self.history) else 0
+        """Counted from 1; of those after the warm-up, where there are any."""
+        start = min(_WARM_UP, max(self.epoch - 1, 0))
+        return start + int(self.history[start:, 1].argmin()) + 1 if self.epoch else 0
 
 
 class _Fit:
@@ -184,18 +189,19 @@ class _Fit:
         # X = 0 is a local optimum of the penalised problem: the penalty waits until there is something to keep.
         penalty = self.settings["l1"] / len(self.train) * min(1.0, state.epoch / _WARM_UP)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for batch in torch.from_numpy(order).to(self.device).split(self.settings["batch_size"]):
-            loss, x.grad = self._loss_and_gradient(x, self.train[batch])
-            x.grad += penalty
+        for batch in torch.split(torch.from_numpy(order).to(self.device), self.settings["batch_size"]):
+            summed, gradient = self._loss_and_gradient(x, self.train[batch])
+            x.grad = gradient + penalty
             adam.step()
             x.clamp_(min=0)
-            total += loss
+            total += summed
         loss, accuracy = self._score(x)
         values = x.cpu().numpy().copy()
-        history = np.vstack([state.history, [float(total) / len(self.train), loss, accuracy]])
+        history = np.vstack([state.history, np.array([[float(total) / len(self.train), loss, accuracy]])])
         moments = adam.state[x]
-        best = values if history[:, 1].argmin() == state.epoch else state.best
-        return _State(values, moments["exp_avg"].cpu().numpy(), moments["exp_avg_sq"].cpu().numpy(), best, history)
+        mean, variance = (moments[name].cpu().numpy() for name in ("exp_avg", "exp_avg_sq"))
+        after = _State(values, mean, variance, values, history)
+        return after if after.best_epoch == after.epoch else replace(after, best=state.best)
 
     def _restored(self, state: _State) -> tuple[torch.Tensor, torch.optim.Adam]:
         import torch
@@ -305,7 +311,11 @@ def _read(path: Path, key: str) -> _State:
         with np.load(path, allow_pickle=False) as archive:
             stored, arrays = str(archive["key"]), {name: archive[name] for name in _ARRAYS}
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"checkpoint must be one of fit_spose, got {path}, which is not or is broken: {error}") from error
+        raise ValueError(
+            f"checkpoint must be one of fit_spose, got {path}, which is not or is broken: {error}"
+        ) from error
     if stored != key:
-        raise ValueError(f"checkpoint must be of these triplets and settings, got {path}, which is of others; name another file or remove it")
+        raise ValueError(
+            f"checkpoint must be of these triplets and settings, got {path}, which is of others; name another file or remove it"
+        )
     return _State(**arrays)

@@ -134,7 +134,9 @@ class Triplets:
         kept = new[self.indices]
         kept = kept[(kept >= 0).all(axis=1)]
         if not len(kept):
-            raise ValueError(f"items must hold all three objects of a triplet, got {len(chosen)} objects of which none do")
+            raise ValueError(
+                f"items must hold all three objects of a triplet, got {len(chosen)} objects of which none do"
+            )
         labels = tuple(self.items[i] for i in chosen) if self.items else None
         return Triplets(kept, labels, len(chosen), self.name)
 
