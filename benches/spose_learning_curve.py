@@ -32,7 +32,9 @@ def main():
     rest, test = answers.split(0.2, seed=0)
     order = np.random.default_rng(0).permutation(len(rest))
     rows = []
-    print(f"{'triplets':>10}{'test accuracy':>15}{'dimensions':>12}{'epochs':>8}  RSA with the published embedding (choice)")
+    print(
+        f"{'triplets':>10}{'test accuracy':>15}{'dimensions':>12}{'epochs':>8}  RSA with the published embedding (choice)"
+    )
     reference = gwrsa.calibrate(published, rest)
     for size in SIZES[:2] if args.quick else SIZES:
         train = gwrsa.Triplets(rest.indices[order[:size]], rest.items)
@@ -52,7 +54,10 @@ def main():
             }
         )
         r = rows[-1]
-        print(f"{r['triplets']:>10}{r['test_accuracy']:>15.2%}{r['dimensions']:>12}{r['epochs']:>8}  {r['rsa_choice']:.3f}", flush=True)
+        print(
+            f"{r['triplets']:>10}{r['test_accuracy']:>15.2%}{r['dimensions']:>12}{r['epochs']:>8}  {r['rsa_choice']:.3f}",
+            flush=True,
+        )
     ceiling = gwrsa.odd_one_out_accuracy(published, test)
     print(f"{'published':>10}{ceiling:>15.2%}{published.values.shape[1]:>12}")
     result = {
