@@ -308,7 +308,7 @@ def _write(path: Path, state: _State, key: str) -> None:
 
 def _read(path: Path, key: str) -> _State:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             stored, arrays = str(archive["key"]), {name: archive[name] for name in _ARRAYS}
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(
