@@ -195,8 +195,8 @@ def tabulate(table, results):
     lines = [
         "# Benchmarks",
         "",
-        "Made by `make bench` from [benches/results](../benches/results); each file there holds machine, versions, losses and",
-        "curves. What the reference problems are is in [benches/cases.py](../benches/cases.py). Times are of a shared machine: read the ratios.",
+        "Made by `make bench` from [benches/results](../benches/results); each file there holds machine, versions, losses, curves.",
+        "[benches/cases.py](../benches/cases.py) says what is solved. Times are of a shared machine: read the ratios.",
         "",
         f"{machine['processor']}, {machine['cores']} cores; "
         + ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)

@@ -150,3 +150,64 @@ def test_labels_must_agree():
 def test_an_array_that_is_no_rdm_is_named(a, message):
     with pytest.raises(ValueError, match=message):
         gwrsa.rsa(a, [1.0, 2.0, 3.0])
+
+
+# Noise ceiling
+
+
+def groups(n_groups, noise, seed=0):
+    """RDMs of the same space with noise of their own."""
+    rng = np.random.default_rng(seed)
+    space = rng.random(45)
+    return space, [gwrsa.RDM(space + noise * rng.random(45)) for _ in range(n_groups)]
+
+
+@pytest.mark.parametrize("method", ["corr", "spearman", "cosine"])
+def test_no_model_is_above_the_upper_bound_and_one_reaches_it(method):
+    space, rdms = groups(4, 0.8)
+    ceiling = gwrsa.noise_ceiling(rdms, method)
+    rng = np.random.default_rng(1)
+
+    def mean_rsa(model):
+        return np.mean([gwrsa.rsa(gwrsa.RDM(model), r, method) for r in rdms])
+
+    for model in (space, *(space + s * rng.random(45) for s in (0.1, 0.5, 2.0)), *(r.dissimilarities for r in rdms)):
+        assert mean_rsa(model) <= ceiling.upper + 1e-12
+    if method == "corr":
+        z = [(r.dissimilarities - r.dissimilarities.mean()) / r.dissimilarities.std() for r in rdms]
+        assert mean_rsa(np.mean(z, axis=0)) == pytest.approx(ceiling.upper, abs=1e-12)
+        others = [np.mean([z[j] for j in range(4) if j != i], axis=0) for i in range(4)]
+        plain = np.mean([np.corrcoef(z[i], others[i])[0, 1] for i in range(4)])
+        assert ceiling.lower == pytest.approx(plain, abs=1e-12)
+    assert ceiling.lower < ceiling.upper
+
+
+@pytest.mark.parametrize("method", ["corr", "spearman", "cosine"])
+def test_lower_bound_of_two_groups_is_their_rsa(method):
+    _, (a, b) = groups(2, 0.5)
+    ceiling = gwrsa.noise_ceiling([a, b], method)
+    assert ceiling.lower == pytest.approx(gwrsa.rsa(a, b, method), abs=1e-12)
+    assert gwrsa.noise_ceiling([a, a], method) == pytest.approx((1.0, 1.0), abs=1e-12)
+
+
+def test_groups_that_cannot_be_compared_are_refused():
+    _, rdms = groups(2, 0.5)
+    with pytest.raises(ValueError, match="rdms must hold at least 2 groups, got 1"):
+        gwrsa.noise_ceiling(rdms[:1])
+    with pytest.raises(ValueError, match="method must be one of 'corr', 'spearman', 'cosine', got 'kendall'"):
+        gwrsa.noise_ceiling(rdms, "kendall")
+    with pytest.raises(ValueError, match=r"rdms\[1\] must have dissimilarities that differ"):
+        gwrsa.noise_ceiling([rdms[0], np.ones(45)])
+    names = [f"object {i}" for i in range(10)]
+    a, b = (gwrsa.RDM(r.dissimilarities, labels) for r, labels in zip(rdms, (names, names[::-1]), strict=True))
+    with pytest.raises(ValueError, match="in another order"):
+        gwrsa.noise_ceiling([a, b])
+
+
+@pytest.mark.things
+def test_ceiling_of_male_and_female(things_dir):
+    rdms = [gwrsa.Embedding.load(things_dir / f"human_{g}.npy").rdm("euclidean") for g in ("male", "female")]
+    ceiling = gwrsa.noise_ceiling(rdms)
+    assert ceiling.lower == pytest.approx(0.9664183470666763, abs=1e-12)
+    # Of two unit vectors the mean has length sqrt((1 + r) / 2).
+    assert ceiling.upper == pytest.approx(np.sqrt((1 + ceiling.lower) / 2), abs=1e-12)

@@ -15,13 +15,22 @@ if TYPE_CHECKING:
     from gwrsa.aligning import align
     from gwrsa.alignment import Alignment, Start
     from gwrsa.chance import Chance, chance_level
-    from gwrsa.compare import rsa
+    from gwrsa.choice import (
+        calibrate,
+        choice_similarity,
+        odd_one_out_accuracy,
+        odd_one_out_probabilities,
+        sample_triplets,
+    )
+    from gwrsa.compare import NoiseCeiling, noise_ceiling, rsa
     from gwrsa.embedding import Embedding
     from gwrsa.loaders import Categories, load_categories, load_items
     from gwrsa.metrics import category_matching_rate, matching_rate
     from gwrsa.polishing import Polished, polish
     from gwrsa.rdm import RDM
     from gwrsa.solve import GWSolution, OTSolution, entropic_gw, sinkhorn
+    from gwrsa.spose import fit_spose
+    from gwrsa.triplets import PairCounts, Triplets
 
 __all__ = [
     "RDM",
@@ -30,19 +39,29 @@ __all__ = [
     "Chance",
     "Embedding",
     "GWSolution",
+    "NoiseCeiling",
     "OTSolution",
+    "PairCounts",
     "Polished",
     "Start",
+    "Triplets",
     "__version__",
     "align",
+    "calibrate",
     "category_matching_rate",
     "chance_level",
+    "choice_similarity",
     "entropic_gw",
+    "fit_spose",
     "load_categories",
     "load_items",
     "matching_rate",
+    "noise_ceiling",
+    "odd_one_out_accuracy",
+    "odd_one_out_probabilities",
     "polish",
     "rsa",
+    "sample_triplets",
     "sinkhorn",
 ]
 
@@ -54,18 +73,28 @@ _HOME = {
     "Chance": "chance",
     "Embedding": "embedding",
     "GWSolution": "solve",
+    "NoiseCeiling": "compare",
     "OTSolution": "solve",
+    "PairCounts": "triplets",
     "Polished": "polishing",
     "Start": "alignment",
+    "Triplets": "triplets",
     "align": "aligning",
+    "calibrate": "choice",
     "category_matching_rate": "metrics",
     "chance_level": "chance",
+    "choice_similarity": "choice",
     "entropic_gw": "solve",
+    "fit_spose": "spose",
     "load_categories": "loaders",
     "load_items": "loaders",
     "matching_rate": "metrics",
+    "noise_ceiling": "compare",
+    "odd_one_out_accuracy": "choice",
+    "odd_one_out_probabilities": "choice",
     "polish": "polishing",
     "rsa": "compare",
+    "sample_triplets": "choice",
     "sinkhorn": "solve",
 }
 

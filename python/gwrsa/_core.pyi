@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Problem", "Solution", "__version__", "round_to_marginals", "sinkhorn"]
+__all__ = ["Problem", "Solution", "__version__", "choice_probabilities", "round_to_marginals", "sinkhorn"]
 
 __version__: str
 
@@ -83,4 +83,5 @@ def sinkhorn(
     precision: str,
     threads: int,
 ) -> tuple[_Array, _Array, _Array, str, int, float]: ...
+def choice_probabilities(similarities: _Array, *, threads: int) -> _Array: ...
 def round_to_marginals(plan: _Array, p: _Array, q: _Array) -> _Array: ...

@@ -29,7 +29,8 @@ Items = Annotated[
     Optional[Path], typer.Option(help="Labels, one a line, for files that hold none. Objects are matched by label.")
 ]
 Kind = Literal["auto", "embedding", "rdm"]
-MetricName = Literal["cosine", "correlation", "euclidean", "sqeuclidean", "inner_product"]
+Missing = Literal["raise", "chance", "shrink"]
+MetricName = Literal["cosine", "correlation", "euclidean", "sqeuclidean", "inner_product", "choice"]
 Method = Literal["corr", "spearman", "kendall", "tau-a", "rho-a", "cosine"]
 
 
@@ -47,21 +48,67 @@ def main() -> None:
 
 @app.command()
 def rdm(
-    embedding: Annotated[Path, typer.Argument(help="Embedding: .npy, .npz, .csv, .tsv, .txt, .mat or .h5.")],
+    embedding: Annotated[
+        Path, typer.Argument(help="Embedding, or triplets: .npy, .npz, .csv, .tsv, .txt, .mat or .h5.")
+    ],
     out: Annotated[Path, typer.Option(help="Where to write the RDM (.npz).")],
     metric: Annotated[MetricName, typer.Option(help="Dissimilarity.")] = "cosine",
     items: Items = None,
+    kind: Annotated[Literal["embedding", "triplets"], typer.Option(help="What the file holds.")] = "embedding",
+    missing: Annotated[Missing, typer.Option(help="Triplets: what a pair is that was never shown.")] = "raise",
+    calibrate: Annotated[
+        Optional[Path], typer.Option(help="Triplets that set the scale of the embedding, for --metric choice.")
+    ] = None,
 ) -> None:
-    """Compute the RDM of an embedding.
+    """Compute the RDM of an embedding, or count it from odd-one-out triplets.
 
-    Example: gwrsa rdm human.npy --items names.txt --metric cosine --out human_rdm.npz
+    Example: gwrsa rdm human.npy --items names.txt --metric choice --calibrate triplets.npy --out human_rdm.npz
     """
+    from gwrsa.choice import calibrate as scaled
     from gwrsa.embedding import Embedding
+    from gwrsa.triplets import Triplets
 
-    made = Embedding.load(embedding, items=items).rdm(metric)
+    if kind == "triplets":
+        made = Triplets.load(embedding, items=items).rdm(missing)
+    else:
+        loaded = Embedding.load(embedding, items=items)
+        if calibrate is not None:
+            loaded = scaled(loaded, Triplets.load(calibrate, items=items))
+        made = loaded.rdm(metric)
     path = made.save(out)
     values = made.dissimilarities
     typer.echo(f"{made!r}: {values.min():.4g} to {values.max():.4g}, mean {values.mean():.4g}; written to {path}")
+
+
+@app.command()
+def spose(
+    triplets: Annotated[Path, typer.Argument(help="Odd-one-out triplets, n x 3: the pair kept together, the odd one.")],
+    out: Annotated[Path, typer.Option(help="Where to write the embedding (.npz).")],
+    dims: Annotated[int, typer.Option(help="Dimensions at the start; those the penalty empties are dropped.")] = 66,
+    l1: Annotated[float, typer.Option(help="Weight of the penalty; larger is sparser.")] = 6.0,
+    checkpoint: Annotated[
+        Optional[Path], typer.Option(help=".npz that is written after every epoch, and gone on from.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    items: Items = None,
+    progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+) -> None:
+    """Fit a sparse non-negative embedding to odd-one-out triplets.
+
+    Example: gwrsa spose triplets.npy --items names.txt --dims 66 --checkpoint fit.npz --out human.npz
+    """
+    from gwrsa.spose import fit_spose
+    from gwrsa.triplets import Triplets
+
+    given = Triplets.load(triplets, items=items)
+    fitted = fit_spose(given, dims, l1=l1, seed=seed, device=device, checkpoint=checkpoint, progress=progress)
+    how = fitted.meta["spose"]
+    _, loss, accuracy = how["history"][how["best_epoch"] - 1]
+    typer.echo(
+        f"{fitted!r}: {how['status']} after {how['epochs']} epochs, best {how['best_epoch']}: validation loss {loss:.4f}, "
+        f"accuracy {accuracy:.2%}; written to {fitted.save(out)}"
+    )
 
 
 @app.command()

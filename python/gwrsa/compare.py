@@ -6,8 +6,8 @@ https://doi.org/10.1371/journal.pcbi.1003553, and Schuett et al. 2023, https://d
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,7 @@ from gwrsa._validate import FloatArray
 from gwrsa.embedding import Embedding
 from gwrsa.rdm import RDM, check_same_items
 
+CeilingMethod: TypeAlias = Literal["corr", "spearman", "cosine"]
 Method: TypeAlias = Literal["corr", "spearman", "kendall", "tau-a", "rho-a", "cosine"]
 
 
@@ -51,12 +52,62 @@ def rsa(a: RDM | Embedding | ArrayLike, b: RDM | Embedding | ArrayLike, method: 
     compare = _METHODS[check.choice("method", method, tuple(_METHODS))]
     first, second = _rdm("a", a), _rdm("b", b)
     check_same_items(first, second)
-    for name, side in (("a", first.dissimilarities), ("b", second.dissimilarities)):
-        if side.min() == side.max() and (method != "cosine" or side[0] == 0):
-            what = "have a dissimilarity that is not 0" if method == "cosine" else "have dissimilarities that differ"
-            raise ValueError(f"{name} must {what} for method {method!r}, got a constant RDM, all {side[0]}")
+    _check_varied("a", first.dissimilarities, method)
+    _check_varied("b", second.dissimilarities, method)
     # Rounding can carry a perfect correlation to 1 + 2e-16.
     return float(np.clip(compare(first.dissimilarities, second.dissimilarities), -1.0, 1.0))
+
+
+class NoiseCeiling(NamedTuple):
+    """Range in which the RSA of the best possible model with the groups lies; see `noise_ceiling`."""
+
+    lower: float
+    """Mean RSA of each group with the mean of the others: what a model reaches that knows all but that group."""
+    upper: float
+    """Mean RSA of each group with the mean of all, itself included: for the linear methods no model can do better."""
+
+
+def noise_ceiling(rdms: Iterable[RDM | Embedding | ArrayLike], method: CeilingMethod = "corr") -> NoiseCeiling:
+    """How well groups of people, or sessions, predict each other: bounds of the RSA that a model can reach with them.
+
+    Parameters
+    ----------
+    rdms : two or more of RDM, Embedding or array-like, shape (n, n) or (n (n - 1) / 2,)
+        One a group, of the same objects in the same order. An Embedding stands for its cosine distances.
+    method : str
+        "corr", "spearman" or "cosine", as in `rsa`: those for which the mean of the normalised RDMs is the best predictor.
+
+    Returns
+    -------
+    NoiseCeiling
+        Of the *mean* RSA of a model with the groups, `mean_g rsa(model, group_g)`. Nothing above `upper` can be reached. Of two
+        groups `lower` is simply their RSA. A model's RSA with an RDM of everyone's answers can be higher than both, for that RDM
+        has less noise than a group's.
+        Nili et al. 2014, https://doi.org/10.1371/journal.pcbi.1003553.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two groups, the method has another name, or as `rsa`.
+    """
+    name = check.choice("method", method, tuple(_NORMALISE))
+    groups = [_rdm(f"rdms[{i}]", value) for i, value in enumerate(rdms)]
+    if len(groups) < 2:
+        raise ValueError(f"rdms must hold at least 2 groups, got {len(groups)}")
+    for i, group in enumerate(groups):
+        check_same_items(groups[0], group)
+        _check_varied(f"rdms[{i}]", group.dissimilarities, name)
+    rows = np.stack([_NORMALISE[name](group.dissimilarities) for group in groups])
+    total = rows.sum(axis=0)
+    lower = float(np.mean([_METHODS[name](row, total - row) for row in rows]))
+    # Rows have length 1: the cosine of each with the total, averaged, is the total's length divided by their number.
+    return NoiseCeiling(lower, min(float(np.linalg.norm(total)) / len(groups), 1.0))
+
+
+def _check_varied(name: str, values: FloatArray, method: str) -> None:
+    if values.min() == values.max() and (method != "cosine" or values[0] == 0):
+        what = "have a dissimilarity that is not 0" if method == "cosine" else "have dissimilarities that differ"
+        raise ValueError(f"{name} must {what} for method {method!r}, got a constant RDM, all {values[0]}")
 
 
 def _rdm(name: str, value: RDM | Embedding | ArrayLike) -> RDM:
@@ -68,6 +119,11 @@ def _rdm(name: str, value: RDM | Embedding | ArrayLike) -> RDM:
         return RDM(value, name=name)  # type: ignore[arg-type]  # the constructor converts
     except ValueError as error:
         raise ValueError(f"{name} must be an RDM: {error}") from error
+
+
+def _unit(x: FloatArray) -> FloatArray:
+    x = x / np.abs(x).max()
+    return np.asarray(x / np.linalg.norm(x), dtype=np.float64)
 
 
 def _cosine(x: FloatArray, y: FloatArray) -> float:
@@ -123,4 +179,10 @@ _METHODS: dict[Method, Callable[[FloatArray, FloatArray], float]] = {
     "tau-a": _tau_a,
     "rho-a": _rho_a,
     "cosine": _cosine,
+}
+
+_NORMALISE: dict[CeilingMethod, Callable[[FloatArray], FloatArray]] = {
+    "corr": lambda x: _unit(x - x.mean()),
+    "spearman": lambda x: _unit(_ranks(x) - (len(x) + 1) / 2),
+    "cosine": _unit,
 }

@@ -16,8 +16,8 @@ from gwrsa.factored import Factored, factor, unit_rows
 if TYPE_CHECKING:
     from gwrsa.embedding import Embedding
 
-Metric: TypeAlias = Literal["cosine", "correlation", "euclidean", "sqeuclidean", "inner_product"]
-METRICS: tuple[Metric, ...] = ("cosine", "correlation", "euclidean", "sqeuclidean", "inner_product")
+Metric: TypeAlias = Literal["cosine", "correlation", "euclidean", "sqeuclidean", "inner_product", "choice"]
+METRICS: tuple[Metric, ...] = ("cosine", "correlation", "euclidean", "sqeuclidean", "inner_product", "choice")
 
 # Float32 arithmetic leaves a symmetric matrix asymmetric by this much of its largest entry.
 _SYMMETRY_TOL = 1e-6
@@ -237,8 +237,10 @@ def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
     embedding : Embedding
         The vectors.
     metric : str
-        "cosine" (1 - cos), "correlation" (1 - Pearson's r over dimensions), "euclidean", "sqeuclidean", or
-        "inner_product" (-<x, y>; the diagonal of an RDM is 0 all the same).
+        "cosine" (1 - cos), "correlation" (1 - Pearson's r over dimensions), "euclidean", "sqeuclidean",
+        "inner_product" (-<x, y>; the diagonal of an RDM is 0 all the same), or "choice" (1 - the probability that two objects are
+        kept together in the odd-one-out task, `gwrsa.choice_similarity`; only for an embedding on the scale of the choices,
+        `gwrsa.calibrate`).
 
     Raises
     ------
@@ -252,6 +254,10 @@ def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
     if name in ("cosine", "correlation"):
         unit = unit_rows(embedding, name)
         condensed = np.maximum(1.0 - (unit @ unit.T)[upper], 0.0)
+    elif name == "choice":
+        from gwrsa.choice import choice_similarity
+
+        condensed = 1.0 - choice_similarity(embedding)[upper]
     elif name == "inner_product":
         with np.errstate(over="ignore", invalid="ignore"):  # out of range is an error of `RDM`, not a warning
             condensed = -(embedding.values @ embedding.values.T)[upper]
@@ -270,20 +276,29 @@ def check_same_items(a: RDM | Embedding, b: RDM | Embedding) -> None:
     ValueError
         That says how they differ, and what to do.
     """
-    if len(a) != len(b):
-        raise ValueError(f"{a.name!r} and {b.name!r} must hold the same objects, got {len(a)} and {len(b)}")
-    if a.items is None or b.items is None or a.items == b.items:
+    check_same_labels((a.name, b.name), (a.items, b.items), (len(a), len(b)))
+
+
+def check_same_labels(
+    names: tuple[str, str], labels: tuple[tuple[str, ...] | None, tuple[str, ...] | None], sizes: tuple[int, int]
+) -> None:
+    """`check_same_items` of two sets of objects given by their names, labels and sizes."""
+    (a, b), (a_items, b_items) = names, labels
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"{a!r} and {b!r} must hold the same objects, got {sizes[0]} and {sizes[1]}")
+    if a_items is None or b_items is None or a_items == b_items:
         return
-    first = next(i for i, (x, y) in enumerate(zip(a.items, b.items, strict=True)) if x != y)
-    if set(a.items) == set(b.items):
-        moved = sum(x != y for x, y in zip(a.items, b.items, strict=True))
+    first = next(i for i, (x, y) in enumerate(zip(a_items, b_items, strict=True)) if x != y)
+    there = set(b_items)
+    if set(a_items) == there:
+        moved = sum(x != y for x, y in zip(a_items, b_items, strict=True))
         raise ValueError(
-            f"{a.name!r} and {b.name!r} hold the same {len(a)} objects in another order: {moved} rows differ, first "
-            f"row {first} ({a.items[first]!r} against {b.items[first]!r}); use b.select(a.items)"
+            f"{a!r} and {b!r} hold the same {sizes[0]} objects in another order: {moved} rows differ, first "
+            f"row {first} ({a_items[first]!r} against {b_items[first]!r}); use b.select(a.items)"
         )
-    missing = [x for x in a.items if x not in set(b.items)]
+    missing = [x for x in a_items if x not in there]
     raise ValueError(
-        f"{a.name!r} and {b.name!r} must hold the same objects, but {len(missing)} labels of the first are not in the "
+        f"{a!r} and {b!r} must hold the same objects, but {len(missing)} labels of the first are not in the "
         f"second, such as {missing[0]!r}; select the labels they share"
     )
 

@@ -10,9 +10,9 @@ const LANES: usize = 16;
 const ROWS: usize = 4;
 
 macro_rules! versions {
-    ($(#[$doc:meta])* pub fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident) => {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident) => {
         $(#[$doc])*
-        pub fn $name<R: Real>($($arg: $ty),*) $(-> $ret)? {
+        $vis fn $name<R: Real>($($arg: $ty),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
@@ -34,6 +34,8 @@ macro_rules! versions {
         }
     };
 }
+
+pub(crate) use versions;
 
 #[inline(always)]
 fn dot_body<R: Real, const FMA: bool>(x: &[R], y: &[R]) -> R {

@@ -32,6 +32,7 @@
 
 mod anderson;
 mod awake;
+mod choice;
 mod cocluster;
 mod cost;
 mod descent;
@@ -52,6 +53,7 @@ mod sinkhorn;
 mod solution;
 mod transport;
 
+pub use choice::choice_probabilities;
 pub use cost::Dissimilarity;
 pub use error::InvalidInput;
 pub use gw::{Precision, Settings, Start, Status, solve};

@@ -3,6 +3,7 @@
 // Arguments that come from Python are owned by the call.
 #![allow(clippy::needless_pass_by_value)]
 
+mod choice;
 mod convert;
 mod interruptible;
 mod problem;
@@ -16,6 +17,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add_class::<problem::Problem>()?;
     m.add_class::<problem::Solution>()?;
+    m.add_function(wrap_pyfunction!(choice::choice_probabilities, m)?)?;
     m.add_function(wrap_pyfunction!(sinkhorn::sinkhorn, m)?)?;
     m.add_function(wrap_pyfunction!(sinkhorn::round_to_marginals, m)?)?;
     Ok(())

@@ -1,0 +1,74 @@
+"""Accuracy of a fitted SPoSE embedding on held-out human answers against the number of triplets it was fitted to.
+
+python benches/spose_learning_curve.py [--data FOLDER] [--quick]
+
+A fifth of `triplets.npy`, drawn once, is never fitted; the smaller training sets are the first triplets of the larger ones. All are
+fitted with the same settings, those of `gwrsa.fit_spose`, whose validation triplets come out of the training set. Above stands the
+published embedding, which was fitted to other triplets, and many more.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+import gwrsa
+from _machine import save
+
+SIZES = (7_500, 15_000, 30_000, 60_000, None)
+DIMS = 66
+
+
+def main():
+    """Run, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data" / "things")
+    parser.add_argument("--quick", action="store_true", help="the smallest two, nothing saved: does the bench run?")
+    args = parser.parse_args()
+    items = args.data / "unique_id.txt"
+    answers = gwrsa.Triplets.load(args.data / "triplets.npy", items=items)
+    published = gwrsa.Embedding.load(args.data / "human_spose66.npy", items=items)
+    rest, test = answers.split(0.2, seed=0)
+    order = np.random.default_rng(0).permutation(len(rest))
+    rows = []
+    print(
+        f"{'triplets':>10}{'test accuracy':>15}{'dimensions':>12}{'epochs':>8}  RSA with the published embedding (choice)"
+    )
+    reference = gwrsa.calibrate(published, rest)
+    for size in SIZES[:2] if args.quick else SIZES:
+        train = gwrsa.Triplets(rest.indices[order[:size]], rest.items)
+        began = time.process_time()
+        fitted = gwrsa.fit_spose(train, DIMS, device="cpu", progress=False)
+        how = fitted.meta["spose"]
+        rows.append(
+            {
+                "triplets": len(train),
+                "test_accuracy": gwrsa.odd_one_out_accuracy(fitted, test),
+                "validation_accuracy": how["history"][how["best_epoch"] - 1][2],
+                "dimensions": fitted.values.shape[1],
+                "epochs": how["epochs"],
+                "status": how["status"],
+                "rsa_choice": gwrsa.rsa(fitted.rdm("choice"), reference.rdm("choice")),
+                "cpu_seconds": round(time.process_time() - began, 1),
+            }
+        )
+        r = rows[-1]
+        print(
+            f"{r['triplets']:>10}{r['test_accuracy']:>15.2%}{r['dimensions']:>12}{r['epochs']:>8}  {r['rsa_choice']:.3f}",
+            flush=True,
+        )
+    ceiling = gwrsa.odd_one_out_accuracy(published, test)
+    print(f"{'published':>10}{ceiling:>15.2%}{published.values.shape[1]:>12}")
+    result = {
+        "problem": f"THINGS triplets.npy, {len(test)} held out; accuracy's standard error {np.sqrt(0.25 / len(test)):.4f} at most",
+        "settings": {k: how[k] for k in ("n_dims", "l1", "validation", "batch_size", "learning_rate", "seed")},
+        "curve": rows,
+        "published_test_accuracy": ceiling,
+    }
+    if not args.quick:
+        print(f"written to {save('spose_learning_curve', result).name}")
+
+
+if __name__ == "__main__":
+    main()
