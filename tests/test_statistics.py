@@ -5,11 +5,11 @@ from time import process_time
 
 import numpy as np
 import pytest
-from problems import distances, points
 from scipy.stats import binom
 
 import gwrsa
 from gwrsa import metrics, statistics
+from problems import distances, points
 
 
 def named(n=60, k=10, seed=0):

@@ -12,7 +12,15 @@ def results():
             "source": "human",
             "target": ["a", "a", "a", "a", "b", "b", "c"],
             "gw_loss": [3.0, 2.0, 1.0, np.inf, 5.0, 4.0, np.inf],
-            "status": ["converged", "converged", "max_outer", "numerical_error", "max_outer", "max_outer", "numerical_error"],
+            "status": [
+                "converged",
+                "converged",
+                "max_outer",
+                "numerical_error",
+                "max_outer",
+                "max_outer",
+                "numerical_error",
+            ],
             "failed": [False, False, False, True, False, False, True],
             "top1": [0.5, 0.2, 0.9, 0.0, 0.3, 0.3, 0.0],
         }
@@ -30,9 +38,10 @@ def test_chosen_takes_converged_starts_and_falls_back():
 
 
 def test_chosen_agrees_with_the_alignment():
-    x = gwrsa.Embedding(np.random.default_rng(0).standard_normal((30, 3)), name="x")
-    noise = np.random.default_rng(1).standard_normal((30, 3))
-    y = gwrsa.Embedding(x.values + 0.3 * noise, name="y")
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((30, 3))
+    x = gwrsa.Embedding(values, name="x")
+    y = gwrsa.Embedding(values + 0.3 * rng.standard_normal((30, 3)), name="y")
     found = gwrsa.align(x, y, n_starts=4, progress=False)
     got = tables.chosen(found.table.assign(source="x", target="y"))
     assert got["start"].tolist() == [found.lowest_loss.number, found.highest_matching().number]
