@@ -86,7 +86,7 @@ def chance_level(
     n = check.steps("n", n)
     n_simulations = check.steps("n_simulations", n_simulations)
     seed = check.integer("seed", seed, 0)
-    ends = _percentiles(percentiles)
+    ends = percentile_pair(percentiles)
     probability, n_items = _hits(n, k, categories, target_categories, uncategorised)
     n_counted = int(n_items.sum())
     draws = np.random.default_rng(seed).binomial(n_items, probability, (n_simulations, len(n_items)))
@@ -121,7 +121,8 @@ def _hits(
     return hit_probability(len(target), distinct, check.integer("k", k, 1, len(target))), n_items
 
 
-def _percentiles(value: tuple[float, float]) -> tuple[float, float]:
+def percentile_pair(value: tuple[float, float]) -> tuple[float, float]:
+    """Check two percentiles, 0 to 100, the lower one first."""
     ends = check.array("percentiles", value, 1)
     if len(ends) != 2 or not 0 <= ends[0] <= ends[1] <= 100:
         raise ValueError(f"percentiles must be two numbers from 0 to 100, the lower one first, got {value!r}")

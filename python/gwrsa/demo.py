@@ -10,6 +10,7 @@ from gwrsa import _colours, _simulate
 from gwrsa.aligning import align
 from gwrsa.alignment import Alignment
 from gwrsa.chance import chance_level
+from gwrsa.figures.style import styled
 
 COLOUR_EPSILON = 0.01
 COLOUR_STARTS = 100
@@ -87,6 +88,7 @@ def simulation_alignments(study: _simulate.Simulated, *, seed: int = 0, progress
     ]
 
 
+@styled
 def draw(
     out: Path,
     colours: Alignment,
@@ -97,15 +99,15 @@ def draw(
     """Save both figures as PNG; returns their paths."""
     from matplotlib.figure import Figure
 
-    from gwrsa import plot
+    from gwrsa import figures
 
     out.mkdir(parents=True, exist_ok=True)
     best = colours.lowest_loss
-    first = Figure(figsize=(6.4, 6.0), layout="constrained")
+    first = Figure(figsize=(4.2, 4.2), layout="constrained")
     axes = first.subplots()
-    plot.plan_in_colours(best.plan, _colours.srgb(), [str(nm) for nm in _colours.WAVELENGTHS], ax=axes)
-    axes.set_title("Judged similarity against chromaticity, aligned without labels\n", fontsize=10)
-    first.savefig(out / "colours.png", dpi=150)
+    figures.plan_in_colours(best.plan, _colours.srgb(), [str(nm) for nm in _colours.WAVELENGTHS], ax=axes)
+    axes.set_title("Judged similarity against chromaticity, aligned without labels\n")
+    first.savefig(out / "colours.png", dpi=200)
 
     table = {
         a.target.name: {
@@ -116,16 +118,16 @@ def draw(
         }
         for a in alignments
     }
-    second = Figure(figsize=(13.0, 7.0), layout="constrained")
+    second = Figure(figsize=(10.0, 5.8), layout="constrained")
     above = second.subplots(2, 1, height_ratios=(1.0, 1.1))
-    plot.rates(table, chance, ax=above[0])
-    second.suptitle("SIMULATION: three made-up models against a made-up human embedding of 1,854 objects", fontsize=11)
+    figures.rates(table, chance, ax=above[0])
+    second.suptitle("SIMULATION: three made-up models against a made-up human embedding of 1,854 objects", fontsize=9)
     grid = above[1].get_subplotspec().subgridspec(1, len(alignments))
     above[1].remove()
     names = [study.categories.names[c] for c in study.categories.members.argmax(axis=1)]
     for i, a in enumerate(alignments):
         below = second.add_subplot(grid[0, i])
-        plot.plan_by_category(a.lowest_loss.plan, names, ax=below)
-        below.set_title(a.target.name, fontsize=10)
-    second.savefig(out / "simulation.png", dpi=120)
+        figures.plan_by_category(a.lowest_loss.plan, names, ax=below)
+        below.set_title(a.target.name)
+    second.savefig(out / "simulation.png", dpi=200)
     return [out / "colours.png", out / "simulation.png"]

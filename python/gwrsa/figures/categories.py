@@ -1,0 +1,96 @@
+"""What happens category by category."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gwrsa import _validate as check
+from gwrsa.figures.style import COLUMN, QUIET, blank, family_handles, family_look, styled
+from gwrsa.tables import require
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+@styled
+def category_rates(table: pd.DataFrame, *, label: str = "matching rate, top-1 (%)", ax: Axes | None = None) -> Axes:
+    """A rate in each category: a row a category, a point a model, in the order of the mean over models.
+
+    Parameters
+    ----------
+    table : DataFrame
+        target, family, category, n (objects), rate in [0, 1], as from `gwrsa.statistics.rate_by_category`; a missing rate is not drawn.
+    label : str
+        Of the axis.
+    ax : matplotlib Axes, optional
+        None: a new figure.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
+    """
+    require("table", table, ("target", "family", "category", "n", "rate"))
+    drawn = table.dropna(subset=["rate"])
+    order = list(drawn.groupby("category")["rate"].mean().sort_values(ascending=False, kind="stable").index)
+    size = drawn.groupby("category")["n"].first()
+    axes = blank(ax, COLUMN, 0.9 + 0.155 * max(len(order), 3))
+    axes.hlines(range(len(order)), 0, 100 * drawn["rate"].max() if len(drawn) else 1, color="#DDDDDD", linewidth=0.5)
+    for (_, family), mine in drawn.groupby(["target", "family"], sort=False):
+        look = family_look(str(family))
+        y = [order.index(c) for c in mine["category"]]
+        axes.scatter(
+            100 * mine["rate"],
+            y,
+            s=16 * look.area,
+            color=look.colour,
+            marker=look.marker,
+            alpha=0.85,
+            edgecolors="white",
+            linewidths=0.3,
+            zorder=3,
+        )
+    axes.set_yticks(range(len(order)), [f"{c} ({size[c]})" for c in order])
+    axes.set_ylim(max(len(order), 1) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(label)
+    if len(drawn):
+        axes.figure.legend(handles=family_handles(drawn["family"], markers=True), loc="outside lower center", ncols=3)
+    return axes
+
+
+@styled
+def plan_by_category(plan: ArrayLike, categories: Sequence[str], *, ax: Axes | None = None) -> Axes:
+    """Draw the mass that goes from each category to each, as a share of the source category's mass.
+
+    Parameters
+    ----------
+    plan : array-like, shape (n, n)
+        Transport plan.
+    categories : sequence of str, length n
+        One an object, on both sides.
+    ax : matplotlib Axes, optional
+        Where to draw. None: a new figure.
+    """
+    values = check.square("plan", plan)
+    names, index = np.unique(np.asarray(categories), return_inverse=True)
+    member = np.eye(len(names))[index]
+    mass = member.T @ values @ member
+    mass /= np.maximum(mass.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    axes = blank(ax, COLUMN * 1.2, COLUMN)
+    image = axes.imshow(mass, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
+    axes.figure.colorbar(image, ax=axes, label="share of the source category's mass", fraction=0.046)
+    size = 6.5 if len(names) <= 12 else 5
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set_color(QUIET)
+    axes.set_xlabel("target category")
+    axes.set_ylabel("source category")
+    return axes

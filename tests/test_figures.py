@@ -1,0 +1,385 @@
+"""Each figure returns the axes it drew on, with the numbers it was given, and leaves other figures alone."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from scipy.spatial.distance import pdist, squareform
+
+from gwrsa import figures, tables
+from gwrsa.figures.labels import name_points, spread
+from gwrsa.figures.matrices import binned, sorted_by
+from gwrsa.figures.style import family_order
+from gwrsa.mds import classical_mds
+from problems import distances, points
+
+FAMILIES = ["clip", "supervised", "untrained", "human"]
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_left():
+    plt.close("all")
+    yield
+    plt.close("all")
+
+
+def rates(n=4):
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"model {i}", FAMILIES[i % 4], choice, measure, k, value, value - 0.01, value + 0.02)
+        for i in range(n)
+        for choice in tables.CHOICES
+        for measure in ("matching", "category")
+        for k, value in zip((1, 5, 10), np.sort(rng.uniform(0.05, 0.9, 3)), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["target", "family", "choice", "measure", "k", "value", "low", "high"])
+
+
+def starts(n=6):
+    rng = np.random.default_rng(1)
+    return pd.DataFrame(
+        {
+            "source": "human",
+            "target": "model",
+            "family": "clip",
+            "epsilon": np.geomspace(1e-3, 1e-2, n),
+            "gw_loss": rng.uniform(1, 2, n),
+            "status": "converged",
+            "failed": False,
+            "top1": rng.random(n),
+            "category": rng.random(n),
+        }
+    )
+
+
+def by_category():
+    return pd.DataFrame(
+        {
+            "target": ["a", "a", "b", "b"],
+            "family": ["clip", "clip", "language", "language"],
+            "category": ["x", "y", "x", "y"],
+            "n": [3, 4, 3, 4],
+            "rate": [0.1, 0.5, 0.3, 0.7],
+        }
+    )
+
+
+SQUARE, PLAN = distances(12), np.eye(12) / 12 + 1e-3
+GROUPS = ["b", "a", None] * 4
+EVERY = {
+    "workflow": lambda ax: figures.workflow(SQUARE, SQUARE, PLAN, rsa=0.4, matching=0.1, category=0.5, ax=ax),
+    "rsa_bars": lambda ax: figures.rsa_bars(rates().drop_duplicates("target"), ax=ax),
+    "rate_bars": lambda ax: figures.rate_bars(rates(), tables.chance_table(12, np.eye(12)), ax=ax),
+    "rates": lambda ax: figures.rates({"a": {"top-1": 0.1, "top-5": 0.2}}, {"top-1": 0.05}, ax=ax),
+    "rdm": lambda ax: figures.rdm(SQUARE, GROUPS, ax=ax),
+    "plan": lambda ax: figures.plan(PLAN, GROUPS, ax=ax),
+    "plan_in_colours": lambda ax: figures.plan_in_colours(PLAN[:3, :3], np.eye(3), ["r", "g", "b"], ax=ax),
+    "plan_by_category": lambda ax: figures.plan_by_category(PLAN, ["x", "y"] * 6, ax=ax),
+    "top_table": lambda ax: figures.top_table(np.argsort(SQUARE)[:, :5], [f"item {i}" for i in range(12)], ax=ax),
+    "local_optima": lambda ax: figures.local_optima(starts(), ax=ax),
+    "fine_vs_coarse": lambda ax: figures.fine_vs_coarse(rates(), tables.chance_table(12, np.eye(12)), ax=ax),
+    "loss_against_epsilon": lambda ax: figures.loss_against_epsilon(starts(), ax=ax),
+    "rdm_histograms": lambda ax: figures.rdm_histograms({"a": [1.0, 2.0, 2.5]}, {"a": "clip"}, ax=ax),
+    "category_rates": lambda ax: figures.category_rates(by_category(), ax=ax),
+    "map_of_spaces": lambda ax: figures.map_of_spaces(SQUARE, SQUARE, PLAN, GROUPS, ax=ax),
+    "map_of_models": lambda ax: figures.map_of_models(SQUARE[:4, :4], list("abcd"), FAMILIES, ax=ax),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_draws_on_the_axes_it_is_given(name, tmp_path):
+    mine = Figure(layout="constrained").subplots()
+    before = dict(mpl.rcParams)
+    assert EVERY[name](mine) is mine
+    assert plt.get_fignums() == []
+    assert dict(mpl.rcParams) == before
+    assert figures.save(mine, tmp_path / f"{name}.png")[0].stat().st_size > 2000
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_makes_one_figure_of_its_own_and_closes_none(name):
+    other = plt.figure()
+    axes = EVERY[name](None)
+    assert isinstance(axes, Axes)
+    assert plt.get_fignums() == [other.number, axes.figure.number]
+
+
+def test_every_public_figure_is_tested():
+    tools = {"FAMILIES", "family_colour", "one_category", "save", "style"}
+    assert set(EVERY) == set(figures.__all__) - tools
+
+
+def bars(axes, colour=None):
+    found = [p for c in axes.containers for p in c.patches]
+    return [p.get_width() for p in found if colour is None or to_hex(p.get_facecolor()) == colour]
+
+
+def test_rsa_bars_go_by_family_then_value():
+    table = pd.DataFrame(
+        {
+            "target": ["u", "c1", "c2"],
+            "family": ["untrained", "clip", "clip"],
+            "value": [-0.1, 0.3, 0.5],
+            "low": [-0.2, np.nan, np.nan],
+            "high": [0.05, np.nan, np.nan],
+            "p_adjusted": [0.6, 0.001, 0.05],
+        }
+    )
+    axes = figures.rsa_bars(table)
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["c2", "c1", "u"]
+    assert bars(axes) == [0.5, 0.3, -0.1]
+    assert bars(axes, figures.family_colour("clip").lower()) == [0.5, 0.3]
+    assert next(tuple(line.get_xdata()) for line in axes.lines if line.get_color() == "#222222") == (-0.2, 0.05)
+    stars = [t for t in axes.texts if t.get_text() == "*"]
+    assert [t.xy for t in stars] == [(0.3, 1)]
+
+
+@pytest.mark.parametrize("measure", ["matching", "category"])
+@pytest.mark.parametrize("choice", tables.CHOICES)
+def test_rate_bars_draw_their_choice_and_measure(choice, measure):
+    table, chance = rates(), tables.chance_table(50, np.eye(2)[np.arange(50) % 2])
+    axes = figures.rate_bars(table, chance, choice=choice, measure=measure)
+    mine = table[(table["choice"] == choice) & (table["measure"] == measure)]
+    assert sorted(bars(axes)) == pytest.approx(sorted(100 * mine["value"]))
+    top1 = mine[mine["k"] == 1].set_index("target")["value"]
+    names = [t.get_text() for t in axes.get_yticklabels()]
+    assert [p.get_width() for p in axes.containers[-1].patches] == pytest.approx([100 * top1[n] for n in names])
+    lines = {line.get_label(): line.get_xdata()[0] for line in axes.lines if str(line.get_label()).startswith("chance")}
+    expected = chance[chance["measure"] == measure].set_index("k")["value"]
+    assert lines == pytest.approx({f"chance, {k}": 100 * v for k, v in expected.items()})
+
+
+def test_rates_draw_chance_where_there_is_one():
+    axes = figures.rates({"a": {"RSA": 0.4, "top-1": 0.1}, "b": {"RSA": 0.3, "top-1": 0.2}}, {"top-1": 0.05})
+    assert [p.get_height() for p in axes.patches] == [0.4, 0.1, 0.3, 0.2]
+    assert [tuple(line.get_ydata()) for line in axes.lines] == [(0.05, 0.05)]
+
+
+def test_rdm_is_sorted_with_a_line_between_categories():
+    axes = figures.rdm(SQUARE, GROUPS)
+    order = [1, 4, 7, 10, 0, 3, 6, 9]
+    np.testing.assert_array_equal(axes.images[0].get_array(), SQUARE[np.ix_(order, order)])
+    assert [t.get_text() for t in axes.texts] == ["a", "b"]
+    across = [line.get_ydata()[0] for line in axes.lines if list(line.get_xdata()) == [0, 1]]
+    assert across == [3.5]
+
+
+def test_plan_shows_density_and_diagonal():
+    plan = np.full((4, 4), 1 / 16)
+    plan[0] = [1 / 4, 0, 0, 0]
+    axes = figures.plan(plan)
+    np.testing.assert_allclose(axes.images[0].get_array(), np.maximum(plan * 16, 1e-3))
+    strip = axes.child_axes[0]
+    assert [p.get_width() for p in strip.patches] == pytest.approx([100, 25, 25, 25])
+
+
+def test_cells_of_a_large_plan_keep_its_mass():
+    values = np.random.default_rng(0).random((700, 700))
+    small = binned(values, 300)
+    assert small.shape == (300, 300)
+    assert small[:1, :1] == pytest.approx(values[:2, :2].mean())
+    assert binned(np.full((700, 700), 0.3), 300) == pytest.approx(0.3)
+
+
+def test_one_category_takes_the_smallest():
+    members = np.array([[1, 1], [1, 0], [1, 0], [0, 0], [0, 1], [1, 0]])
+    assert figures.one_category(members, ["big", "small"]) == ["small", "big", "big", None, "small", "big"]
+
+
+def test_sorting_leaves_out_objects_without_a_category():
+    order, bounds, names = sorted_by(["b", None, "a", "b"], 4)
+    assert (order.tolist(), bounds.tolist(), names) == ([2, 0, 3], [0, 1, 3], ["a", "b"])
+
+
+def test_top_table_marks_own_and_category():
+    from gwrsa.figures.objects import OWN, SAME
+
+    top = np.array([[0, 1], [2, 0], [0, 1]])
+    axes = figures.top_table(top, ["ant", "bee", "hammer"], categories=[[1, 0], [1, 0], [0, 1]], k=2)
+    words = {"object", "1", "2"}
+    assert [t.get_text() for t in axes.texts if t.get_text() not in words] == [
+        *("ant", "ant", "bee"),
+        *("bee", "hammer", "ant"),
+        *("hammer", "ant", "bee"),
+    ]
+    colours = [to_hex(p.get_facecolor()).upper() for p in axes.patches]
+    assert [c for c in colours if c in (OWN, SAME)] == [OWN, SAME, SAME]
+
+
+def test_top_table_shows_images_where_there_are_any(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "ant.png")
+    (tmp_path / "bee").mkdir()
+    Image.new("L", (20, 40), 255).save(tmp_path / "bee" / "2.png")
+    Image.new("L", (20, 40), 0).save(tmp_path / "bee" / "1.jpg")
+    axes = figures.top_table(np.array([[1], [0], [0]]), ["ant", "bee", "cat"], k=1, images=tmp_path)
+    pixels = [child.images[0].get_array() for child in axes.child_axes]
+    assert [tuple(p[0, 0]) for p in pixels] == [(255, 0, 0), (0, 0, 0), (0, 0, 0), (255, 0, 0), (255, 0, 0)]
+
+
+def test_local_optima_circle_both_choices():
+    table = starts()
+    table.loc[5, "failed"] = True
+    table.loc[4, "status"] = "max_outer"
+    axes = figures.local_optima(table)
+    drawn = {c.get_label(): np.asarray(c.get_offsets()) for c in axes.collections}
+    best = tables.chosen(table)
+    for label, choice in (("lowest GW loss", "lowest_loss"), ("highest matching", "highest_matching")):
+        row = best[best["choice"] == choice].iloc[0]
+        np.testing.assert_allclose(drawn[label], [[row["gw_loss"], 100 * row["top1"]]])
+    np.testing.assert_allclose(drawn["not converged"], [[table["gw_loss"][4], 100 * table["top1"][4]]])
+    others = next(np.asarray(c.get_offsets()) for c in axes.collections if len(c.get_offsets()) == 4)
+    np.testing.assert_allclose(others, np.column_stack([table["gw_loss"], 100 * table["top1"]])[:4])
+
+
+def test_fine_vs_coarse_has_a_point_a_model():
+    table = rates()
+    axes = figures.fine_vs_coarse(table, choice="highest_matching", k=5)
+    mine = table[(table["choice"] == "highest_matching") & (table["k"] == 5)].set_index(["target", "measure"])["value"]
+    drawn = [np.asarray(c.get_offsets())[0] for c in axes.collections]
+    expected = [(100 * mine[f"model {i}", "category"], 100 * mine[f"model {i}", "matching"]) for i in range(4)]
+    np.testing.assert_allclose(drawn, expected)
+    assert {t.get_text() for t in axes.texts} == {f"model {i}" for i in range(4)}
+
+
+def test_loss_against_epsilon_joins_the_lowest():
+    table = pd.concat([starts(3), starts(3).assign(gw_loss=9.0)])
+    line = figures.loss_against_epsilon(table).lines[0]
+    np.testing.assert_allclose(line.get_ydata(), starts(3)["gw_loss"])
+
+
+def test_histograms_are_densities():
+    values = np.random.default_rng(0).normal(size=20_000)
+    axes = figures.rdm_histograms({"a": values, "b": values + 1})
+    for patch in axes.patches:
+        height, edges, _ = patch.get_data()
+        assert (height * np.diff(edges)).sum() == pytest.approx(1, abs=0.01)
+    assert axes.patches[0].get_linestyle() != axes.patches[1].get_linestyle()
+
+
+def test_category_rates_are_sorted_by_their_mean():
+    axes = figures.category_rates(by_category())
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["y (4)", "x (3)"]
+    points_of = {to_hex(c.get_facecolor()[0]): c.get_offsets() for c in axes.collections if len(c.get_facecolor())}
+    np.testing.assert_allclose(points_of[figures.family_colour("clip").lower()], [[10, 1], [50, 0]])
+
+
+def test_map_of_spaces_turns_the_target_as_the_plan_says():
+    flat = points(12, 2)
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    moved = flat[::-1] @ turn
+    plan = np.eye(12)[::-1] / 12
+    axes = figures.map_of_spaces(squareform(pdist(flat)), squareform(pdist(moved)), plan)
+    left, right = (np.asarray(c.get_offsets()) for c in axes.collections[1:])
+    shift = right[::-1] - left
+    np.testing.assert_allclose(shift, np.broadcast_to(shift[0], (12, 2)), atol=1e-9)
+    ends = np.array(axes.collections[0].get_segments())
+    np.testing.assert_allclose(ends[:, 1] - ends[:, 0], shift, atol=1e-9)
+
+
+def test_one_model_and_none_are_drawn():
+    for n in (0, 1):
+        table = rates(n)
+        for axes in (
+            figures.rsa_bars(table.drop_duplicates("target")),
+            figures.rate_bars(table),
+            figures.fine_vs_coarse(table),
+            figures.local_optima(starts(n)),
+            figures.loss_against_epsilon(starts(n)),
+            figures.category_rates(by_category().head(n)),
+            figures.rdm_histograms({"a": [1.0, 1.0]} if n else {}),
+        ):
+            axes.figure.draw_without_rendering()
+    figures.map_of_models([[0.0]], ["a"], ["clip"]).figure.draw_without_rendering()
+
+
+def test_equal_epsilons_have_a_colour():
+    axes = figures.local_optima(starts().assign(epsilon=0.01))
+    axes.figure.draw_without_rendering()
+
+
+def test_all_starts_failed_draws_nothing():
+    axes = figures.local_optima(starts().assign(failed=True))
+    assert not axes.collections
+
+
+@pytest.mark.parametrize("n", [3, 150])
+def test_classical_mds_recovers_distances(n):
+    d = squareform(pdist(points(n, 2)))
+    np.testing.assert_allclose(squareform(pdist(classical_mds(d))), d, atol=1e-9)
+
+
+def test_classical_mds_of_one_object_and_of_one_dimension():
+    np.testing.assert_array_equal(classical_mds([[0.0]]), [[0.0, 0.0]])
+    np.testing.assert_allclose(classical_mds(squareform(pdist([[0.0], [1.0], [3.0]])))[:, 1], 0, atol=1e-7)
+
+
+def test_spread_keeps_names_apart_and_in_order():
+    at = spread([0.0, 0.1, 0.2, 5.0], 1.0, 0.0, 9.0)
+    assert (np.diff(at) >= 1 - 1e-9).all()
+    assert at[3] == 5.0
+    np.testing.assert_allclose(spread([4.9, 5.0, 5.1], 1.0, 0.0, 9.0), [4, 5, 6])
+    np.testing.assert_allclose(spread([1.0, 1.0, 1.0], 9.0, 0.0, 4.0), [0, 2, 4])
+
+
+def test_names_of_points_do_not_overlap():
+    axes = Figure(figsize=(4, 4)).subplots()
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 15))
+    axes.scatter(x, y)
+    name_points(axes, x, y, [f"model {i}" for i in range(15)])
+    axes.figure.draw_without_rendering()
+    boxes = [t.get_window_extent() for t in axes.texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_families_are_alike_everywhere():
+    assert len({look.colour for look in figures.FAMILIES.values()}) == len(figures.FAMILIES)
+    assert len({look.marker for look in figures.FAMILIES.values()}) == len(figures.FAMILIES)
+    assert figures.family_colour("CLIP") == figures.family_colour("clip")
+    assert figures.family_colour("brain") == figures.family_colour("brain")
+    assert family_order(["zebra", "untrained", "CLIP", "brain", "clip"])[-3:] == ["untrained", "brain", "zebra"]
+
+
+def test_save_writes_every_format_and_the_same_bytes_again(tmp_path):
+    one, two = (figures.rsa_bars(rates().drop_duplicates("target")) for _ in range(2))
+    written = figures.save(one, tmp_path / "one" / "v1.2", close=True)
+    again = figures.save(two.figure, tmp_path / "two" / "v1.2", close=True)
+    assert [p.name for p in written] == ["v1.2.png", "v1.2.svg", "v1.2.pdf"]
+    assert [p.read_bytes() for p in written] == [p.read_bytes() for p in again]
+    assert "<text" in written[1].read_text()
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: figures.rsa_bars(rates().drop(columns="value")), "got a table without value"),
+        (lambda: figures.rate_bars(rates(), choice="best"), "choice must be one of 'lowest_loss'"),
+        (lambda: figures.rate_bars(rates(), measure="rsa"), "measure must be one of 'matching'"),
+        (lambda: figures.rdm(SQUARE, ["a"]), "categories must have length 12"),
+        (lambda: figures.rdm(SQUARE, [None] * 12), "at least one of the 12 objects"),
+        (lambda: figures.plan(PLAN[:3]), "coupling must be square"),
+        (lambda: figures.one_category(np.eye(2), ["a"]), "names must have length 2"),
+        (lambda: figures.top_table(np.eye(2), ["a", "b"]), "top must be integers"),
+        (lambda: figures.top_table([[0], [1]], ["a", "b"]), "k must be between 1 and 1, got 5"),
+        (lambda: figures.top_table([[0], [7]], ["a", "b"], k=1), "top must hold indices of 2 targets"),
+        (lambda: figures.top_table([[0]], ["a"], k=1, images="nowhere"), "images must be a folder, got 'nowhere'"),
+        (lambda: figures.local_optima(pd.concat([starts(), starts().assign(target="b")])), "of one pair, got 2"),
+        (lambda: figures.fine_vs_coarse(rates(), choice="best"), "choice must be one of"),
+        (lambda: figures.map_of_models(SQUARE, ["a"], ["clip"]), "names must have length 12"),
+        (lambda: figures.map_of_models([[0, 1], [2, 0]], ["a", "b"], ["clip"] * 2), "must be symmetric"),
+        (lambda: figures.map_of_spaces(SQUARE, SQUARE, PLAN[:, :3]), r"plan must have shape \(12, 12\)"),
+        (lambda: figures.map_of_spaces(SQUARE, SQUARE, PLAN, ["a"]), "categories must have length 12"),
+        (lambda: figures.workflow(SQUARE, SQUARE[:3, :3], PLAN, rsa=0, matching=0), "got 12, 3 and 12"),
+        (lambda: figures.save(Figure(), "x", ["gif"]), "formats must be of png, svg, pdf, got 'gif'"),
+    ],
+)
+def test_invalid_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
