@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gwrsa.chance import Chance, chance_level
     from gwrsa.compare import rsa
     from gwrsa.embedding import Embedding
+    from gwrsa.extraction.preprocessing import Preprocessing
+    from gwrsa.extraction.run import extract
     from gwrsa.loaders import Categories, load_categories, load_items
     from gwrsa.metrics import category_matching_rate, matching_rate
     from gwrsa.polishing import Polished, polish
@@ -31,12 +33,14 @@ __all__ = [
     "GWSolution",
     "OTSolution",
     "Polished",
+    "Preprocessing",
     "Start",
     "__version__",
     "align",
     "category_matching_rate",
     "chance_level",
     "entropic_gw",
+    "extract",
     "load_categories",
     "load_items",
     "matching_rate",
@@ -55,11 +59,13 @@ _HOME = {
     "GWSolution": "solve",
     "OTSolution": "solve",
     "Polished": "polishing",
+    "Preprocessing": "extraction.preprocessing",
     "Start": "alignment",
     "align": "alignment",
     "category_matching_rate": "metrics",
     "chance_level": "chance",
     "entropic_gw": "solve",
+    "extract": "extraction.run",
     "load_categories": "loaders",
     "load_items": "loaders",
     "matching_rate": "metrics",
