@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
@@ -195,7 +195,7 @@ def extract(
     from gwrsa.extraction.run import extract as run
 
     try:
-        stated = preprocessing if preprocessing in (None, "registry") else json.loads(str(preprocessing))
+        stated: Any = preprocessing if preprocessing in (None, "registry") else json.loads(str(preprocessing))
     except ValueError as error:
         raise ValueError(f"--preprocessing must be JSON or 'registry', got {preprocessing!r}: {error}") from error
     made = run(

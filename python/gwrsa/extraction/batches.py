@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def _batch(
         values, mask = kept
         return values, mask, [f"{s.name}: not a whole image" for s, good in zip(batch, mask, strict=True) if not good]
     decoded = [
-        r if isinstance(r, BrokenImageError) else _attempt(lambda s=s, r=r: _content(s, r[1]))
+        r if isinstance(r, BrokenImageError) else _attempt(partial(_content, s, r[1]))
         for s, r in zip(batch, read, strict=True)
     ]
     mask = np.array([not isinstance(d, BrokenImageError) for d in decoded])

@@ -70,7 +70,7 @@ def decode(name: str, data: Any) -> Any:  # noqa: ANN401
 
     try:
         if isinstance(data, bytes):
-            image = Image.open(io.BytesIO(data))
+            image: Image.Image = Image.open(io.BytesIO(data))
             image.load()
         elif isinstance(data, Image.Image):
             image = data

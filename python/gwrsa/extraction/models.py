@@ -232,7 +232,9 @@ def _sentences(model: str, name: str, checkpoint: str | Path | None, *, pretrain
     def forward(x: Any) -> Any:  # noqa: ANN401
         return net(x)["sentence_embedding"]
 
-    return Network(model, "text", net, net.tokenize, forward, words, "the sentence embedding")
+    # `tokenize` until sentence-transformers 5, `preprocess` since.
+    tokenize = getattr(net, "preprocess", None) or net.tokenize
+    return Network(model, "text", net, tokenize, forward, words, "the sentence embedding")
 
 
 def _stack(transform: Any) -> Callable[[list[Any]], Any]:  # noqa: ANN401
@@ -245,7 +247,10 @@ def _stack(transform: Any) -> Callable[[list[Any]], Any]:  # noqa: ANN401
 
 
 def _to(x: Any, device: str) -> Any:  # noqa: ANN401
-    return {k: v.to(device) for k, v in x.items()} if isinstance(x, Mapping) else x.to(device)
+    """The input on the device; a tokeniser's mapping also holds what is no tensor."""
+    if isinstance(x, Mapping):
+        return {k: v.to(device) if hasattr(v, "to") else v for k, v in x.items()}
+    return x.to(device)
 
 
 def _at(net: Any, module: str | None, forward: Callable[[Any], Any], x: Any) -> Any:  # noqa: ANN401
