@@ -51,7 +51,7 @@ bench: $(VENV)/.bench
 
 # Networks: about 6 GB of packages, where torch comes with CUDA.
 $(VENV)/.extract: $(VENV)/.installed
-	. $(BIN)/activate && maturin develop --release --quiet --extras dev,test-extract
+	. $(BIN)/activate && maturin develop --release --quiet --extras dev,extract,test-extract
 	touch $@
 
 test-extract: $(VENV)/.extract
