@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
 
-.PHONY: setup build fmt lint test bench docs demo clean
+.PHONY: setup build fmt lint test test-extract bench docs demo clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -48,6 +48,14 @@ $(VENV)/.bench: $(VENV)/.installed
 # Half an hour on two cores that do nothing else; what is there is not measured again (ARGS=--fresh: everything is).
 bench: $(VENV)/.bench
 	$(BIN)/python benches/run.py $(ARGS)
+
+# Networks: about 6 GB of packages, where torch comes with CUDA.
+$(VENV)/.extract: $(VENV)/.installed
+	. $(BIN)/activate && maturin develop --release --quiet --extras dev,extract,test-extract
+	touch $@
+
+test-extract: $(VENV)/.extract
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -m extract
 
 docs: setup
 	cargo doc --workspace --no-deps

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from gwrsa.compare import NoiseCeiling, noise_ceiling, rsa
     from gwrsa.embedding import Embedding
+    from gwrsa.extraction.preprocessing import Preprocessing
+    from gwrsa.extraction.run import extract
     from gwrsa.loaders import Categories, load_categories, load_items
     from gwrsa.metrics import category_matching_rate, matching_rate
     from gwrsa.polishing import Polished, polish
@@ -43,6 +45,7 @@ __all__ = [
     "OTSolution",
     "PairCounts",
     "Polished",
+    "Preprocessing",
     "Start",
     "Triplets",
     "__version__",
@@ -52,6 +55,7 @@ __all__ = [
     "chance_level",
     "choice_similarity",
     "entropic_gw",
+    "extract",
     "fit_spose",
     "load_categories",
     "load_items",
@@ -77,6 +81,7 @@ _HOME = {
     "OTSolution": "solve",
     "PairCounts": "triplets",
     "Polished": "polishing",
+    "Preprocessing": "extraction.preprocessing",
     "Start": "alignment",
     "Triplets": "triplets",
     "align": "aligning",
@@ -85,6 +90,7 @@ _HOME = {
     "chance_level": "chance",
     "choice_similarity": "choice",
     "entropic_gw": "solve",
+    "extract": "extraction.run",
     "fit_spose": "spose",
     "load_categories": "loaders",
     "load_items": "loaders",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
@@ -203,6 +203,99 @@ def align(
     if out is not None:
         typer.echo(f"written to {found.save(out)}")
     typer.echo(f"{time.perf_counter() - began:.1f} s in all")
+
+
+@app.command()
+def extract(
+    images: Annotated[
+        Path, typer.Argument(help="Folder of images, or of one folder an object; for texts a .txt or .tsv.")
+    ],
+    model: Annotated[str, typer.Option(help="timm/..., torchvision/..., open_clip/NAME:TAG, ...; see gwrsa models.")],
+    out: Annotated[Path, typer.Option(help="Where to write the embedding (.npz).")],
+    module: Annotated[
+        Optional[str], typer.Option(help="Where to read; by default the last layer before the classifier.")
+    ] = None,
+    checkpoint: Annotated[Optional[Path], typer.Option(help="Local weights; needs --preprocessing.")] = None,
+    preprocessing: Annotated[
+        Optional[str], typer.Option(help="JSON of size, crop, interpolation, mean and std, or 'registry'.")
+    ] = None,
+    match: Annotated[
+        Literal["name", "position"], typer.Option(help="How tensors of the checkpoint find their place.")
+    ] = "name",
+    untrained: Annotated[bool, typer.Option("--untrained", help="No weights: initialised with the seed.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the initialisation.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Images at a time.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    broken: Annotated[Literal["raise", "skip"], typer.Option(help="What is done about broken images.")] = "raise",
+    cache: Annotated[
+        Optional[Path], typer.Option(help="Folder of finished batches; by default the user's cache.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no batches.")] = False,
+    progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+) -> None:
+    """Read images or texts with a network. Run again after an interruption, it goes on where it was.
+
+    Example: gwrsa extract images --model timm/resnet50.a1_in1k --out resnet50.npz
+    """
+    import json
+
+    from gwrsa.extraction.run import extract as run
+
+    try:
+        stated: Any = preprocessing if preprocessing in (None, "registry") else json.loads(str(preprocessing))
+    except ValueError as error:
+        raise ValueError(f"--preprocessing must be JSON or 'registry', got {preprocessing!r}: {error}") from error
+    made = run(
+        images,
+        model,
+        module=module,
+        checkpoint=checkpoint,
+        pretrained=not untrained,
+        seed=seed,
+        batch_size=batch_size,
+        device=device,
+        preprocessing=stated,
+        match=match,
+        broken=broken,
+        cache_folder=None if no_cache else cache or "default",
+        progress=progress,
+    )
+    for name in (*made.meta["broken"], *made.meta["not_images"]):
+        typer.echo(f"left out: {name}", err=True)
+    typer.echo(
+        f"{made!r}: {len(made.meta['broken'])} broken images, {len(made.meta['not_images'])} files that are none; "
+        f"written to {made.save(out)}"
+    )
+
+
+@app.command()
+def models(
+    show: Annotated[
+        Optional[str], typer.Option(help="A model: its preprocessing and modules, without its weights.")
+    ] = None,
+    family: Annotated[
+        Optional[str], typer.Option(help="supervised, self-supervised, clip, language or untrained.")
+    ] = None,
+) -> None:
+    """List the catalogue of networks, or the modules of one.
+
+    Example: gwrsa models --show timm/resnet50.a1_in1k
+    """
+    from gwrsa.catalogue import catalogue
+
+    if show is None:
+        for entry in catalogue(family):
+            typer.echo(f"{entry.family:<16}{entry.model}")
+        return
+    from gwrsa.extraction.models import load
+
+    # A sentence encoder's architecture comes with its weights only.
+    network = load(show, pretrained=show.startswith("sentence-transformers/"))
+    typer.echo(
+        f"{show}\ninput: {network.kind}\npreprocessing: {network.preprocessing}\ndefault: {network.default}\nmodules:"
+    )
+    for name, kind in network.modules().items():
+        typer.echo(f"  {name:<48}{kind}")
 
 
 @app.command()
