@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
 
-.PHONY: setup build fmt lint test test-extract bench docs demo clean
+.PHONY: setup dev build fmt lint test test-extract bench docs demo clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -17,18 +17,25 @@ $(VENV)/.tools: pyproject.toml
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.tools $(SOURCES)
+	. $(BIN)/activate && maturin develop --release --quiet --extras plot
+	touch $@
+
+# With the tools and what tests compare with.
+dev: $(VENV)/.dev
+
+$(VENV)/.dev: $(VENV)/.installed
 	. $(BIN)/activate && maturin develop --release --quiet --extras dev
 	touch $@
 
-build: setup
+build: dev
 	$(BIN)/maturin build --release --out dist
 
-fmt: setup
+fmt: dev
 	cargo fmt --all
 	$(BIN)/ruff format python tests benches
 	$(BIN)/ruff check --fix python tests benches
 
-lint: setup
+lint: dev
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --release --quiet -- -D warnings
 	$(BIN)/ruff format --check python tests benches
@@ -37,11 +44,11 @@ lint: setup
 	$(BIN)/stubtest gwrsa._core --ignore-disjoint-bases
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 
-test: setup
+test: dev
 	cargo test --release --quiet -p gwrsa-core
 	$(BIN)/pytest
 
-$(VENV)/.bench: $(VENV)/.installed
+$(VENV)/.bench: $(VENV)/.dev
 	. $(BIN)/activate && maturin develop --release --quiet --extras dev,bench
 	touch $@
 
@@ -50,7 +57,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benches/run.py $(ARGS)
 
 # Networks: about 6 GB of packages, where torch comes with CUDA.
-$(VENV)/.extract: $(VENV)/.installed
+$(VENV)/.extract: $(VENV)/.dev
 	. $(BIN)/activate && maturin develop --release --quiet --extras dev,extract,test-extract
 	touch $@
 

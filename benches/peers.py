@@ -21,12 +21,15 @@ def _loss(problem, plan, p):
     return problem.gw_loss(_core.round_to_marginals(np.maximum(plan, 0), p, p))
 
 
-def pot(c1, c2, start, epsilon, problem, *, symmetric=True, limit=1e9, max_steps=2000, tol=TOL, visit=None):
+def pot(c1, c2, start, epsilon, problem, *, symmetric=True, limit=1e9, max_steps=2000, tol=TOL, visit=None, inner=None):
     """POT's entropic GW, a step at a time: its outer state is the plan alone, so this is its own iteration.
 
     Stops at a relative change of `tol`, or after `limit` seconds. Only the time inside POT counts. `visit(step, plan)` sees each plan.
+    `inner`: most iterations and tolerance of its Sinkhorn; None: its defaults.
     """
     import ot
+
+    sinkhorn = {} if inner is None else {"numItermax": inner[0], "stopThr": inner[1]}
 
     p = np.full(len(c1), 1 / len(c1))
     plan, seconds, curve, change, failed, caught = start, 0.0, [], float("inf"), False, set()
@@ -35,7 +38,17 @@ def pot(c1, c2, start, epsilon, problem, *, symmetric=True, limit=1e9, max_steps
         while change > tol and seconds < limit and len(curve) < max_steps and not failed:
             began = time.perf_counter()
             new = ot.gromov.entropic_gromov_wasserstein(
-                c1, c2, p, p, "square_loss", epsilon=epsilon, symmetric=symmetric, G0=plan, max_iter=1, tol=1e-300
+                c1,
+                c2,
+                p,
+                p,
+                "square_loss",
+                epsilon=epsilon,
+                symmetric=symmetric,
+                G0=plan,
+                max_iter=1,
+                tol=1e-300,
+                **sinkhorn,
             )
             seconds += time.perf_counter() - began
             loss = _loss(problem, new, p)

@@ -74,11 +74,18 @@ def rows(results):
         lambda _: None,
     )
     row(
-        "R3: times POT to a relative change of 1e-4 (ours 1e-5)",
-        ["r3_published"],
+        "R3: times POT with marginals reached, to the fixed point (POT extrapolated)",
+        ["r3_pot", "r3_published"],
         ">= 60 x",
-        lambda r: r["pot"]["seconds"] / r["timed"]["seconds_a_start"],
+        lambda p, r: pot_fixed(p) / r["timed"]["seconds_a_start"],
         at_least(60),
+    )
+    row(
+        "R3: times POT at its default, marginals 7e-3 off, to a change of 1e-4",
+        ["r3_published"],
+        "",
+        lambda r: r["pot"]["seconds"] / r["timed"]["seconds_a_start"],
+        lambda _: None,
     )
     row(
         "R4: times POT, 1,000 starts (POT: 5, extrapolated)",

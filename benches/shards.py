@@ -32,11 +32,11 @@ def solves(name, epsilon, *, scaling=True):
     return out
 
 
-def against_pot(name, epsilon, *, limit=PEER_LIMIT, symmetric=True):
+def against_pot(name, epsilon, *, limit=PEER_LIMIT, symmetric=True, inner=None):
     """POT from start 0 to its fixed point, or until the limit; and gwrsa to the same loss."""
     problem = cases.problem(name)
     start = problem.initial_plan("random", 0, 0)
-    pot = peers.pot(*cases.squares(name), start, epsilon, problem, limit=limit, symmetric=symmetric)
+    pot = peers.pot(*cases.squares(name), start, epsilon, problem, limit=limit, symmetric=symmetric, inner=inner)
     out = {"pot": pot, "ours": ours.timed(problem, 1, epsilon, repeats=3)}
     if pot["converged"] and not pot["failed"]:
         out["ours_to_same_loss"] = ours.seconds_to_loss(problem, epsilon, pot["loss"] * (1 + 1e-4))
