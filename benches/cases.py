@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 import gwrsa
 from gwrsa.solve import build_problem
@@ -43,8 +44,11 @@ def pair(name):
         source = embedding(human).select(items).rdm()
         return source, embedding(clip).select(items).rdm().match_histogram(source)
     if name == "R6":
+        # Distances of points and of their noisy permutation, each times a factor of its own: asymmetric, of full rank.
         rng = np.random.default_rng(0)
-        return rng.random((1000, 1000)), rng.random((1000, 1000))
+        points = rng.standard_normal((1000, 5))
+        moved = points[rng.permutation(1000)] + 0.3 * rng.standard_normal((1000, 5))
+        return tuple(cdist(x, x) * (0.5 + rng.random((1000, 1000))) for x in (points, moved))
     one, other = {
         "group1 vs group2, raw": ("human_group1", "human_group2"),
         "male vs female, raw": ("human_male", "human_female"),

@@ -95,7 +95,7 @@ def rows(results):
         at_least(20),
     )
     row(
-        "R6: times POT to the fixed point",
+        "R6: times POT to the fixed point (POT extrapolated)",
         ["r6_pot"],
         ">= 10 x",
         lambda p: pot_fixed(p) / p["ours"]["seconds_a_start"],
@@ -332,7 +332,7 @@ def draw(results):
                     label="gwrsa" + (", float64" if key == "float64" else ""),
                 )
         axes.set_xlabel("seconds")
-        axes.set_ylabel("loss over that of the fixed point, minus 1")
+        axes.set_ylabel("GW loss / final loss - 1")
         axes.set_title("R1, epsilon 5e-3: one start")
         axes.legend(frameon=False)
         save(figure, "one_start")
@@ -372,10 +372,10 @@ def draw(results):
         axes.set_xlabel("noise, in units of the points' spread")
         axes.set_ylabel("objects found (%)")
         axes.set_title(f"A planted permutation, n = {r['n']}")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper right")
         save(figure, "planted")
     ratios = [
-        (what.split(" to ")[0].split(" at its")[0], float(value.split()[0]), target)
+        (what.replace(" to the fixed point", ""), float(value.split()[0]), target)
         for what, value, target, _ in rows(results)
         if "times" in what and value.endswith(" x")
     ]
@@ -389,6 +389,7 @@ def draw(results):
                 axes.plot([bound, bound], [y - 0.4, y + 0.4], color=ORANGE, lw=2)
         axes.set_yticks(at, [w for w, _, _ in ratios])
         axes.set_xscale("log")
+        axes.set_xlim(left=1)
         axes.set_xlabel("times faster (orange: target)")
         save(figure, "ratios")
 
