@@ -285,7 +285,7 @@ def draw(results):
         plt.close(figure)
 
     if "r1_limit" in got:
-        figure, axes = plt.subplots(figsize=(5.2, 2.8))
+        figure, axes = plt.subplots(figsize=(6.8, 2.8))
         phases = ("products", "kernel", "sweeps", "summary")
         for i, run in enumerate(got["r1_limit"]):
             at = np.arange(len(phases)) + 0.4 * i
