@@ -3,6 +3,8 @@
 import os
 import time
 import warnings
+from contextlib import suppress
+from unittest.mock import patch
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -21,23 +23,42 @@ def _loss(problem, plan, p):
     return problem.gw_loss(_core.round_to_marginals(np.maximum(plan, 0), p, p))
 
 
-def pot(c1, c2, start, epsilon, problem, *, symmetric=True, limit=1e9, max_steps=2000, tol=TOL, visit=None, inner=None):
-    """POT's entropic GW, a step at a time: its outer state is the plan alone, so this is its own iteration.
+class _Enough(Exception):  # noqa: N818
+    """Nothing more is to be measured."""
 
-    Stops at a relative change of `tol`, or after `limit` seconds. Only the time inside POT counts. `visit(step, plan)` sees each plan.
+
+def pot(c1, c2, start, epsilon, problem, *, symmetric=True, limit=1e9, max_steps=2000, tol=TOL, visit=None, inner=None):
+    """POT's entropic GW, one call, followed through the Sinkhorn that it calls: where that returns a plan, an outer step ends.
+
+    One call a step would repeat POT's preparation, about 0.1 of the 0.4 s of a step at n = 1,854, and count it as a step's time. Stops at a
+    relative change of `tol`, or after `limit` seconds; the clock stands while a plan is looked at. `visit(step, plan)` sees each plan.
     `inner`: most iterations and tolerance of its Sinkhorn; None: its defaults.
     """
-    import ot
+    from ot.gromov import _bregman
 
     sinkhorn = {} if inner is None else {"numItermax": inner[0], "stopThr": inner[1]}
+    p, own = np.full(len(c1), 1 / len(c1)), _bregman.sinkhorn
+    seconds, curve, last, began = 0.0, [], start, 0.0
 
-    p = np.full(len(c1), 1 / len(c1))
-    plan, seconds, curve, change, failed, caught = start, 0.0, [], float("inf"), False, set()
+    def followed(*args, **kwargs):
+        nonlocal seconds, last, began
+        plan = own(*args, **kwargs)
+        seconds += time.perf_counter() - began
+        loss = _loss(problem, plan, p)
+        curve.append((seconds, loss, float(np.linalg.norm(plan - last) / np.linalg.norm(plan))))
+        last = plan
+        if visit is not None:
+            visit(len(curve), plan)
+        if loss is None or curve[-1][2] <= tol or seconds >= limit or len(curve) == max_steps:
+            raise _Enough
+        began = time.perf_counter()
+        return plan
+
     with threadpool_limits(THREADS), warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        while change > tol and seconds < limit and len(curve) < max_steps and not failed:
+        with patch.object(_bregman, "sinkhorn", followed), suppress(_Enough):
             began = time.perf_counter()
-            new = ot.gromov.entropic_gromov_wasserstein(
+            _bregman.entropic_gromov_wasserstein(
                 c1,
                 c2,
                 p,
@@ -45,21 +66,14 @@ def pot(c1, c2, start, epsilon, problem, *, symmetric=True, limit=1e9, max_steps
                 "square_loss",
                 epsilon=epsilon,
                 symmetric=symmetric,
-                G0=plan,
-                max_iter=1,
-                tol=1e-300,
+                G0=start,
+                max_iter=max_steps,
+                tol=0.0,
                 **sinkhorn,
             )
-            seconds += time.perf_counter() - began
-            loss = _loss(problem, new, p)
-            failed = loss is None
-            change = float(np.linalg.norm(new - plan) / np.linalg.norm(new))
-            plan = new
-            curve.append((seconds, loss, change))
-            if visit is not None:
-                visit(len(curve), plan)
         caught = {str(w.message)[:100] for w in seen}
-    return _summary(curve, change <= tol, failed) | {"warnings": sorted(caught)}
+    _, loss, change = curve[-1]
+    return _summary(curve, change <= tol, loss is None) | {"warnings": sorted(caught)}
 
 
 def torch_plain(c1, c2, start, epsilon, problem, *, limit=120.0):

@@ -37,7 +37,7 @@ SHARDS = [
     ("r4_overhead", "overhead", {}, 240),
     *((f"r5_{n}", "size", {"n": n}, 900) for n in (5_000, 10_000, 20_000, 40_000)),
     ("multistart", "multistart", {}, 1500),
-    ("loss_against_time", "loss_against_time", {}, 300),
+    ("loss_against_time", "loss_against_time", {"epsilon": 1e-3}, 300),
     ("planted", "planted", {}, 240),
     ("polished", "polished", {}, 300),
 ]
@@ -56,13 +56,40 @@ def all_shards(seeds):
     return found
 
 
-def key(arguments):
-    """What a result depends on besides the bench itself."""
+# What of the Python side decides a result beside the core: which starts are made, and how a plan is polished.
+DECIDES = {
+    "search": ("schedule", "alignment"),
+    "multistart": ("schedule", "alignment"),
+    "loss_against_time": ("schedule", "alignment"),
+    "planted": ("schedule", "alignment"),
+    "polished": ("schedule", "alignment", "polishing"),
+}
+
+
+# Those that time another solver depend on how it is run.
+PEERS = {"against_pot", "against_ott", "against_torch", "published", "overhead", "multistart"}
+
+
+def key(function, arguments):
+    """What a result depends on; of the bench itself, how peers are run."""
     from gwrsa import _core
 
-    core = hashlib.sha256(Path(_core.__file__).read_bytes()).hexdigest()[:16]
-    machine = describe()
-    return {"core": core, "processor": machine["processor"], "versions": machine["versions"], "arguments": arguments}
+    machine, core = describe(), Path(_core.__file__)
+    found = {
+        "core": _digest(core),
+        "processor": machine["processor"],
+        "versions": machine["versions"],
+        "arguments": arguments,
+    }
+    if function in DECIDES:
+        found["python"] = _digest(*(core.parent / f"{module}.py" for module in DECIDES[function]))
+    if function in PEERS:
+        found["peers"] = _digest(Path(__file__).with_name("peers.py"))
+    return found
+
+
+def _digest(*paths):
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
 
 
 def measure(name, function, arguments):
@@ -70,7 +97,7 @@ def measure(name, function, arguments):
     began = time.perf_counter()
     result = getattr(import_module("shards"), function)(**arguments)
     found = {
-        "key": key(arguments),
+        "key": key(function, arguments),
         "machine": describe(),
         "measured_at": time.strftime("%Y-%m-%d %H:%M"),
         "took_seconds": round(time.perf_counter() - began, 1),
@@ -82,10 +109,10 @@ def measure(name, function, arguments):
     part.replace(RESULTS / f"{name}.json")
 
 
-def present(name, arguments):
+def present(name, function, arguments):
     """Whether there is a result for the present core on this machine."""
     try:
-        return json.loads((RESULTS / f"{name}.json").read_text())["key"] == key(arguments)
+        return json.loads((RESULTS / f"{name}.json").read_text())["key"] == key(function, arguments)
     except (OSError, ValueError, KeyError):
         return False
 
@@ -106,10 +133,10 @@ def main():
         return
     # A build of BLAS that was chosen by hand would slow the peers down.
     environment = {k: v for k, v in os.environ.items() if k not in {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"}}
-    for name, _, arguments, limit in shards:
+    for name, function, arguments, limit in shards:
         if args.only is not None and not any(name.startswith(o) for o in args.only):
             continue
-        if not args.fresh and present(name, arguments):
+        if not args.fresh and present(name, function, arguments):
             print(f"{name}: there")
             continue
         began = time.perf_counter()
