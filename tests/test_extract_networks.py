@@ -113,6 +113,24 @@ def test_any_module_by_name(photographs):
         extract(photographs, "torchvision/resnet18", module="nonsense", pretrained=False)
 
 
+def test_a_module_is_read_before_an_activation_in_place(photographs):
+    normalised = extract(photographs, "torchvision/resnet18", module="bn1", pretrained=False)
+    rectified = extract(photographs, "torchvision/resnet18", module="maxpool", pretrained=False)
+    assert normalised.values.min() < 0 <= rectified.values.min()
+
+
+def test_the_tag_of_open_clip_decides_activation_and_preprocessing_also_without_its_weights():
+    from gwrsa.extraction.models import load
+
+    openai = load("open_clip/ViT-B-32:openai", pretrained=False)
+    laion = load("open_clip/ViT-B-32:laion2b_s34b_b79k", pretrained=False)
+    assert "QuickGELU" in openai.modules().values()
+    assert "QuickGELU" not in laion.modules().values()
+    mobile = load("open_clip/MobileCLIP-S1:datacompdr", pretrained=False)
+    assert "mean=(0.0, 0.0, 0.0)" in mobile.preprocessing
+    assert "mean=(0.48" in openai.preprocessing
+
+
 def test_input_resolution_is_in_the_key_of_the_cache(photographs, tmp_path):
     settings = {"pretrained": False, "cache_folder": tmp_path}
     for size in (64, 96, 64):

@@ -212,8 +212,18 @@ def _clip(model: str, name: str, fetch: bool) -> tuple[Any, Any]:  # noqa: FBT00
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if (tag or fetch) and tag not in tags:
         raise ValueError(f"model must have a tag of {', '.join(tags)}, got {model!r}")
-    # The tag also says which preprocessing belongs to the weights; without weights it is that of the architecture.
-    net, _, transform = open_clip.create_model_and_transforms(architecture, pretrained=tag if fetch else None)
+    # The tag decides activation and preprocessing also where its weights come from elsewhere, or are left out; open_clip
+    # itself only warns about the one and takes the other from the architecture.
+    config = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
+    net, _, transform = open_clip.create_model_and_transforms(
+        architecture,
+        pretrained=tag if fetch else None,
+        force_quick_gelu=bool(config.get("quick_gelu")),
+        image_mean=config.get("mean"),
+        image_std=config.get("std"),
+        image_interpolation=config.get("interpolation"),
+        image_resize_mode=config.get("resize_mode"),
+    )
     return net, transform
 
 
@@ -258,7 +268,13 @@ def _at(net: Any, module: str | None, forward: Callable[[Any], Any], x: Any) -> 
     if module is None:
         return forward(x)
     seen: list[Any] = []
-    handle = net.get_submodule(module).register_forward_hook(lambda _, __, out: seen.append(out))
+
+    def keep(_: Any, __: Any, out: Any) -> None:  # noqa: ANN401
+        first = out[0] if isinstance(out, (tuple, list)) else out
+        # A copy: an activation that works in place would overwrite it.
+        seen.append(first.clone() if hasattr(first, "clone") else first)
+
+    handle = net.get_submodule(module).register_forward_hook(keep)
     try:
         # The whole network runs, also what comes after the features: any module may be asked for.
         net(x) if not hasattr(net, "encode_image") else forward(x)
@@ -266,8 +282,7 @@ def _at(net: Any, module: str | None, forward: Callable[[Any], Any], x: Any) -> 
         handle.remove()
     if not seen:
         raise ValueError(f"module must take part in the forward pass, got {module!r}, which does not")
-    out = seen[-1]
-    return out[0] if isinstance(out, (tuple, list)) else out
+    return seen[-1]
 
 
 def _fill(net: Any, path: Path, match: Literal["name", "position"]) -> None:  # noqa: ANN401
