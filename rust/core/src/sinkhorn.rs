@@ -108,6 +108,7 @@ impl<R: Real> Scaling<R> {
     }
 
     /// Whether a small marginal error says little about how far the potentials are: sweeps converge slowly.
+    #[must_use]
     pub fn is_slow(&self) -> bool {
         self.relaxation.omega() > SLOW
     }
