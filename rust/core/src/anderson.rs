@@ -1,5 +1,6 @@
 //! Anderson acceleration of the outer loop near its end (Walker & Ni 2011, <https://doi.org/10.1137/10078356X>).
 
+use crate::awake::each;
 use crate::kernels::dot;
 use crate::linalg::solve_positive;
 use crate::mat::Mat;
@@ -13,14 +14,18 @@ const CLOSER: f64 = 0.3;
 /// Growth of the change over the least seen at which the history is dropped.
 const TOLERATED: f64 = 2.0;
 
+/// Entries of a vector that are worked on at a time: they stay in cache.
+const PART: usize = 1 << 13;
+
 /// The last steps of a fixed-point iteration x <- g(x), and the combination of them with the least residual.
 pub struct Anderson<R> {
     depth: usize,
-    /// Differences of residuals g(x) - x, and of images g(x), of successive steps.
-    residuals: Vec<Vec<R>>,
-    images: Vec<Vec<R>>,
+    /// Differences of residuals g(x) - x, and of images g(x), of successive steps; the oldest is overwritten by the next.
+    moves: Vec<(Vec<R>, Vec<R>)>,
     gram: Mat<f64>,
-    last: Option<(Vec<R>, Vec<R>)>,
+    /// Residual and image of the last step; empty before it.
+    residual: Vec<R>,
+    image: Vec<R>,
     steps: usize,
     least: f64,
     begin: f64,
@@ -31,10 +36,10 @@ impl<R: Real> Anderson<R> {
     pub fn new(depth: usize) -> Self {
         Self {
             depth,
-            residuals: Vec::new(),
-            images: Vec::new(),
+            moves: Vec::new(),
             gram: Mat::zeros(depth, depth),
-            last: None,
+            residual: Vec::new(),
+            image: Vec::new(),
             steps: 0,
             least: f64::INFINITY,
             begin: BEGIN,
@@ -48,9 +53,8 @@ impl<R: Real> Anderson<R> {
     }
 
     fn forget(&mut self) {
-        self.residuals.clear();
-        self.images.clear();
-        self.last = None;
+        self.residual.clear();
+        self.image.clear();
         self.steps = 0;
         self.least = f64::INFINITY;
     }
@@ -71,46 +75,60 @@ impl<R: Real> Anderson<R> {
     }
 
     /// From `x` and its image `g` the next iterate, written to `x`.
-    pub fn advance(&mut self, x: &mut Mat<R>, g: &mut Mat<R>) {
-        let minus = |a: &[R], b: &[R]| -> Vec<R> { a.iter().zip(b).map(|(&a, &b)| a - b).collect() };
-        let residual = minus(&g.data, &x.data);
-        if let Some((last_residual, last_image)) = &self.last {
-            let at = self.steps % self.depth;
-            let (df, dg) = (minus(&residual, last_residual), minus(&g.data, last_image));
-            if at < self.residuals.len() {
-                self.residuals[at] = df;
-                self.images[at] = dg;
-            } else {
-                self.residuals.push(df);
-                self.images.push(dg);
-            }
-            for (k, other) in self.residuals.iter().enumerate() {
-                let inner = dot(&self.residuals[at], other).to_f64();
-                self.gram.data[at * self.depth + k] = inner;
-                self.gram.data[k * self.depth + at] = inner;
-            }
-            self.steps += 1;
+    pub fn advance(&mut self, x: &mut Mat<R>, g: &mut Mat<R>, parallel: bool) {
+        let known = self.steps.min(self.depth);
+        if self.residual.is_empty() {
+            self.residual.extend(g.data.iter().zip(&x.data).map(|(&g, &x)| g - x));
+            self.image.extend_from_slice(&g.data);
+            std::mem::swap(x, g);
+            return;
         }
-        let weights = self.weights(&residual);
-        self.last = Some((residual, g.data.clone()));
+        let at = self.steps % self.depth;
+        if self.moves.len() <= at {
+            self.moves.push((vec![R::ZERO; x.data.len()], vec![R::ZERO; x.data.len()]));
+        }
+        let (by, moved) = &mut self.moves[at];
+        let parts = by.chunks_mut(PART).zip(moved.chunks_mut(PART));
+        let parts = parts.zip(self.residual.chunks_mut(PART).zip(self.image.chunks_mut(PART)));
+        each(parts.zip(x.data.chunks(PART).zip(g.data.chunks(PART))), parallel, |((new, last), (x, g))| {
+            let ((by, moved), (residual, image)) = (new, last);
+            for k in 0..x.len() {
+                let now = g[k] - x[k];
+                (by[k], moved[k]) = (now - residual[k], g[k] - image[k]);
+                (residual[k], image[k]) = (now, g[k]);
+            }
+        });
+        self.steps += 1;
+        let known = (known + 1).min(self.depth);
+        let mut inner = vec![(0.0, 0.0); known];
+        let (newest, residual) = (&self.moves[at].0, &self.residual);
+        each(inner.iter_mut().zip(&self.moves), parallel, |(inner, (by, _))| {
+            *inner = (dot(newest, by).to_f64(), dot(by, residual).to_f64());
+        });
+        for (k, &(product, _)) in inner.iter().enumerate() {
+            self.gram.row_mut(at)[k] = product;
+            self.gram.row_mut(k)[at] = product;
+        }
+        let weights: Vec<R> = self.weights(&inner).into_iter().map(R::from_f64).collect();
         std::mem::swap(x, g);
-        for (image, &w) in self.images.iter().zip(&weights) {
-            let w = R::from_f64(w);
-            for (x, &d) in x.data.iter_mut().zip(image) {
-                *x = *x - w * d;
+        let moves = &self.moves;
+        each(x.data.chunks_mut(PART).enumerate(), parallel, |(part, x)| {
+            for ((_, moved), &w) in moves.iter().zip(&weights) {
+                x.iter_mut().zip(&moved[part * PART..]).for_each(|(x, &m)| *x = *x - w * m);
             }
-        }
+        });
     }
 
-    /// Least squares of the residual by its differences, from normal equations with columns scaled to length 1.
-    fn weights(&self, residual: &[R]) -> Vec<f64> {
-        let k = self.residuals.len();
-        let at = |i: usize, j: usize| self.gram.data[i * self.depth + j];
-        let length: Vec<f64> = (0..k).map(|i| at(i, i).sqrt().max(f64::MIN_POSITIVE)).collect();
+    /// Least squares of the residual by its differences, from normal equations with columns scaled to length 1. `inner` holds the
+    /// products of each difference with the newest one and with the residual.
+    fn weights(&self, inner: &[(f64, f64)]) -> Vec<f64> {
+        let k = inner.len();
+        let at = |i: usize, j: usize| self.gram.row(i)[j];
+        let length: Vec<f64> = (0..k).map(|i| at(i, i).max(f64::MIN_POSITIVE).sqrt()).collect();
         let normal = Mat::from_fn(k, k, |i, j| {
             at(i, j) / (length[i] * length[j]) + if i == j { 10.0 * R::MIN_TOL } else { 0.0 }
         });
-        let right: Vec<f64> = (0..k).map(|i| dot(&self.residuals[i], residual).to_f64() / length[i]).collect();
+        let right: Vec<f64> = inner.iter().zip(&length).map(|((_, product), length)| product / length).collect();
         match solve_positive(&normal, &right) {
             Some(w) if w.iter().all(|x| x.is_finite()) => w.iter().zip(&length).map(|(w, l)| w / l).collect(),
             _ => vec![0.0; k],
@@ -130,7 +148,7 @@ mod tests {
         for _ in 0..8 {
             let mut g = Mat::from_fn(4, 1, |i, _| rates[i] * x.data[i] + 1.0);
             assert!(anderson.takes(1e-4));
-            anderson.advance(&mut x, &mut g);
+            anderson.advance(&mut x, &mut g, false);
         }
         for (x, r) in x.data.iter().zip(rates) {
             assert!((x - 1.0 / (1.0 - r)).abs() < 1e-6, "{x} at rate {r}");

@@ -42,6 +42,15 @@ pub fn awake<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
+/// `f` of every item: with [`for_each`] when `parallel`, otherwise one after the other.
+pub fn each<T: Send>(items: impl IntoIterator<Item = T>, parallel: bool, f: impl Fn(T) + Sync) {
+    if parallel {
+        for_each(items, f);
+    } else {
+        items.into_iter().for_each(f);
+    }
+}
+
 /// `f` of every item, on all workers of the current rayon pool. Items are taken one at a time, and the thread that waits for the last one
 /// stays awake too.
 pub fn for_each<T: Send>(items: impl IntoIterator<Item = T>, f: impl Fn(T) + Sync) {

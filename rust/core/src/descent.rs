@@ -219,7 +219,7 @@ impl<R: Real> Descent<'_, R> {
                 std::mem::swap(&mut state.x, next);
             } else if anderson.takes(state.change) {
                 stride.clear();
-                anderson.advance(&mut state.x, next);
+                anderson.advance(&mut state.x, next, parallel);
             } else {
                 stride.advance(&mut state.x, next, state.change);
             }

@@ -49,6 +49,11 @@ impl<R: Real> Mat<R> {
         &mut self.data[i * self.cols..(i + 1) * self.cols]
     }
 
+    /// Whole rows, evenly spread, that hold about `entries` entries; all of them when there are no more.
+    pub fn sample(&self, entries: usize) -> impl Iterator<Item = &[R]> {
+        (0..self.rows).step_by(self.data.len().div_ceil(entries).max(1)).map(|i| self.row(i))
+    }
+
     /// The transposed matrix.
     #[must_use]
     pub fn transposed(&self) -> Self {
@@ -229,6 +234,16 @@ pub fn product<R: Real>(dst: &mut Mat<R>, lhs: View<R>, rhs: View<R>, alpha: f64
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_is_whole_rows_evenly_spread() {
+        let m = Mat::from_fn(10, 4, |i, j| (4 * i + j) as f64);
+        let rows = |entries| m.sample(entries).map(|row| row[0] as usize / 4).collect::<Vec<_>>();
+        assert_eq!(rows(12), [0, 4, 8]);
+        assert_eq!(rows(20), [0, 2, 4, 6, 8]);
+        assert_eq!(rows(40), (0..10).collect::<Vec<_>>());
+        assert_eq!(Mat::<f32>::zeros(0, 4).sample(5).count(), 0);
+    }
 
     #[test]
     fn threads_do_not_change_a_product() {

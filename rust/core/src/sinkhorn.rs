@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::awake::for_each;
+use crate::awake::each;
 use crate::kernels::{absorb, add_into, exp_shift, max_into, max_shifted, range, scale_columns, sweep_rows};
 use crate::mat::{Mat, chunk_rows};
 use crate::real::Real;
@@ -358,12 +358,4 @@ fn tasks<'a, R: Real>(
         .zip(partial.data.chunks_mut(m).zip(errors))
         .enumerate()
         .map(move |(c, (((kernel, p), u), (acc, error)))| Task { start: c * chunk, kernel, p, u, acc, error })
-}
-
-fn each<T: Send>(items: impl Iterator<Item = T>, parallel: bool, f: impl Fn(T) + Sync + Send) {
-    if parallel {
-        for_each(items, f);
-    } else {
-        items.for_each(f);
-    }
 }

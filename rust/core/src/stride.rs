@@ -17,6 +17,9 @@ const STRAIGHT: f64 = 0.95;
 /// Relative change above which the plan is still being formed.
 const FORMING: f64 = 0.3;
 
+/// Entries of a step that are looked at, about.
+const SAMPLE: usize = 1 << 16;
+
 /// Remembers the last step.
 pub struct Stride<R> {
     last: Vec<R>,
@@ -39,20 +42,24 @@ impl<R: Real> Stride<R> {
     /// From `x` and its image `g`, whose relative distance is `change`, the next iterate, written to `x`.
     pub fn advance(&mut self, x: &mut Mat<R>, g: &mut Mat<R>, change: f64) {
         self.step.clear();
-        self.step.extend(g.data.iter().zip(&x.data).map(|(&g, &x)| g - x));
-        let straight = !self.last.is_empty() && {
-            let inner = |a: &[R], b: &[R]| dot(a, b).to_f64();
-            let (along, now, then) =
-                (inner(&self.step, &self.last), inner(&self.step, &self.step), inner(&self.last, &self.last));
-            along > STRAIGHT * (now * then).sqrt()
-        };
-        self.plain = !(straight && self.plain && change < FORMING);
+        for (g, x) in g.sample(SAMPLE).zip(x.sample(SAMPLE)) {
+            self.step.extend(g.iter().zip(x).map(|(&g, &x)| g - x));
+        }
+        self.plain = !(self.plain && change < FORMING && self.goes_on());
         std::mem::swap(x, g);
         if !self.plain {
             let longer = R::from_f64(LONGER);
-            x.data.iter_mut().zip(&self.step).for_each(|(x, &s)| *x += longer * s);
+            x.data.iter_mut().zip(&g.data).for_each(|(new, &old)| *new = *new + longer * (*new - old));
         }
         std::mem::swap(&mut self.last, &mut self.step);
+    }
+
+    /// Whether the step points where the last one did.
+    fn goes_on(&self) -> bool {
+        let inner = |a: &[R], b: &[R]| dot(a, b).to_f64();
+        !self.last.is_empty()
+            && inner(&self.step, &self.last)
+                > STRAIGHT * (inner(&self.step, &self.step) * inner(&self.last, &self.last)).sqrt()
     }
 }
 
