@@ -30,6 +30,7 @@
 //! # Ok::<(), gwrsa_core::InvalidInput>(())
 //! ```
 
+mod acceleration;
 mod anderson;
 mod awake;
 mod choice;
@@ -47,7 +48,6 @@ mod operator;
 mod plan;
 mod problem;
 mod real;
-mod relaxation;
 mod rows;
 mod search;
 mod sinkhorn;
