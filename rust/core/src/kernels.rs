@@ -59,10 +59,23 @@ fn exp_shift_body<R: Real, const FMA: bool>(row: &mut [R], f: R, g: &[R]) {
     }
 }
 
-/// The new scaling of a row with this weight and sum.
+/// The factor `(weight / held)^omega` by which a relaxed sweep changes a scaling.
 #[inline(always)]
-fn rescaled<R: Real>(weight: R, sum: R) -> R {
-    if weight == R::ZERO { R::ZERO } else { weight / sum }
+fn correction<R: Real, const FMA: bool>(weight: R, held: R, omega: R) -> R {
+    (omega * (weight / held).ln::<FMA>()).exp::<FMA>()
+}
+
+/// The new scaling of a row with this weight and sum, and the error of its marginal before (0 when the sweep is not relaxed).
+#[inline(always)]
+fn rescaled<R: Real, const FMA: bool>(weight: R, old: R, sum: R, omega: R) -> (R, R) {
+    if weight == R::ZERO {
+        (R::ZERO, R::ZERO)
+    } else if omega == R::ONE {
+        (weight / sum, R::ZERO)
+    } else {
+        let held = old * sum;
+        (old * correction::<R, FMA>(weight, held, omega), (held - weight).maximum(weight - held))
+    }
 }
 
 /// Rows that a sweep has the scalings of, and still has to add to the column sums.
@@ -100,9 +113,17 @@ fn dots_and_sum<R: Real, const FMA: bool>(next: [&[R]; ROWS], v: &[R], before: S
 }
 
 #[inline(always)]
-fn sweep_rows_body<R: Real, const FMA: bool>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R]) {
+fn sweep_rows_body<R: Real, const FMA: bool>(
+    kernel: &[R],
+    v: &[R],
+    p: &[R],
+    u: &mut [R],
+    acc: &mut [R],
+    omega: R,
+) -> R {
     let m = v.len();
     acc.fill(R::ZERO);
+    let mut error = R::ZERO;
     let (first, _) = kernel.split_at(m.min(kernel.len()));
     // Nothing is behind the first rows: any rows will do, with scale 0.
     let mut before: Scaled<R> = ([first; ROWS], [R::ZERO; ROWS]);
@@ -112,8 +133,9 @@ fn sweep_rows_body<R: Real, const FMA: bool>(kernel: &[R], v: &[R], p: &[R], u: 
         let sums = dots_and_sum::<R, FMA>(rows, v, before, acc);
         before.0 = rows;
         for i in 0..ROWS {
-            u[at + i] = rescaled(p[at + i], sums[i]);
-            before.1[i] = u[at + i];
+            let (new, moved) = rescaled::<R, FMA>(p[at + i], u[at + i], sums[i], omega);
+            (u[at + i], before.1[i]) = (new, new);
+            error += moved;
         }
     }
     for (a, j) in acc.iter_mut().zip(0..m) {
@@ -123,11 +145,14 @@ fn sweep_rows_body<R: Real, const FMA: bool>(kernel: &[R], v: &[R], p: &[R], u: 
     }
     for i in groups..u.len() {
         let row = &kernel[i * m..][..m];
-        u[i] = rescaled(p[i], dot_body::<R, FMA>(row, v));
+        let (scale, moved) = rescaled::<R, FMA>(p[i], u[i], dot_body::<R, FMA>(row, v), omega);
+        u[i] = scale;
+        error += moved;
         for (a, &k) in acc.iter_mut().zip(row) {
-            *a = k.fma::<FMA>(u[i], *a);
+            *a = k.fma::<FMA>(scale, *a);
         }
     }
+    error
 }
 
 #[inline(always)]
@@ -138,14 +163,16 @@ fn add_into_body<R: Real, const FMA: bool>(sums: &mut [f64], part: &[R]) {
 }
 
 #[inline(always)]
-fn scale_columns_body<R: Real, const FMA: bool>(v: &mut [R], q: &[f64], sums: &[f64]) -> f64 {
+fn scale_columns_body<R: Real, const FMA: bool>(v: &mut [R], q: &[f64], sums: &[f64], omega: f64) -> f64 {
     let mut lanes = [0.0; LANES];
     for ((v, q), sums) in v.chunks_mut(LANES).zip(q.chunks(LANES)).zip(sums.chunks(LANES)) {
         for (((v, &q), &sum), lane) in v.iter_mut().zip(q).zip(sums).zip(&mut lanes) {
-            *lane += (sum * v.to_f64() - q).abs();
-            // Divided, also where it is not used: a branch would not vectorise.
-            let plain = R::from_f64(q / sum);
-            *v = if q > 0.0 { plain } else { R::ZERO };
+            let held = sum * v.to_f64();
+            *lane += (held - q).abs();
+            // Divided, also where the relaxed value is used: a column without weight gives 0 either way.
+            let plain = q / sum;
+            let relaxed = if omega == 1.0 { plain } else { v.to_f64() * correction::<f64, FMA>(q, held, omega) };
+            *v = if q > 0.0 { R::from_f64(relaxed) } else { R::ZERO };
         }
     }
     lanes.into_iter().sum()
@@ -255,18 +282,19 @@ versions! {
     pub fn entropy(row: &[R]) -> f64 = entropy_body
 }
 versions! {
-    /// One fused half-and-half Sinkhorn sweep over some rows of the kernel: `u_i = p_i / <K_i, v>` (0 where `p_i` is 0), then
-    /// `acc = sum_i u_i K_i` while the row is in cache. `kernel` holds `u.len()` rows of `v.len()` entries.
-    pub fn sweep_rows(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R]) = sweep_rows_body
+    /// One fused half-and-half Sinkhorn sweep over some rows of the kernel: `u_i = p_i / <K_i, v>` (0 where `p_i` is 0), relaxed to
+    /// `u_i (p_i / (u_i <K_i, v>))^omega` when omega is not 1; then `acc = sum_i u_i K_i` while the row is in cache. `kernel` holds
+    /// `u.len()` rows of `v.len()` entries. Returns the L1 error of the row sums before the step; 0 when it is not relaxed.
+    pub fn sweep_rows(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R = sweep_rows_body
 }
 versions! {
     /// `sums += part`.
     pub fn add_into(sums: &mut [f64], part: &[R]) = add_into_body
 }
 versions! {
-    /// The other half of a sweep, from the column sums of `diag(u) K`: `v_j = q_j / sums_j` (0 where `q_j` is 0). Returns the L1 error of the
-    /// column marginal before the step.
-    pub fn scale_columns(v: &mut [R], q: &[f64], sums: &[f64]) -> f64 = scale_columns_body
+    /// The other half of a sweep, from the column sums of `diag(u) K`: `v_j = q_j / sums_j` (0 where `q_j` is 0), relaxed to
+    /// `v_j (q_j / (v_j sums_j))^omega`. Returns the L1 error of the column marginal before the step.
+    pub fn scale_columns(v: &mut [R], q: &[f64], sums: &[f64], omega: f64) -> f64 = scale_columns_body
 }
 versions! {
     /// Smallest and largest x among the items that have weight; the largest is infinite where one is not finite.
@@ -330,10 +358,13 @@ mod tests {
         for m in [1, 15, 16, 17, 100] {
             let positive = |seed| -> Vec<f64> { numbers(m, seed).iter().map(|x| x.abs() + 0.1).collect() };
             let (q, sums, old) = (positive(5), positive(6), positive(7));
-            let mut v = old.clone();
-            let error = scale_columns(&mut v, &q, &sums);
-            assert!((error - (0..m).map(|j| (old[j] * sums[j] - q[j]).abs()).sum::<f64>()).abs() < 1e-12);
-            assert!((0..m).all(|j| (v[j] * sums[j] / q[j] - 1.0).abs() < 1e-13));
+            for omega in [1.0, 1.7] {
+                let mut v = old.clone();
+                let error = scale_columns(&mut v, &q, &sums, omega);
+                let held: Vec<f64> = (0..m).map(|j| old[j] * sums[j]).collect();
+                assert!((error - held.iter().zip(&q).map(|(h, q)| (h - q).abs()).sum::<f64>()).abs() < 1e-12);
+                assert!((0..m).all(|j| (v[j] / (old[j] * (q[j] / held[j]).powf(omega)) - 1.0).abs() < 1e-13));
+            }
             let (mut f, mut s) = (numbers(m, 8), positive(9));
             s[m / 2] = 0.0;
             let want: Vec<f64> = (0..m).map(|j| if s[j] > 0.0 { f[j] + s[j].ln() } else { f[j] }).collect();
@@ -384,16 +415,22 @@ mod tests {
         let v: Vec<f64> = numbers(m, 4).iter().map(|x| x.abs() + 0.1).collect();
         let mut p: Vec<f64> = numbers(n, 5).iter().map(|x| x.abs() + 0.1).collect();
         p[1] = 0.0;
-        let (mut u, mut acc) = (numbers(n, 6), vec![9.0; m]);
-        sweep_rows(&kernel, &v, &p, &mut u, &mut acc);
-        for i in 0..n {
-            let s: f64 = (0..m).map(|j| kernel[i * m + j] * v[j]).sum();
-            let want = if p[i] > 0.0 { p[i] / s } else { 0.0 };
-            assert!((u[i] - want).abs() < 1e-13 * want.max(1.0), "row {i}: {} for {want}", u[i]);
-        }
-        for j in 0..m {
-            let s: f64 = (0..n).map(|i| kernel[i * m + j] * u[i]).sum();
-            assert!((acc[j] / s - 1.0).abs() < 1e-13);
+        for omega in [1.0, 1.6] {
+            let old: Vec<f64> = numbers(n, 6).iter().map(|x| x.abs() + 0.1).collect();
+            let (mut u, mut acc) = (old.clone(), vec![9.0; m]);
+            let error = sweep_rows(&kernel, &v, &p, &mut u, &mut acc, omega);
+            let mut moved = 0.0;
+            for i in 0..n {
+                let s: f64 = (0..m).map(|j| kernel[i * m + j] * v[j]).sum();
+                let want = if p[i] > 0.0 { old[i] * (p[i] / (old[i] * s)).powf(omega) } else { 0.0 };
+                assert!((u[i] - want).abs() < 1e-13 * want.max(1.0), "row {i}: {} for {want}", u[i]);
+                moved += if p[i] > 0.0 { (old[i] * s - p[i]).abs() } else { 0.0 };
+            }
+            assert!((error - if omega == 1.0 { 0.0 } else { moved }).abs() < 1e-12);
+            for j in 0..m {
+                let s: f64 = (0..n).map(|i| kernel[i * m + j] * u[i]).sum();
+                assert!((acc[j] / s - 1.0).abs() < 1e-13);
+            }
         }
     }
 }

@@ -30,7 +30,6 @@
 //! # Ok::<(), gwrsa_core::InvalidInput>(())
 //! ```
 
-mod acceleration;
 mod anderson;
 mod awake;
 mod choice;
@@ -48,6 +47,7 @@ mod operator;
 mod plan;
 mod problem;
 mod real;
+mod relaxation;
 mod rows;
 mod search;
 mod sinkhorn;

@@ -95,7 +95,7 @@ impl Rows<'_> {
                 |(u, cols, acc), start, rows| {
                     let (at, p) = (u.len(), &self.p[start..][..rows.len() / m]);
                     u.resize(at + p.len(), 0.0);
-                    sweep_rows(rows, &v, p, &mut u[at..], acc);
+                    sweep_rows(rows, &v, p, &mut u[at..], acc, 1.0);
                     add_scaled(cols, acc, 1.0);
                 },
             );

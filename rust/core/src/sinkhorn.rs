@@ -7,11 +7,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::acceleration::Acceleration;
 use crate::awake::for_each;
 use crate::kernels::{absorb, add_into, exp_shift, max_into, max_shifted, range, scale_columns, sweep_rows};
 use crate::mat::{Mat, chunk_rows};
 use crate::real::Real;
+use crate::relaxation::Relaxation;
 
 /// How an inner loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +55,8 @@ pub struct Scaling<R> {
     /// Column sums of blocks of rows, and of all.
     partial: Mat<R>,
     sums: Vec<f64>,
-    /// Column scalings before the last sweep.
-    before: Vec<R>,
-    acceleration: Acceleration,
-    last_sweeps: usize,
+    row_errors: Vec<R>,
+    relaxation: Relaxation,
     chunk: usize,
     fresh: bool,
     /// Seconds spent in forming the kernel, its first sweep included, and in the other sweeps.
@@ -74,11 +72,9 @@ enum Sweep {
 
 /// How many times one projection may start over from a row- and column-centred kernel.
 const MAX_STABILISATIONS: usize = 20;
-/// Share of the tolerance that a projection aims at.
-const BELOW: f64 = 0.1;
 
-/// Sweeps a projection above which they are slow.
-const SLOW: usize = 40;
+/// Over-relaxation above which sweeps are slow.
+const SLOW: f64 = 1.9;
 
 impl<R: Real> Scaling<R> {
     /// Zero potentials for the weights `p` (n) and `q` (m).
@@ -96,9 +92,8 @@ impl<R: Real> Scaling<R> {
             q_real: q.iter().map(|&x| R::from_f64(x)).collect(),
             sums: vec![0.0; m],
             partial: Mat::zeros(n.div_ceil(chunk), m),
-            before: vec![R::ONE; m],
-            acceleration: Acceleration::default(),
-            last_sweeps: 0,
+            row_errors: vec![R::ZERO; n.div_ceil(chunk)],
+            relaxation: Relaxation::default(),
             chunk,
             fresh: true,
             seconds: (0.0, 0.0),
@@ -115,7 +110,7 @@ impl<R: Real> Scaling<R> {
     /// Whether a small marginal error says little about how far the potentials are: sweeps converge slowly.
     #[must_use]
     pub fn is_slow(&self) -> bool {
-        self.last_sweeps > SLOW
+        self.relaxation.omega() > SLOW
     }
 
     /// Move the potentials, of rows and then of columns, before the next projection.
@@ -128,7 +123,7 @@ impl<R: Real> Scaling<R> {
     /// Begin anew, from potentials of another epsilon times `factor`, or from none.
     pub fn load(&mut self, potentials: Option<(&[f64], &[f64])>, factor: f64) {
         self.fresh = potentials.is_none();
-        self.acceleration = Acceleration::default();
+        self.relaxation = Relaxation::default();
         let take = |to: &mut [f64], from: &[f64]| {
             for (to, &x) in to.iter_mut().zip(from) {
                 // An item without weight keeps a finite potential: its scaling is 0.
@@ -156,9 +151,8 @@ impl<R: Real> Scaling<R> {
         let mut stabilisations = 0;
         let mut sweeps = 1;
         let mut error = f64::INFINITY;
-        // Where sweeps are slow the error understates how far the plan is from the projection.
-        let aim = (BELOW * tol).max(R::MIN_TOL).min(tol);
-        self.acceleration.begin();
+        let mut omega = 1.0;
+        self.relaxation.begin();
         let clock = Instant::now();
         let mut sweep = if std::mem::take(&mut self.fresh) {
             self.rebuild_centred(fill, parallel)
@@ -170,11 +164,8 @@ impl<R: Real> Scaling<R> {
         loop {
             match sweep {
                 Sweep::Good(e) => {
-                    // Below the tolerance, an error that no longer falls is rounding.
-                    let done = e <= aim || e <= tol && (e >= error || sweeps >= max_sweeps);
                     error = e;
-                    if done {
-                        self.last_sweeps = sweeps;
+                    if error <= tol && omega == 1.0 {
                         return Projection { ended: Ended::Converged, sweeps, marginal_error: error };
                     }
                 }
@@ -185,7 +176,7 @@ impl<R: Real> Scaling<R> {
                 Some(Ended::Interrupted)
             } else if stabilisations > MAX_STABILISATIONS {
                 Some(Ended::NumericalError)
-            } else if sweeps >= max_sweeps && matches!(sweep, Sweep::Good(_)) {
+            } else if sweeps >= max_sweeps && matches!(sweep, Sweep::Good(_)) && omega == 1.0 {
                 Some(Ended::MaxIterations)
             } else if sweeps > max_sweeps + MAX_STABILISATIONS {
                 Some(Ended::NumericalError)
@@ -193,24 +184,25 @@ impl<R: Real> Scaling<R> {
                 None
             };
             if let Some(ended) = ended {
-                self.last_sweeps = sweeps;
                 return Projection { ended, sweeps, marginal_error: error };
             }
             sweeps += 1;
             let clock = Instant::now();
             sweep = match sweep {
                 Sweep::Good(error) => {
-                    self.acceleration.advance(&self.before, &mut self.v, &self.q, error);
-                    let sweep = self.sweep(parallel);
+                    // The last sweep is a plain one, after which the row sums are exact.
+                    omega = if sweeps >= max_sweeps { 1.0 } else { self.relaxation.next(error, tol) };
+                    let sweep = self.sweep(omega, parallel);
                     self.seconds.1 += clock.elapsed().as_secs_f64();
                     sweep
                 }
                 Sweep::Stretched | Sweep::Broken => {
+                    omega = 1.0;
                     let sweep = if matches!(sweep, Sweep::Broken) {
-                        self.acceleration = Acceleration::default();
+                        self.relaxation = Relaxation::default();
                         self.rebuild_centred(fill, parallel)
                     } else {
-                        self.acceleration.begin();
+                        self.relaxation.begin();
                         self.absorb();
                         self.rebuild(fill, parallel)
                     };
@@ -249,10 +241,14 @@ impl<R: Real> Scaling<R> {
             for (row, &fi) in t.kernel.chunks_exact_mut(m).zip(&f[t.start..]) {
                 exp_shift(row, R::from_f64(fi), &g);
             }
-            sweep_rows(t.kernel, v, t.p, t.u, t.acc);
+            *t.error = sweep_rows(t.kernel, v, t.p, t.u, t.acc, R::ONE);
         };
-        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, body);
-        self.finish_sweep()
+        each(
+            tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
+            parallel,
+            body,
+        );
+        self.finish_sweep(1.0)
     }
 
     /// Form the kernel from nothing: shift rows, then columns, so that the largest entry of each is exactly 1 and no row or
@@ -263,17 +259,21 @@ impl<R: Real> Scaling<R> {
         self.g.fill(0.0);
         self.reset_columns();
         let zero = vec![R::ZERO; m];
-        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, |t: Task<R>| {
-            fill(t.start, t.kernel);
-            t.acc.fill(lowest);
-            for ((row, u), &pi) in t.kernel.chunks_exact(m).zip(&mut *t.u).zip(t.p) {
-                // The scaling's place holds the shift until the sweep overwrites it.
-                *u = R::ZERO - max_shifted(row, &zero);
-                if pi > R::ZERO {
-                    max_into(t.acc, row, *u);
+        each(
+            tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
+            parallel,
+            |t: Task<R>| {
+                fill(t.start, t.kernel);
+                t.acc.fill(lowest);
+                for ((row, u), &pi) in t.kernel.chunks_exact(m).zip(&mut *t.u).zip(t.p) {
+                    // The scaling's place holds the shift until the sweep overwrites it.
+                    *u = R::ZERO - max_shifted(row, &zero);
+                    if pi > R::ZERO {
+                        max_into(t.acc, row, *u);
+                    }
                 }
-            }
-        });
+            },
+        );
         for (f, u) in self.f.iter_mut().zip(&self.u) {
             *f = u.to_f64();
         }
@@ -286,31 +286,39 @@ impl<R: Real> Scaling<R> {
         }
         let g = self.g_real();
         let (v, f) = (&self.v, &self.f);
-        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, |t: Task<R>| {
-            for (row, &fi) in t.kernel.chunks_exact_mut(m).zip(&f[t.start..]) {
-                exp_shift(row, R::from_f64(fi), &g);
-            }
-            sweep_rows(t.kernel, v, t.p, t.u, t.acc);
-        });
-        self.finish_sweep()
+        each(
+            tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
+            parallel,
+            |t: Task<R>| {
+                for (row, &fi) in t.kernel.chunks_exact_mut(m).zip(&f[t.start..]) {
+                    exp_shift(row, R::from_f64(fi), &g);
+                }
+                *t.error = sweep_rows(t.kernel, v, t.p, t.u, t.acc, R::ONE);
+            },
+        );
+        self.finish_sweep(1.0)
     }
 
-    fn sweep(&mut self, parallel: bool) -> Sweep {
-        let v = &self.v;
-        each(tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, self.chunk), parallel, |t: Task<R>| {
-            sweep_rows(t.kernel, v, t.p, t.u, t.acc);
-        });
-        self.finish_sweep()
+    fn sweep(&mut self, omega: f64, parallel: bool) -> Sweep {
+        let (v, relax) = (&self.v, R::from_f64(omega));
+        each(
+            tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
+            parallel,
+            |t: Task<R>| {
+                *t.error = sweep_rows(t.kernel, v, t.p, t.u, t.acc, relax);
+            },
+        );
+        self.finish_sweep(omega)
     }
 
     /// Column sums from the partial ones (in float64), marginal error, new column scalings, range check.
-    fn finish_sweep(&mut self) -> Sweep {
+    fn finish_sweep(&mut self, omega: f64) -> Sweep {
         self.sums.fill(0.0);
         for part in self.partial.data.chunks_exact(self.q.len()) {
             add_into(&mut self.sums, part);
         }
-        self.before.copy_from_slice(&self.v);
-        let error = scale_columns(&mut self.v, &self.q, &self.sums);
+        let rows: f64 = self.row_errors.iter().map(|e| e.to_f64()).sum();
+        let error = rows + scale_columns(&mut self.v, &self.q, &self.sums, omega);
         let wide = |(low, high): (R, R)| (low.to_f64(), high.to_f64());
         let (u_low, u_high) = wide(range(&self.u, &self.p));
         let (v_low, v_high) = wide(range(&self.v, &self.q_real));
@@ -333,6 +341,7 @@ struct Task<'a, R> {
     p: &'a [R],
     u: &'a mut [R],
     acc: &'a mut [R],
+    error: &'a mut R,
 }
 
 fn tasks<'a, R: Real>(
@@ -340,17 +349,15 @@ fn tasks<'a, R: Real>(
     p: &'a [R],
     u: &'a mut [R],
     partial: &'a mut Mat<R>,
+    errors: &'a mut [R],
     chunk: usize,
 ) -> impl Iterator<Item = Task<'a, R>> {
     let m = kernel.cols;
     let blocks = kernel.data.chunks_mut(chunk * m).zip(p.chunks(chunk)).zip(u.chunks_mut(chunk));
-    blocks.zip(partial.data.chunks_mut(m)).enumerate().map(move |(c, (((kernel, p), u), acc))| Task {
-        start: c * chunk,
-        kernel,
-        p,
-        u,
-        acc,
-    })
+    blocks
+        .zip(partial.data.chunks_mut(m).zip(errors))
+        .enumerate()
+        .map(move |(c, (((kernel, p), u), (acc, error)))| Task { start: c * chunk, kernel, p, u, acc, error })
 }
 
 fn each<T: Send>(items: impl Iterator<Item = T>, parallel: bool, f: impl Fn(T) + Sync + Send) {
