@@ -5,6 +5,7 @@ import platform
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -17,6 +18,7 @@ def describe():
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "last_level_cache_mib": _last_level_cache() / 2**20,
         "platform": platform.platform(terse=True),
         "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }
@@ -39,7 +41,7 @@ def peak(threads, n_entries=1854 * 1854):
         b = torch.from_numpy(a)
         gflops = max(gflops, *(2 * n**3 / _seconds(lambda: b @ b) / 1e9 for _ in range(8)))
     parts = [np.ones(n_entries // threads, dtype=np.float32) for _ in range(threads)]
-    loops = 20
+    loops = max(2, min(20, 2**28 // n_entries))
 
     def read(part):
         for _ in range(loops):
@@ -47,12 +49,22 @@ def peak(threads, n_entries=1854 * 1854):
 
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         list(pool.map(read, parts))
-        seconds = min(_seconds(lambda: list(pool.map(read, parts))) for _ in range(5))
+        seconds = min(_seconds(lambda: list(pool.map(read, parts))) for _ in range(8))
     return {
         "threads": threads,
         "gflops": round(gflops, 1),
         "gb_per_s": round(loops * sum(p.nbytes for p in parts) / seconds / 1e9, 1),
     }
+
+
+def _last_level_cache():
+    """Bytes; 0 where the system does not say. A virtual machine may share it with others."""
+    for level in (4, 3, 2):
+        with suppress(OSError, ValueError):
+            found = os.sysconf(f"SC_LEVEL{level}_CACHE_SIZE")
+            if found > 0:
+                return found
+    return 0
 
 
 def _seconds(call):
