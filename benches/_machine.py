@@ -18,7 +18,7 @@ def describe():
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "last_level_cache_mib": _last_level_cache() / 2**20,
+        "last_level_cache_mib": last_level_cache() / 2**20,
         "platform": platform.platform(terse=True),
         "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }
@@ -57,7 +57,7 @@ def peak(threads, n_entries=1854 * 1854):
     }
 
 
-def _last_level_cache():
+def last_level_cache():
     """Bytes; 0 where the system does not say. A virtual machine may share it with others."""
     for level in (4, 3, 2):
         with suppress(OSError, ValueError):

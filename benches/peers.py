@@ -178,7 +178,6 @@ def ott_low_rank(c1, c2, problem, *, rank=20, iterations=1000):
 def _summary(curve, converged, failed):
     losses = [(s, loss) for s, loss, _ in curve if loss is not None]
     last = losses[-1][1] if losses else None
-    near = next(((s, k + 1) for k, (s, loss) in enumerate(losses) if abs(loss - last) <= 1e-4 * last), (None, None))
     late = max(1, len(curve) // 4)
     before = curve[-late - 1][0] if len(curve) > late else 0.0
     return {
@@ -187,8 +186,6 @@ def _summary(curve, converged, failed):
         "seconds_a_step": curve[-1][0] / len(curve),
         "loss": last,
         "seconds_a_late_step": (curve[-1][0] - before) / late,
-        "seconds_to_loss": near[0] if converged else None,
-        "steps_to_loss": near[1] if converged else None,
         "converged": bool(converged),
         "failed": bool(failed),
         "last_change": curve[-1][2],
