@@ -48,13 +48,19 @@ def _ratios(axes, table):
     at = np.arange(len(shown))[::-1]
     axes.barh(at, [r.number for r in shown], 0.6, color=[GREY if r.bound is None else BLUE for r in shown])
     for y, row in zip(at, shown, strict=True):
-        axes.text(max(row.number, 1) * 1.06, y, f"{row.number:.3g}", va="center", fontsize=8)
+        axes.text(
+            max(row.number, 1) * 1.06,
+            y,
+            f"{row.number:{'.0f' if row.number >= 100 else '.3g'}}",
+            va="center",
+            fontsize=8,
+        )
         if row.bound is not None:
             axes.plot([row.bound] * 2, [y - 0.42, y + 0.42], color=ORANGE, lw=2)
     axes.set_yticks(at, [r.what for r in shown], fontsize=8)
     axes.set_xscale("log")
     axes.set_xlim(1, 2.5 * max([10.0, *(max(r.number, r.bound or 0) for r in shown)]))
-    axes.set_xlabel("times faster, the making of the problem included (orange: target)")
+    axes.set_xlabel("times faster (orange: target)")
 
 
 def _limit(both, got):

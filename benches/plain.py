@@ -1,8 +1,9 @@
 """The iteration that POT makes, made by gwrsa: how many of its steps a fixed point takes, where waiting for POT would take too long.
 
 gwrsa extrapolates steps (Anderson) at the last value of epsilon only, and there not in the first two steps: with the value given twice
-and the steps made at the first, all are plain ones. In float64, with Sinkhorn solved to a tenth of the last change, the plan after k steps is POT's
-after k steps: `against_pot` says how far apart the two are where POT was stopped and, where POT arrives, both numbers of steps.
+and the steps made at the first, all are plain ones. In float64, with Sinkhorn solved to a tenth of the last change, the plan after k
+steps is POT's after k steps: `against_pot` says how far apart the two are where POT was stopped and, where POT arrives, both numbers of
+steps.
 """
 
 import numpy as np

@@ -37,45 +37,50 @@ def page(table, results, figures):
     lines += [f"| {r.what} | {r.measured} | {r.target} | {_met(r)} |" for r in table]
     lines += ["", *_notes(got)]
     for section in (_solvers, _plain_steps, _phases, _sizes):
-        try:
-            lines += section(got)
-        except KeyError as key:
-            lines += [f"({section.__name__.strip('_')}: {key} is missing: a file of an older form)", ""]
+        lines += _unless_older(section, got)
     lines += [f"![{p.stem}](figures/{p.name})\n" for p in sorted(figures.glob("bench_*.png"))]
     lines += _records(results, newest)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _unless_older(section, got):
+    """Its lines; a file of an older form, which lacks a figure, leaves a word instead."""
+    try:
+        return section(got)
+    except KeyError as key:
+        return [f"{section.__doc__} Not shown: a file is of an older form, without {key}.", ""]
 
 
 def _met(row):
     return "" if row.met is None else "yes" if row.met else "no"
 
 
+NOTES = """\
+How to read it:
+
+- A ratio counts all that gwrsa does from two arrays or embeddings in memory, also finding ranks and factoring costs; in brackets the
+  solve alone, for a problem that is built once and solved often. Eight at once share one building. All run on two threads. OTT is timed
+  once compiled. Torch and OTT compute in float32, POT in float64.
+- The fixed point: the plan's relative change in an outer step is 1e-5. The same loss: within 1e-4 of that of the fixed point.
+- POT cut off: its steps to the fixed point are counted by the same plain iteration made by gwrsa in float64{check}. Those that it did not
+  make are charged at the mean of the last quarter that it made, which errs in POT's favour where its Sinkhorn goes on slowing down (R3).
+  Where its Sinkhorn ends without its marginals (R6) its iteration is another, and the number of steps an estimate that can err either way.
+- Many starts: POT runs five, spread over the whole range of epsilon (R4: the first five), and their mean stands for all. Starts differ
+  several times over in their time, so this can err either way.
+- OTT's low-rank solver cannot take a plan as its start, only factors of its own, and has no epsilon in common with the others. It is in
+  the table below, from its own random initialiser and with the loss of what it finds, and in no ratio. Its default of at least 10,000
+  iterations is cut, in its favour in time and against it in loss.
+- Share of the limit: flops over the measured peak of matrix products plus bytes over the measured bandwidth, over the time taken.
+"""
+
+
 def _notes(got):
     """How the figures are to be read."""
     known = got.get("r1_pot_5e-3", {})
-    counted = known.get("plain_steps")
-    check = (
-        f" (R1, epsilon 5e-3: {counted['outer_steps']} so counted, {known['pot']['outer_steps']} of POT)"
-        if counted
-        else ""
-    )
-    return [
-        "How to read it:",
-        "",
-        "- A ratio counts all that gwrsa does from two arrays or embeddings in memory, also finding ranks and factoring costs; in brackets"
-        " the solve alone, for a problem that is built once and solved often. Eight at once share one building. All run on two threads. OTT is timed"
-        " once compiled; torch and OTT in float32, POT in float64.",
-        "- The fixed point: the plan's relative change in an outer step is 1e-5. The same loss: within 1e-4 of that of the fixed point.",
-        "- POT cut off: its steps to the fixed point are counted by the same plain iteration made in float64 by gwrsa, each step as exact as a tenth of the"
-        f" last change{check}; those that it did not make are charged at the mean of the last quarter that it made. Where its Sinkhorn goes on slowing down (R3) this"
-        " errs in POT's favour. Where POT's Sinkhorn ends without its marginals (R6, and R3 at its default) it has no fixed point of ours to reach: the"
-        " number of steps is an estimate, of either sign.",
-        "- Many starts: POT runs five, drawn over the whole range of epsilon (R4: the first five), and their mean stands for all; starts differ by up to a factor of eight.",
-        "- OTT's low-rank solver cannot take a plan as its start, only factors of its own, and has no epsilon in common with the others: it is in the"
-        " table below from its own random initialiser, with the loss of what it finds, and in no ratio. Its default of at least 10,000 iterations was cut.",
-        "- Share of the limit: flops over the measured peak of matrix products plus bytes over the measured bandwidth, over the time taken.",
-        "",
-    ]
+    counted, check = known.get("plain_steps"), ""
+    if counted:
+        check = f" (R1, epsilon 5e-3: {counted['outer_steps']} so counted, {known['pot']['outer_steps']} of POT itself)"
+    return [*NOTES.format(check=check).splitlines(), ""]
 
 
 def _solvers(got):
@@ -97,7 +102,7 @@ def _solvers(got):
         o, low = got["r1_ott"]["ott"], got["r1_ott"]["low_rank"]
         lines += [
             f"| OTT-JAX, float32, at its default stop | {o['seconds']:.2f} | {o['outer_steps']} | {o['loss']:.6f} |",
-            f"| OTT-JAX, low-rank ({low['rank']}), its own start, no entropy | {low['seconds']:.1f} | {low['iterations']} | {low['loss']:.6f} |",
+            f"| OTT-JAX, low-rank, its own start, no entropy | {low['seconds']:.1f} | {low['iterations']} | {low['loss']:.6f} |",
         ]
     for key, label in (("one", "gwrsa"), ("eight", "gwrsa, eight at once"), ("float64", "gwrsa, float64")):
         s = solves[key]

@@ -29,7 +29,7 @@ class Table:
         self.rows = []
 
     def add(self, what, needs, value, form, target=None, *, most=False):
-        """`value(*results)` gives a number, or a number and words behind it; None: the other solver failed."""
+        """`value(*results)` gives a number, a number and words behind it, or words; None: the other solver failed."""
         sign = "<=" if most else ">="
         said = "" if target is None else f"{sign} {form.format(target)}"
         missing = next((n for n in needs if n not in self.got), None)
@@ -45,6 +45,9 @@ class Table:
             return
         if found is None:
             self.rows.append(Row(what, "the other solver failed", said))
+            return
+        if isinstance(found, str):
+            self.rows.append(Row(what, found, said))
             return
         number, behind = found if isinstance(found, tuple) else (found, "")
         met = None if target is None else bool(number <= target if most else number >= target)
@@ -240,14 +243,17 @@ def _to_loss(run):
 
 
 def _apart(sample):
-    """Largest relative difference of loss over the starts of which POT gave a plan, at their end or where they were cut off."""
-    losses = [(s["ours"], s["pot"]["loss"]) for s in sample if not s["pot"]["failed"]]
-    if not losses:
+    """Largest relative difference of loss over the starts of which POT gave a plan.
+
+    Where POT was cut off, from the fixed point of its plain iteration.
+    """
+    ours = [s["ours"] for s in sample if not s["pot"]["failed"]]
+    theirs = [s.get("pot_extrapolated", s["pot"]).get("loss") for s in sample if not s["pot"]["failed"]]
+    apart = [abs(one / other - 1) for one, other in zip(ours, theirs, strict=True) if other is not None]
+    if not apart:
         return None
     arrived = sum(s["pot"]["converged"] for s in sample)
-    return max(
-        abs(one / other - 1) for one, other in losses
-    ), f" ({arrived} to POT's fixed point, the others where it was cut off)"
+    return max(apart), f" ({arrived} POT's own, {len(apart) - arrived} where its plain iteration ends)"
 
 
 def _within(sizes):
@@ -261,7 +267,7 @@ def _beyond(sizes):
 def _exponents(sizes):
     """Of the time taken; behind it, of the same with equally many sweeps a step, and of what flops and bytes would take."""
     if len(sizes) < 2:
-        return float("nan"), " (fewer than two sizes)"
+        return "fewer than two of these sizes"
     usual = median(s["limit"]["sweeps"] / s["limit"]["outer_steps"] for s in sizes)
     equal, limit = ([_at_sweeps(s, usual, key) for s in sizes] for key in ("seconds", "seconds_at_limit"))
     n = [s["n"] for s in sizes]
