@@ -25,14 +25,17 @@ def describe():
     }
 
 
-def peak(threads, n_entries=1854 * 1854):
-    """Float32 matrix products (Gflop/s, the better of numpy and torch), and reading of float32 arrays of `n_entries` in all (GB/s)."""
+def peak(threads, n_entries=1854 * 1854, repeats=8):
+    """Float32 matrix products (Gflop/s, the better of numpy and torch), and reading of float32 arrays of `n_entries` in all (GB/s).
+
+    The best of `repeats`.
+    """
     from threadpoolctl import threadpool_limits
 
     n = 2000
     a = np.random.default_rng(0).standard_normal((n, n), dtype=np.float32)
     with threadpool_limits(threads):
-        gflops = max(2 * n**3 / _seconds(lambda: a @ a) / 1e9 for _ in range(8))
+        gflops = max(2 * n**3 / _seconds(lambda: a @ a) / 1e9 for _ in range(repeats))
     try:
         import torch
     except ImportError:
@@ -40,7 +43,7 @@ def peak(threads, n_entries=1854 * 1854):
     else:
         torch.set_num_threads(threads)
         b = torch.from_numpy(a)
-        gflops = max(gflops, *(2 * n**3 / _seconds(lambda: b @ b) / 1e9 for _ in range(8)))
+        gflops = max(gflops, *(2 * n**3 / _seconds(lambda: b @ b) / 1e9 for _ in range(repeats)))
     parts = [np.ones(n_entries // threads, dtype=np.float32) for _ in range(threads)]
     loops = max(2, min(20, 2**28 // n_entries))
 
@@ -50,7 +53,7 @@ def peak(threads, n_entries=1854 * 1854):
 
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         list(pool.map(read, parts))
-        seconds = min(_seconds(lambda: list(pool.map(read, parts))) for _ in range(8))
+        seconds = min(_seconds(lambda: list(pool.map(read, parts))) for _ in range(repeats))
     return {
         "threads": threads,
         "gflops": round(gflops, 1),

@@ -129,12 +129,12 @@ def published(*, limit=420, n=None):
     }
 
 
-def limit(name, epsilon, *, n=None):
+def limit(name, epsilon, *, repeats=8, n=None):
     """Share of the machine's limit a phase, on one and on two threads."""
     problem = cases.problem(name, n)
     out = []
     for threads in (1, 2):
-        measured = peak(threads)
+        measured = peak(threads, repeats=repeats)
         out.append({"peak": measured} | ours.share_of_limit(problem, epsilon, measured, threads=threads))
     return out
 
@@ -161,7 +161,7 @@ def overhead(*, n_starts=1000, limit=20.0, n=None):
     }
 
 
-def size(n):
+def size(n, *, repeats=8):
     """R5: n simulated objects, rank 66, 20 outer steps from a random start; seconds a step, peak memory, and what the machine allows."""
     source, target = cases.simulated(n)
     epsilon = _epsilon_of(source, target)
@@ -171,7 +171,7 @@ def size(n):
     peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     rank = source.values.shape[1]
     # Bandwidth of an array as large as the kernel: what fits the cache is read faster. Beyond 1 GB nothing changes.
-    measured = peak(2, n_entries=min(n * n, 2**28))
+    measured = peak(2, n_entries=min(n * n, 2**28), repeats=repeats)
     loop = sum(seconds for phase, seconds in end.phases.items() if phase not in {"start", "evaluation"})
     return {
         "n": n,

@@ -33,9 +33,9 @@ SHARDS = (
     Shard("r1_solves_5e-3", "solves", {"name": "R1", "epsilon": 5e-3}, 40, SMALL),
     Shard("r1_solves_1e-3", "solves", {"name": "R1", "epsilon": 1e-3, "scaling": False}, 42, SMALL),
     Shard("r2_solves_5e-3", "solves", {"name": "R2", "epsilon": 5e-3, "scaling": False}, 10, SMALL),
-    Shard("r1_limit", "limit", {"name": "R1", "epsilon": 5e-3}, 10, SMALL),
-    Shard("r3_limit", "limit", {"name": "R3", "epsilon": 2.0}, 25, SMALL),
-    Shard("r1_pot_5e-3", "against_pot", {"name": "R1", "epsilon": 5e-3, "limit": 150}, 95, SMALL),
+    Shard("r1_limit", "limit", {"name": "R1", "epsilon": 5e-3}, 10, SMALL | {"repeats": 1}),
+    Shard("r3_limit", "limit", {"name": "R3", "epsilon": 2.0}, 25, SMALL | {"repeats": 1}),
+    Shard("r1_pot_5e-3", "against_pot", {"name": "R1", "epsilon": 5e-3, "limit": 150}, 95, CUT),
     Shard("r1_pot_1e-3", "against_pot", {"name": "R1", "epsilon": 1e-3, "limit": 60}, 115, CUT),
     Shard("r2_pot_5e-3", "against_pot", {"name": "R2", "epsilon": 5e-3, "limit": 60}, 40, SMALL),
     Shard(
@@ -52,7 +52,7 @@ SHARDS = (
     Shard("r3_pot", "against_pot", {"name": "R3", "epsilon": 2.0, "limit": 60, "inner": [20_000, 1e-7]}, 120, CUT),
     Shard("r4_overhead", "overhead", {}, 14, {"n": 40, "n_starts": 20, "limit": 0.2}),
     *(
-        Shard(f"r5_{n}", "size", {"n": n}, seconds, {"n": n // 25})
+        Shard(f"r5_{n}", "size", {"n": n}, seconds, {"n": n // 25, "repeats": 1})
         for n, seconds in zip(SIZES, (3, 3, 5, 13, 44, 195), strict=True)
     ),
     Shard("multistart", "multistart", {}, 340, {"n": 60, "n_starts": 6, "n_pot": 2, "limit": 0.1}),

@@ -85,7 +85,7 @@ def test_steps_of_pot_are_counted_by_plain_steps(benches):
     assert run["converged"]
     counted = benches["plain"].to_fixed_point(problem, epsilon)
     assert abs(counted["outer_steps"] - run["outer_steps"]) <= 1
-    assert counted["loss"] == pytest.approx(run["loss"], rel=1e-6)
+    assert counted["loss"] == pytest.approx(run["loss"], rel=1e-5)
     # Without extrapolation, which would take fewer; and on POT's way, not only to its end.
     assert benches["ours"].solve(problem, [("random", 0, 0)], [epsilon])[0][0].n_outer < run["outer_steps"]
     here = benches["plain"].solution(problem, epsilon, 6)
