@@ -7,6 +7,7 @@ from targets import SIZES, rows
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 PHASES = ("products", "kernel", "sweeps", "summary")
 FLOOR = 1e-7
+PANELS = {"limit": 2, "planted_limits": 3}
 
 
 def draw(results, folder):
@@ -27,12 +28,13 @@ def draw(results, folder):
             ("one_start", ("r1_pot_5e-3", "r1_solves_5e-3"), (5.6, 3.1), lambda axes: _one_start(axes, got)),
             ("search", ("loss_against_time",), (5.6, 3.1), lambda axes: _search(axes, got)),
             ("planted", ("planted",), (4.8, 3.1), lambda axes: _planted(axes, got)),
+            ("planted_limits", ("planted_limits",), (8.4, 2.8), lambda axes: _planted_limits(axes, got)),
         ):
             path = folder / f"bench_{name}.png"
             path.unlink(missing_ok=True)
             if not set(needs) <= set(got):
                 continue
-            figure, axes = plt.subplots(1, 2 if name == "limit" else 1, figsize=size, layout="constrained")
+            figure, axes = plt.subplots(1, PANELS.get(name, 1), figsize=size, layout="constrained")
             try:
                 plot(axes)
             except KeyError:
@@ -169,3 +171,23 @@ def _planted(axes, got):
     axes.set_ylabel("objects found (%)")
     axes.set_title(f"A planted permutation, n = {r['n']}")
     axes.legend(frameon=False, loc="upper right", fontsize=8)
+
+
+def _planted_limits(panels, got):
+    r = got["planted_limits"]
+    for axes, kind in zip(panels, dict.fromkeys(x["kind"] for x in r["rows"]), strict=True):
+        mine = [x for x in r["rows"] if x["kind"] == kind]
+        noise = sorted({x["noise"] for x in mine})
+        for key, label, style in (
+            ("told", "from the answer", {"color": GREY, "ls": "--"}),
+            ("search", "gwrsa, without labels", {"color": BLUE, "marker": "o", "ms": 4}),
+            ("chance", "chance", {"color": ORANGE, "ls": ":"}),
+        ):
+            axes.plot(
+                noise, [100 * np.mean([x[key] for x in mine if x["noise"] == v]) for v in noise], label=label, **style
+            )
+        axes.set_title(f"{kind}, n = {r['n']}")
+        axes.set_xlabel("noise")
+        axes.set_ylim(-3, 103)
+    panels[0].set_ylabel("found (%)")
+    panels[-1].legend(frameon=False, fontsize=8)

@@ -22,13 +22,8 @@ from table import all_shards
 HERE = Path(__file__).parent
 
 # What of the Python side decides a result beside the core: which starts are made, and how a plan is polished.
-DECIDES = {
-    "search": ("schedule", "aligning", "alignment"),
-    "multistart": ("schedule", "aligning", "alignment"),
-    "loss_against_time": ("schedule", "aligning", "alignment"),
-    "planted": ("schedule", "aligning", "alignment"),
-    "polished": ("schedule", "aligning", "alignment", "polishing"),
-}
+SEARCH = ("schedule", "aligning", "alignment", "kicking", "polishing")
+SEARCHES = {"search", "multistart", "loss_against_time", "planted", "planted_limits", "polished"}
 
 
 def key(function, arguments):
@@ -36,11 +31,14 @@ def key(function, arguments):
     from gwrsa import _core
 
     machine, core = describe(), Path(_core.__file__)
+    decisive = [core.parent / f"{module}.py" for module in SEARCH]
     source = inspect.getsource(getattr(import_module("shards"), function))
-    used = [HERE / f"{module}.py" for module in ("cases", "ours", "plain", "peers") if f"{module}." in source]
+    used = [
+        HERE / f"{module}.py" for module in ("cases", "ours", "plain", "peers", "planted") if f"{module}." in source
+    ]
     return {
         "core": _digest(core.read_bytes()),
-        "python": _digest(*((core.parent / f"{module}.py").read_bytes() for module in DECIDES.get(function, ()))),
+        "python": _digest(*(path.read_bytes() for path in decisive if path.exists() and function in SEARCHES)),
         "bench": _digest(source.encode(), *(path.read_bytes() for path in used)),
         "processor": machine["processor"],
         "versions": machine["versions"],

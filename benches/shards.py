@@ -300,6 +300,19 @@ def planted(n=150, dims=6, repeats=3):
     return {"n": n, "dims": dims, "rows": rows}
 
 
+def planted_limits(*, repeats=3, noise=None):
+    """How far points, blocks and a ring are found again, beside what is found from the answer itself."""
+    import planted
+
+    rows = [
+        {"kind": kind, "noise": level, "seed": seed} | planted.once(kind, level, seed)
+        for kind in planted.KINDS
+        for level in noise or planted.NOISE
+        for seed in range(repeats)
+    ]
+    return {"n": planted.N, "repeats": repeats, "rows": rows}
+
+
 def polished(name="R1", epsilon=1e-3, *, n=None):
     """From the entropic plan of lowest loss to a permutation; POT's conditional gradient from the same plan."""
     import ot

@@ -1,6 +1,7 @@
 """What is measured: each row one JSON file."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cases
 
@@ -24,6 +25,7 @@ class Shard:
         return 120 + 3 * self.seconds
 
 
+HERE = Path(__file__).parent
 SMALL = {"n": 90}
 CUT = SMALL | {"limit": 0.2}
 SIZES = (1_250, 2_500, 5_000, 10_000, 20_000, 40_000)
@@ -72,6 +74,8 @@ SEARCH_SECONDS = {
 def all_shards(seeds=10, *, quick=False):
     """Also the searches, a file for each pair and epsilon; `quick`: with the small arguments."""
     found = list(SHARDS)
+    if (HERE / "planted.py").exists():
+        found.append(Shard("planted_limits", "planted_limits", {}, 60, {"repeats": 1, "noise": [0.0, 0.3]}))
     for name in cases.LOWEST_KNOWN:
         short = "".join(c if c.isalnum() else "_" for c in name)
         for level, epsilon in enumerate(cases.SEARCH_EPSILONS):

@@ -197,7 +197,7 @@ def test_every_shard_runs_small_and_every_row_has_its_figure(benches, things_dir
         ["R5: exponent of n in the seconds an outer step where the kernel is larger than the last cache"],
         ["R5: exponent of n where the kernel fits the last cache"],
     )
-    assert {p.stem for p in (tmp_path / "docs" / "figures").iterdir()} == {
+    assert {p.stem for p in (tmp_path / "docs" / "figures").iterdir()} >= {
         f"bench_{name}" for name in ("ratios", "limit", "size", "one_start", "search", "planted")
     }
     page = (tmp_path / "docs" / "benchmarks.md").read_text()
