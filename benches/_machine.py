@@ -45,7 +45,7 @@ def peak(threads, n_entries=1854 * 1854, repeats=8):
         b = torch.from_numpy(a)
         gflops = max(gflops, *(2 * n**3 / _seconds(lambda: b @ b) / 1e9 for _ in range(repeats)))
     parts = [np.ones(n_entries // threads, dtype=np.float32) for _ in range(threads)]
-    loops = max(2, min(20, 2**28 // n_entries))
+    loops = max(2, min(10_000, 2**28 // n_entries))
 
     def read(part):
         for _ in range(loops):
@@ -57,7 +57,7 @@ def peak(threads, n_entries=1854 * 1854, repeats=8):
     return {
         "threads": threads,
         "gflops": round(gflops, 1),
-        "gb_per_s": round(loops * sum(p.nbytes for p in parts) / seconds / 1e9, 1),
+        "gb_per_s": round(loops * sum(p.nbytes for p in parts) / seconds / 1e9, 3),
     }
 
 
