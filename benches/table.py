@@ -75,7 +75,7 @@ def all_shards(seeds=10, *, quick=False):
     """Also the searches, a file for each pair and epsilon; `quick`: with the small arguments."""
     found = list(SHARDS)
     if (HERE / "planted.py").exists():
-        found.append(Shard("planted_limits", "planted_limits", {}, 60, {"repeats": 1, "noise": [0.0, 0.3]}))
+        found.append(Shard("planted_limits", "planted_limits", {}, 15, {"repeats": 1, "noise": [0.0, 0.3]}))
     for name in cases.LOWEST_KNOWN:
         short = "".join(c if c.isalnum() else "_" for c in name)
         for level, epsilon in enumerate(cases.SEARCH_EPSILONS):
