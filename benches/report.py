@@ -169,6 +169,10 @@ def _sizes(got):
     return [*lines, ""]
 
 
+def _core(record):
+    return record.get("key", {}).get("core")
+
+
 def _records(results, newest):
     """What is not there, and what is of another build than the newest."""
     wanted = [s.name for s in all_shards()]
@@ -178,8 +182,8 @@ def _records(results, newest):
         for n in wanted
         if n in results and "result" not in results[n]
     ]
-    older = [n for n in wanted if n in results and results[n]["key"]["core"] != newest["key"]["core"]]
-    seconds = sum(r["took_seconds"] for r in results.values())
+    older = [n for n in wanted if n in results and _core(results[n]) != _core(newest)]
+    seconds = sum(r.get("took_seconds", 0) for r in results.values())
     lines = [f"All {len(results)} measurements took {seconds / 60:.0f} minutes.", ""]
     if bad:
         lines += ["Failed or given up:", "", *bad, ""]
