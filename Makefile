@@ -52,7 +52,7 @@ $(VENV)/.bench: $(VENV)/.dev
 	. $(BIN)/activate && maturin develop --release --quiet --extras dev,bench
 	touch $@
 
-# Half an hour on two cores that do nothing else; what is there is not measured again (ARGS=--fresh: everything is).
+# About half an hour on two cores that do nothing else; what is there is not measured again (ARGS=--fresh: everything is; ARGS=--quick: a test of it).
 bench: $(VENV)/.bench
 	$(BIN)/python benches/run.py $(ARGS)
 

@@ -53,25 +53,40 @@ def scaling(problem, n_starts, epsilon, *, repeats=5, **settings):
     return median(ratios)
 
 
+def first(reached, most):
+    """The least number of steps, at most `most`, for which `reached(steps)`, which then stays so; None: none."""
+    low, high = 1, 1
+    while not reached(high):
+        low, high = high + 1, 2 * high
+        if high > most:
+            return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle) else (middle + 1, high)
+    return high
+
+
 def seconds_to_loss(problem, epsilon, loss, **settings):
     """Seconds (median of 3) and outer steps of the shortest solve from start 0 whose loss is at most `loss`."""
-    low, high = 1, 1
 
     def reached(steps):
         return solve(problem, random_starts(1), [epsilon], max_outer=steps, **settings)[0][0].gw_loss <= loss
 
-    while not reached(high):
-        low, high = high, 2 * high
-        if high > 4096:
-            return {"seconds": None, "outer_steps": None}
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(middle) else (middle + 1, high)
+    high = first(reached, 4096)
+    if high is None:
+        return {"seconds": None, "outer_steps": None}
     seconds = median(solve(problem, random_starts(1), [epsilon], max_outer=high, **settings)[1] for _ in range(3))
     return {"seconds": seconds, "outer_steps": high}
 
 
 def share_of_limit(problem, epsilon, peak, *, threads, repeats=3):
+    """The fastest of `repeats` solves, as `at_limit` sees it."""
+    ends = [solve(problem, random_starts(1), [epsilon], threads=threads)[0][0] for _ in range(repeats)]
+    best = min(ends, key=lambda end: end.seconds)
+    return {"threads": threads} | at_limit(best, problem.shape, problem.ranks, peak)
+
+
+def at_limit(end, shape, ranks, peak):
     """Time that flops at the measured peak of matrix products, plus bytes at the measured bandwidth, would take; over the time taken.
 
     Flops: products 2 r m^2 (dense C2 of m objects; 4 r m r2 when factored), kernel 2 (r + 1) n m + 20 an exponential, summary 2 r n m.
@@ -79,14 +94,9 @@ def share_of_limit(problem, epsilon, peak, *, threads, repeats=3):
     step, and read once in each sweep but the first, which runs while its rows are in cache. Set-up and evaluation have no limit of
     their own and count with their whole time.
     """
-    n, m = problem.shape
-    r, r2 = sorted(problem.ranks)
-    best = None
-    for _ in range(repeats):
-        end = solve(problem, random_starts(1), [epsilon], threads=threads)[0][0]
-        if best is None or end.seconds < best.seconds:
-            best = end
-    steps, sweeps = best.n_outer, best.n_sinkhorn - best.n_outer
+    n, m = shape
+    r, r2 = sorted(ranks)
+    steps, sweeps = end.n_outer, end.n_sinkhorn - end.n_outer
     factored = r < min(n, m)
     products = (2 * r * m * m if r2 >= m else 4 * r * m * r2) if factored else 2 * n * n * m + 2 * n * m * m
     flops = {
@@ -100,12 +110,11 @@ def share_of_limit(problem, epsilon, peak, *, threads, repeats=3):
         phase: flops.get(phase, 0) / (peak["gflops"] * 1e9) + bytes_.get(phase, 0) / (peak["gb_per_s"] * 1e9)
         for phase in PHASES
     }
-    spent = dict(best.phases)
+    spent = dict(end.phases)
     solving = [p for p in PHASES if p not in {"start", "evaluation"}]
     return {
-        "threads": threads,
         "outer_steps": steps,
-        "sweeps": best.n_sinkhorn,
+        "sweeps": end.n_sinkhorn,
         "seconds": spent,
         "seconds_at_limit": limit,
         "share": {p: limit[p] / spent[p] for p in solving if spent[p] > 0},

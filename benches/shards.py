@@ -10,16 +10,15 @@ import cases
 import gwrsa
 import ours
 import peers
-from _machine import peak
-
-PEER_LIMIT = 75.0
-"""Seconds after which a peer's run is cut off; what is missing is then extrapolated by its seconds a step."""
+import plain
+from _machine import last_level_cache, peak
 
 
-def solves(name, epsilon, *, scaling=True):
-    """One solve, eight side by side, float64: on two threads, to the fixed point."""
-    problem = cases.problem(name)
+def solves(name, epsilon, *, scaling=True, n=None):
+    """One solve, eight side by side, float64: on two threads, to the fixed point; and how long making the problem takes."""
+    problem = cases.problem(name, n)
     out = {
+        "building": cases.building(name, n),
         "one": ours.timed(problem, 1, epsilon),
         "eight": ours.timed(problem, 8, epsilon, repeats=2),
         "float64": ours.timed(problem, 1, epsilon, precision="float64", repeats=3),
@@ -32,47 +31,71 @@ def solves(name, epsilon, *, scaling=True):
     return out
 
 
-def against_pot(name, epsilon, *, limit=PEER_LIMIT, symmetric=True, inner=None):
-    """POT from start 0 to its fixed point, or until the limit; and gwrsa to the same loss."""
-    problem = cases.problem(name)
+def against_pot(name, epsilon, *, limit, symmetric=True, inner=None, n=None):
+    """POT from start 0 to its fixed point, or until the limit and extrapolated; and gwrsa to the same loss."""
+    problem = cases.problem(name, n)
     start = problem.initial_plan("random", 0, 0)
-    pot = peers.pot(*cases.squares(name), start, epsilon, problem, limit=limit, symmetric=symmetric, inner=inner)
-    out = {"pot": pot, "ours": ours.timed(problem, 1, epsilon, repeats=3)}
-    if pot["converged"] and not pot["failed"]:
-        out["ours_to_same_loss"] = ours.seconds_to_loss(problem, epsilon, pot["loss"] * (1 + 1e-4))
+    last = {}
+    pot = peers.pot(
+        *cases.squares(name, n),
+        start,
+        epsilon,
+        problem,
+        limit=limit,
+        symmetric=symmetric,
+        inner=inner,
+        visit=lambda _, plan: last.update(plan=plan),
+    )
+    out = {"pot": pot, "building": cases.building(name, n), "ours": ours.timed(problem, 1, epsilon, repeats=3)}
+    if pot["failed"]:
+        return out
+    if pot["converged"]:
+        out["plain_steps"] = plain.to_fixed_point(problem, epsilon)
+        loss = pot["loss"] * (1 + 1e-4)
     else:
-        # Plain steps to the fixed point are at least as many as ours, which are extrapolated ones near the end.
-        steps = max(out["ours"]["outer_steps"][0], pot["outer_steps"])
-        out["pot_extrapolated"] = {"outer_steps": steps, "seconds": pot["seconds_a_step"] * steps}
+        out["pot_extrapolated"] = plain.pot_to_the_end(problem, epsilon, pot, last["plan"])
+        loss = out["pot_extrapolated"].get("loss", out["ours"]["losses"][0]) * (1 + 1e-4)
+    reached = (seconds for seconds, here, _ in pot["curve"] if here is not None and here <= loss)
+    seconds = next(reached, None)
+    # Not reached before the cut: it takes at least as long as it ran.
+    out["pot_to_loss"] = {"seconds": seconds or pot["seconds"], "at_least": seconds is None}
+    out["ours_to_same_loss"] = ours.seconds_to_loss(problem, epsilon, loss)
     return out
 
 
-def against_ott(name, epsilon):
-    """OTT at its default stop, and gwrsa to the loss that it reached."""
-    problem = cases.problem(name)
-    theirs = peers.ott(*cases.squares(name), problem.initial_plan("random", 0, 0), epsilon, problem)
-    return {"ott": theirs, "ours_to_same_loss": ours.seconds_to_loss(problem, epsilon, theirs["loss"] * (1 + 1e-4))}
+def against_ott(name, epsilon, *, low_rank_iterations=1000, n=None):
+    """OTT at its default stop, and gwrsa to the loss that it reached; OTT's low-rank solver from a start of its own."""
+    problem = cases.problem(name, n)
+    squares = cases.squares(name, n)
+    theirs = peers.ott(*squares, problem.initial_plan("random", 0, 0), epsilon, problem)
+    return {
+        "ott": theirs,
+        "building": cases.building(name, n),
+        "ours_to_same_loss": ours.seconds_to_loss(problem, epsilon, theirs["loss"] * (1 + 1e-4)),
+        "low_rank": peers.ott_low_rank(*squares, problem, iterations=low_rank_iterations),
+    }
 
 
-def against_torch(name, epsilon):
+def against_torch(name, epsilon, *, n=None):
     """Twenty lines of torch to the fixed point."""
-    problem = cases.problem(name)
+    problem = cases.problem(name, n)
     start = problem.initial_plan("random", 0, 0)
     return {
-        "torch": peers.torch_plain(*cases.squares(name), start, epsilon, problem),
+        "torch": peers.torch_plain(*cases.squares(name, n), start, epsilon, problem),
+        "building": cases.building(name, n),
         "ours": ours.timed(problem, 1, epsilon),
     }
 
 
-def published():
+def published(*, limit=420, n=None):
     """R3 in POT, whose inner loop ends at 1,000 iterations before it has the marginals: the published figures, and gwrsa's fixed point."""
     import ot
 
-    c1, c2 = cases.squares("R3")
-    problem = cases.problem("R3")
-    groups = gwrsa.load_categories(cases.DATA / "categories28_singlelabel.csv").members
-    n = len(c1)
-    p = np.full(n, 1 / n)
+    c1, c2 = cases.squares("R3", n)
+    problem = cases.problem("R3", n)
+    items = cases.pair("R3", n)[0].items
+    groups = gwrsa.load_categories(cases.DATA / "categories28_singlelabel.csv").select(items).members
+    p = np.full(len(c1), 1 / len(c1))
     last = {}
     pot = peers.pot(
         c1,
@@ -81,7 +104,7 @@ def published():
         2.0,
         problem,
         tol=1e-4,
-        limit=420,
+        limit=limit,
         visit=lambda _, plan: last.update(plan=plan),
     )
 
@@ -101,29 +124,32 @@ def published():
             "column_error": float(np.abs(last["plan"].sum(0) - p).sum()),
         },
         "ours": rates(end.plan()) | {"loss": end.gw_loss, "marginal_error": end.marginal_error, "status": end.status},
+        "building": cases.building("R3", n),
         "timed": ours.timed(problem, 1, 2.0, repeats=3),
     }
 
 
-def limit(name, epsilon):
+def limit(name, epsilon, *, repeats=8, n=None):
     """Share of the machine's limit a phase, on one and on two threads."""
-    problem = cases.problem(name)
+    problem = cases.problem(name, n)
     out = []
     for threads in (1, 2):
-        measured = peak(threads)
+        measured = peak(threads, repeats=repeats)
         out.append({"peak": measured} | ours.share_of_limit(problem, epsilon, measured, threads=threads))
     return out
 
 
-def overhead():
+def overhead(*, n_starts=1000, limit=20.0, n=None):
     """R4: 200 objects, 1,000 random starts; POT on five of them."""
-    problem = cases.problem("R4")
-    c1, c2 = cases.squares("R4")
+    problem = cases.problem("R4", n)
+    c1, c2 = cases.squares("R4", n)
     epsilon = 0.2 * problem.critical_epsilon()
-    ends, seconds = ours.solve(problem, ours.random_starts(1000), [epsilon] * 1000)
-    sample = [peers.pot(c1, c2, problem.initial_plan("random", 0, i), epsilon, problem, limit=20) for i in range(5)]
+    ends, seconds = ours.solve(problem, ours.random_starts(n_starts), [epsilon] * n_starts)
+    sample = [peers.pot(c1, c2, problem.initial_plan("random", 0, i), epsilon, problem, limit=limit) for i in range(5)]
     return {
         "epsilon": epsilon,
+        "starts": n_starts,
+        "building": cases.building("R4", n),
         "seconds": seconds,
         "converged": sum(e.status == "converged" for e in ends),
         "outer_steps": sum(e.n_outer for e in ends),
@@ -131,40 +157,46 @@ def overhead():
         "loss_differences": [
             abs(s["loss"] - e.gw_loss) / s["loss"] for s, e in zip(sample, ends, strict=False) if s["loss"]
         ],
-        "pot_seconds_extrapolated": 1000 * float(np.mean([s["seconds"] for s in sample])),
+        "pot_seconds_extrapolated": n_starts * float(np.mean([s["seconds"] for s in sample])),
     }
 
 
-def size(n):
-    """R5: n simulated objects, rank 66, 20 outer steps from a random start; seconds a step, peak memory."""
+def size(n, *, repeats=8):
+    """R5: n simulated objects, rank 66, 20 outer steps from a random start; seconds a step, peak memory, and what the machine allows."""
     source, target = cases.simulated(n)
+    epsilon = _epsilon_of(source, target)
     began = time.perf_counter()
-    end = gwrsa.entropic_gw(source, target, epsilon=_epsilon_of(source, target), init="random", max_outer=20, tol=1e-12)
+    end = gwrsa.entropic_gw(source, target, epsilon=epsilon, init="random", max_outer=20, tol=1e-12)
     whole = time.perf_counter() - began
-    phases = dict(end.phases)
-    loop = sum(seconds for phase, seconds in phases.items() if phase not in {"start", "evaluation"})
+    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    rank = source.values.shape[1]
+    # Bandwidth of an array as large as the kernel: what fits the cache is read faster. Beyond 1 GB nothing changes.
+    measured = peak(2, n_entries=min(n * n, 2**28), repeats=repeats)
+    loop = sum(seconds for phase, seconds in end.phases.items() if phase not in {"start", "evaluation"})
     return {
         "n": n,
-        "outer_steps": end.n_outer,
-        "sweeps": end.n_sinkhorn,
         "status": end.status,
         "seconds": whole,
         "seconds_a_step": loop / end.n_outer,
         "gw_loss": end.gw_loss,
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "peak_gib": peak_gib,
+        "kernel_mib": 4 * n * n / 2**20,
+        "cache_mib": last_level_cache() / 2**20,
+        "peak": measured,
+        "limit": ours.at_limit(end, (n, n), (rank, rank), measured),
     }
 
 
 def _epsilon_of(source, target):
     from gwrsa.solve import build_problem
 
-    chosen = range(2000)
+    chosen = range(min(2000, len(source)))
     return 0.2 * build_problem(source.select(chosen), target.select(chosen)).critical_epsilon()
 
 
-def search(name, level, seeds):
+def search(name, level, seeds, *, n=None):
     """`align` with its defaults at one epsilon, from several seeds."""
-    source, target = cases.pair(name)
+    source, target = cases.pair(name, n)
     epsilon = cases.SEARCH_EPSILONS[level]
     runs = []
     for seed in range(seeds):
@@ -190,29 +222,31 @@ def search(name, level, seeds):
     }
 
 
-def multistart(n_starts=100, n_pot=5):
-    """The literature's protocol on R1, and POT on a sample of its starts."""
-    source, target = cases.pair("R1")
-    c1, c2 = cases.squares("R1")
-    problem = cases.problem("R1")
+def multistart(*, n_starts=100, n_pot=5, limit=40.0, n=None):
+    """The literature's protocol on R1, and POT on a sample of its starts: to the end, or until the limit and extrapolated."""
+    source, target = cases.pair("R1", n)
+    squares = cases.squares("R1", n)
+    problem = cases.problem("R1", n)
     began = time.perf_counter()
     found = gwrsa.align(source, target, search="multistart", n_starts=n_starts, progress=False)
     seconds = time.perf_counter() - began
     sample = []
-    for number in np.linspace(0, n_starts - 1, n_pot).astype(int):
-        start = found.starts[number]
+    for number in np.linspace(0, n_starts - 1, n_pot).astype(int).tolist():
+        ours_here = found.starts[number]
+        epsilon, last = ours_here.solution.epsilon, {}
         pot = peers.pot(
-            c1, c2, problem.initial_plan("random", 0, int(number)), start.solution.epsilon, problem, limit=150
+            *squares,
+            problem.initial_plan("random", 0, number),
+            epsilon,
+            problem,
+            limit=limit,
+            visit=lambda _, plan, last=last: last.update(plan=plan),
         )
-        sample.append(
-            {
-                "start": int(number),
-                "epsilon": start.solution.epsilon,
-                "pot": _short(pot),
-                "ours": start.gw_loss,
-                "ours_seconds": start.solution.seconds,
-            }
-        )
+        row = {"start": number, "epsilon": epsilon, "pot": _short(pot), "ours": ours_here.gw_loss}
+        if not pot["converged"] and not pot["failed"]:
+            row["pot_extrapolated"] = plain.pot_to_the_end(problem, epsilon, pot, last["plan"], start=number)
+        row["pot_seconds"] = row.get("pot_extrapolated", pot)["seconds"]
+        sample.append(row | {"ours_seconds": ours_here.solution.seconds})
     return {
         "seconds": seconds,
         "starts": n_starts,
@@ -220,15 +254,15 @@ def multistart(n_starts=100, n_pot=5):
         "losses": found.table["gw_loss"].tolist(),
         "epsilons": found.table["epsilon"].tolist(),
         "pot_sample": sample,
-        "pot_seconds_extrapolated": n_starts * float(np.mean([s["pot"]["seconds"] for s in sample])),
+        "pot_seconds_extrapolated": n_starts * float(np.mean([row["pot_seconds"] for row in sample])),
     }
 
 
-def loss_against_time(epsilon=2e-3):
+def loss_against_time(epsilon, *, n_starts=20, n=None):
     """R1: lowest loss so far against wall time, for `align` with its defaults and for random starts at the same epsilon."""
-    source, target = cases.pair("R1")
+    source, target = cases.pair("R1", n)
     out = {}
-    for label, settings in (("anneal", {}), ("multistart", {"search": "multistart", "n_starts": 20})):
+    for label, settings in (("anneal", {}), ("multistart", {"search": "multistart", "n_starts": n_starts})):
         began = time.perf_counter()
         found = gwrsa.align(source, target, epsilon=epsilon, absolute=True, progress=False, **settings)
         out[label] = {
@@ -266,14 +300,27 @@ def planted(n=150, dims=6, repeats=3):
     return {"n": n, "dims": dims, "rows": rows}
 
 
-def polished(name="R1", epsilon=1e-3):
+def planted_limits(*, repeats=3, noise=None):
+    """How far points, blocks and a ring are found again, beside what is found from the answer itself."""
+    import planted
+
+    rows = [
+        {"kind": kind, "noise": level, "seed": seed} | planted.once(kind, level, seed)
+        for kind in planted.KINDS
+        for level in noise or planted.NOISE
+        for seed in range(repeats)
+    ]
+    return {"n": planted.N, "repeats": repeats, "rows": rows}
+
+
+def polished(name="R1", epsilon=1e-3, *, n=None):
     """From the entropic plan of lowest loss to a permutation; POT's conditional gradient from the same plan."""
     import ot
 
-    source, target = cases.pair(name)
+    source, target = cases.pair(name, n)
     found = gwrsa.align(source, target, epsilon=epsilon, absolute=True, progress=False)
     plan = found.lowest_loss.plan
-    c1, c2 = cases.squares(name)
+    c1, c2 = cases.squares(name, n)
     seconds = []
     for _ in range(2):
         began = time.perf_counter()
@@ -283,7 +330,7 @@ def polished(name="R1", epsilon=1e-3):
     p = np.full(len(c1), 1 / len(c1))
     theirs = ot.gromov.gromov_wasserstein(c1, c2, p, p, "square_loss", symmetric=True, G0=plan, max_iter=100)
     pot_seconds = time.perf_counter() - began
-    problem = cases.problem(name)
+    problem = cases.problem(name, n)
     return {
         "entropic_loss": found.lowest_loss.gw_loss,
         "polished_loss": end.gw_loss,

@@ -1,6 +1,12 @@
 """What the benches say of another solver is true of it, and their table says what was not measured or failed."""
 
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,14 +16,15 @@ from problems import points
 ot = pytest.importorskip("ot")
 
 
-@pytest.fixture
-def benches(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benches"))
-    import ours
-    import peers
-    import report
+BENCHES = Path(__file__).resolve().parents[1] / "benches"
+MODULES = ("ours", "peers", "plain", "report", "run", "shards", "table", "targets")
 
-    return {"ours": ours, "peers": peers, "report": report}
+
+@pytest.fixture(scope="module")
+def benches():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHES))
+        yield {name: import_module(name) for name in MODULES}
 
 
 def distances(n, seed):
@@ -66,18 +73,134 @@ def test_at_its_fixed_point_pot_has_our_loss(benches):
     assert end.plan().max() * 60**2 > 5
 
 
+def test_steps_of_pot_are_counted_by_plain_steps(benches):
+    from gwrsa.solve import build_problem
+
+    c1, c2 = distances(40, 1), distances(40, 2)
+    problem = build_problem(c1, c2)
+    start = problem.initial_plan("random", 0, 0)
+    epsilon = 0.3 * problem.critical_epsilon()
+    seen = {}
+    run = benches["peers"].pot(c1, c2, start, epsilon, problem, inner=(20_000, 1e-10), visit=seen.__setitem__)
+    assert run["converged"]
+    counted = benches["plain"].to_fixed_point(problem, epsilon)
+    assert abs(counted["outer_steps"] - run["outer_steps"]) <= 1
+    assert counted["loss"] == pytest.approx(run["loss"], rel=1e-5)
+    # Without extrapolation, which would take fewer; and on POT's way, not only to its end.
+    assert benches["ours"].solve(problem, [("random", 0, 0)], [epsilon])[0][0].n_outer < run["outer_steps"]
+    here = benches["plain"].solution(problem, epsilon, 6)
+    assert here.n_outer == 6
+    assert np.linalg.norm(here.plan() - seen[6]) < 1e-2 * np.linalg.norm(seen[6])
+    # Cut off after a third, its end is where it would have been.
+    cut = benches["peers"].pot(
+        c1,
+        c2,
+        start,
+        epsilon,
+        problem,
+        inner=(20_000, 1e-10),
+        max_steps=run["outer_steps"] // 3,
+        visit=seen.__setitem__,
+    )
+    end = benches["plain"].pot_to_the_end(problem, epsilon, cut, seen[cut["outer_steps"]])
+    assert abs(end["outer_steps"] - run["outer_steps"]) <= 1
+    assert end["seconds"] == cut["seconds"] + (end["outer_steps"] - cut["outer_steps"]) * cut["seconds_a_late_step"]
+
+
 def test_the_table_says_what_failed_and_what_is_missing(benches):
     ended = {"seconds": 8.0, "loss": 1.0, "converged": True, "failed": False, "outer_steps": 4}
-    solves = {key: {"seconds_a_start": 0.04} for key in ("one", "eight", "float64")}
+    solves = {key: {"seconds_a_start": 0.03} for key in ("one", "eight", "float64")} | {"building": 0.01}
     solves["two_threads_over_one"] = {"one_solve": 1.5, "eight_solves": 1.9}
 
-    def table(pot):
-        shards = {"r1_solves_1e-3": solves, "r1_solves_5e-3": solves, "r1_pot_1e-3": {"pot": pot}}
-        return {what: rest for what, *rest in benches["report"].rows({k: {"result": v} for k, v in shards.items()})}
+    def table(pot, **more):
+        shards = {"r1_solves_1e-3": solves, "r1_solves_5e-3": solves, "r1_pot_1e-3": {"pot": pot} | more}
+        records = {name: {"result": result} for name, result in shards.items()}
+        records["polished"] = {"status": "given up", "reason": "not ready after its limit of 183 s"}
+        return {row.what: row for row in benches["targets"].rows(records)}
 
-    one = next(what for what in table(ended) if what.startswith("R1, epsilon 1e-3, one solve: "))
-    assert table(ended)[one] == ["200 x", ">= 100 x", True]
-    assert table(ended | {"failed": True, "converged": False})[one] == ["the other solver failed", ">= 100 x", None]
-    assert table(ended)["R1: two threads over one, one solve"][-1] is False
-    assert table(ended)["R1: two threads over one, eight solves"][-1] is True
-    assert table(ended)["Polish, 1,854 objects"] == ["not measured", "<= 30 s", None]
+    one = "R1, epsilon 1e-3, one solve: times POT to the fixed point"
+    assert table(ended)[one].measured == "200 x (267 x once built)"
+    assert table(ended)[one].met is True
+    cut = ended | {"converged": False}
+    end = {"seconds": 16.0, "outer_steps": 9, "at_least": True}
+    assert table(cut, pot_extrapolated=end)[one].number == 400
+    assert table(cut, pot_extrapolated=end)[one].measured.endswith("; POT cut off after 4 of over 9 steps)")
+    assert table(ended | {"failed": True, "converged": False})[one].measured == "the other solver failed"
+    assert table(ended)["R1: two threads over one, one solve"].met is False
+    assert table(ended)["R1: two threads over one, eight solves"].met is True
+    assert table(ended)["Polish, 1,854 objects"].measured == "given up: not ready after its limit of 183 s"
+    assert table(ended)["R1: times plain torch to the fixed point"].measured == "not measured"
+    assert table(ended)["R1: times plain torch to the fixed point"].met is None
+
+
+def test_a_shard_that_fails_or_takes_too_long_leaves_a_record_and_is_tried_again(benches, tmp_path, monkeypatch):
+    run, shard = benches["run"], benches["table"].Shard("r5_7", "size", {"n": 7}, 1)
+    outcomes = iter(
+        [
+            subprocess.CompletedProcess([], 1, stderr="Traceback\nValueError: no\n"),
+            subprocess.TimeoutExpired([], shard.limit),
+        ]
+    )
+
+    def ended(*_args, **_kwargs):
+        found = next(outcomes)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    stand_in = SimpleNamespace(run=ended, TimeoutExpired=subprocess.TimeoutExpired, PIPE=subprocess.PIPE)
+    monkeypatch.setattr(run, "subprocess", stand_in)
+    for status, reason in (("failed", "ValueError: no"), ("given up", f"not ready after its limit of {shard.limit} s")):
+        assert status.upper() in run.attempt(tmp_path, shard, [])
+        record = json.loads((tmp_path / "r5_7.json").read_text())
+        assert (record["status"], record["reason"]) == (status, reason)
+        assert not run.present(tmp_path, shard)
+    run.write(tmp_path, shard, {"status": "ok", "result": {}}, 1.0)
+    assert run.present(tmp_path, shard)
+    assert not run.present(tmp_path, benches["table"].Shard("r5_7", "size", {"n": 8}, 1))
+
+
+def test_a_run_goes_on_where_it_was_left(benches, things_dir, tmp_path):
+    command = [
+        sys.executable,
+        str(BENCHES / "run.py"),
+        "--quick",
+        "--quiet",
+        "--results",
+        str(tmp_path),
+        "--only",
+        "planted",
+    ]
+    first, second = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2))
+    assert "0 of 1 are there" in first
+    assert "planted: " in first
+    assert "1 of 1 are there" in second
+    assert "planted: " not in second
+    found = json.loads((tmp_path / "planted.json").read_text())["result"]
+    assert found["rows"][0]["matching"] == 1.0
+
+
+@pytest.mark.things
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_every_shard_runs_small_and_every_row_has_its_figure(benches, things_dir, tmp_path):
+    for package in ("ott", "torch", "matplotlib"):
+        pytest.importorskip(package)
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    shards = benches["table"].all_shards(quick=True)
+    for shard in shards:
+        benches["run"].write(tmp_path, shard, benches["run"].measure(shard), 1.0)
+    benches["report"].main(tmp_path, tmp_path / "docs")
+    rows = benches["targets"].rows(benches["report"].load(tmp_path))
+    without = [row.what for row in rows if row.number is None]
+    assert without in (
+        ["R5: exponent of n in the seconds an outer step where the kernel is larger than the last cache"],
+        ["R5: exponent of n where the kernel fits the last cache"],
+    )
+    assert {p.stem for p in (tmp_path / "docs" / "figures").iterdir()} >= {
+        f"bench_{name}" for name in ("ratios", "limit", "size", "one_start", "search", "planted")
+    }
+    page = (tmp_path / "docs" / "benchmarks.md").read_text()
+    assert all(row.what in page for row in rows)
+    assert "Not shown" not in page
+    assert "Not measured" not in page

@@ -1,0 +1,288 @@
+"""Every figure beside its target: rows of the table of docs/benchmarks.md."""
+
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+SIZES = (1_250, 2_500, 5_000, 10_000, 20_000, 40_000)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure; `met` is None where there is no target, or nothing was measured."""
+
+    what: str
+    measured: str
+    target: str = ""
+    met: bool | None = None
+    number: float | None = None
+    bound: float | None = None
+
+
+class Table:
+    """Rows from results by name; what was not measured says so, and why."""
+
+    def __init__(self, results):
+        self.results = results
+        self.got = {name: r["result"] for name, r in results.items() if "result" in r}
+        self.rows = []
+
+    def add(self, what, needs, value, form, target=None, *, most=False):
+        """`value(*results)` gives a number, a number and words behind it, or words; None: the other solver failed."""
+        sign = "<=" if most else ">="
+        said = "" if target is None else f"{sign} {form.format(target)}"
+        missing = next((n for n in needs if n not in self.got), None)
+        if missing is not None:
+            record = self.results.get(missing)
+            why = "not measured" if record is None else f"{record['status']}: {record['reason']}"
+            self.rows.append(Row(what, why, said))
+            return
+        try:
+            found = value(*(self.got[n] for n in needs))
+        except KeyError as key:
+            self.rows.append(Row(what, f"not measured ({key} is missing: the file is of an older form)", said))
+            return
+        if found is None:
+            self.rows.append(Row(what, "the other solver failed", said))
+            return
+        if isinstance(found, str):
+            self.rows.append(Row(what, found, said))
+            return
+        number, behind = found if isinstance(found, tuple) else (found, "")
+        met = None if target is None else bool(number <= target if most else number >= target)
+        self.rows.append(Row(what, form.format(number) + behind, said, met, number, target))
+
+
+TIMES = "{:.3g} x"
+
+
+def rows(results):
+    """Of all figures."""
+    table = Table(results)
+    _against_pot(table)
+    _against_others(table)
+    _machine(table)
+    _search(table)
+    return table.rows
+
+
+def _against_pot(table):
+    for epsilon in ("5e-3", "1e-3"):
+        needs = [f"r1_solves_{epsilon}", f"r1_pot_{epsilon}"]
+        for key, label, target, at_once in (
+            ("one", "one solve", 100, 1),
+            ("eight", "eight at once, a start", 100, 8),
+            ("float64", "one solve, float64", 25, 1),
+        ):
+            table.add(
+                f"R1, epsilon {epsilon}, {label}: times POT to the fixed point",
+                needs,
+                lambda s, p, key=key, at_once=at_once: _times(p, s[key], s["building"] / at_once),
+                TIMES,
+                target,
+            )
+        table.add(f"R1, epsilon {epsilon}: times POT to the same loss (1e-4)", needs[1:], _to_loss, TIMES)
+    table.add(
+        "R2: times POT to the fixed point",
+        ["r2_pot_5e-3", "r2_solves_5e-3"],
+        lambda p, s: _times(p, s["one"], s["building"]),
+        TIMES,
+    )
+    table.add("R2: times POT to the same loss (1e-4)", ["r2_pot_5e-3"], _to_loss, TIMES)
+    table.add(
+        "R3: times POT with marginals reached, to the fixed point",
+        ["r3_pot"],
+        lambda p: _times(p, p["ours"], p["building"]),
+        TIMES,
+        60,
+    )
+    table.add("R3: times POT with marginals reached, to the same loss (1e-4)", ["r3_pot"], _to_loss, TIMES)
+    table.add(
+        "R3: times POT at its default, whose marginals are off, to a change of 1e-4",
+        ["r3_published"],
+        lambda r: _ratio(r["pot"]["seconds"], r["timed"]["seconds_a_start"], r["building"]),
+        TIMES,
+    )
+    table.add(
+        "R4: times POT, many starts (POT: 5 of them)",
+        ["r4_overhead"],
+        lambda r: _ratio(r["pot_seconds_extrapolated"], r["seconds"], r["building"]),
+        TIMES,
+        20,
+    )
+    table.add("R6: times POT to the fixed point", ["r6_pot"], lambda p: _times(p, p["ours"], p["building"]), TIMES, 10)
+    table.add("R6: times POT to the same loss (1e-4)", ["r6_pot"], _to_loss, TIMES)
+
+
+def _against_others(table):
+    table.add(
+        "R1: times OTT at its default stop and loss",
+        ["r1_ott"],
+        lambda o: _ratio(o["ott"]["seconds"], o["ours_to_same_loss"]["seconds"], o["building"]),
+        TIMES,
+        10,
+    )
+    table.add(
+        "R1: times plain torch to the fixed point",
+        ["r1_torch"],
+        lambda t: _ratio(t["torch"]["seconds"], t["ours"]["seconds_a_start"], t["building"]),
+        TIMES,
+    )
+
+
+def _machine(table):
+    for key, label in (("one_solve", "one solve"), ("eight_solves", "eight solves")):
+        table.add(
+            f"R1: two threads over one, {label}",
+            ["r1_solves_5e-3"],
+            lambda s, key=key: s["two_threads_over_one"][key],
+            TIMES,
+            1.8,
+        )
+    for name in ("r1", "r3"):
+        for index, threads in enumerate(("one thread", "two threads")):
+            table.add(
+                f"{name.upper()}: share of the limit, outer loop, {threads}",
+                [f"{name}_limit"],
+                lambda s, index=index: 100 * s[index]["share_of_outer_loop"],
+                "{:.0f} %",
+                70,
+            )
+    table.add("R5: largest n, peak memory", ["r5_40000"], lambda s: s["peak_gib"], "{:.1f} GiB", 24, most=True)
+    sizes = [f"r5_{n}" for n in SIZES]
+    for label, pick, target in (
+        ("", lambda s: s, 2.15),
+        (" where the kernel is larger than the last cache", _beyond, None),
+    ):
+        table.add(
+            f"R5: exponent of n in the seconds an outer step{label}",
+            sizes,
+            lambda *s, pick=pick: _exponents(pick(s)),
+            "{:.2f}",
+            target,
+            most=True,
+        )
+    table.add(
+        "R5: exponent of n where the kernel fits the last cache", sizes, lambda *s: _exponents(_within(s)), "{:.2f}"
+    )
+
+
+def _search(table):
+    table.add(
+        "Multistart, R1, 100 starts: times POT (5 of them)",
+        ["multistart"],
+        lambda r: r["pot_seconds_extrapolated"] / r["seconds"],
+        TIMES,
+        300,
+    )
+    table.add(
+        "Multistart: largest relative difference of loss from POT's, of 5 starts",
+        ["multistart"],
+        lambda r: _apart(r["pot_sample"]),
+        "{:.1e}",
+        1e-4,
+        most=True,
+    )
+    searches = sorted(name for name in table.results if name.startswith("search_"))
+    for name in searches:
+        r = table.got.get(name, {"pair": name, "epsilon": 0, "runs": [], "known": "the known loss"})
+        table.add(
+            f"Search, {r['pair']}, epsilon {r['epsilon']:g}: worst of {len(r['runs'])} seeds over {r['known']}",
+            [name],
+            lambda r: 100 * (r["worst_ratio"] - 1),
+            "{:+.2f} %",
+            0.2,
+            most=True,
+        )
+    table.add(
+        "Search: longest run",
+        searches or ["search"],
+        lambda *rs: max(x["seconds"] for r in rs for x in r["runs"]),
+        "{:.0f} s",
+        60,
+        most=True,
+    )
+    table.add("Polish, 1,854 objects", ["polished"], lambda r: r["seconds"], "{:.1f} s", 30, most=True)
+    for label, key in (
+        ("the entropic plan's", "entropic_loss"),
+        ("that of POT's conditional gradient, same start", "pot_loss"),
+    ):
+        table.add(
+            f"Polish: loss over {label}",
+            ["polished"],
+            lambda r, key=key: r["polished_loss"] / r[key],
+            "{:.6f}",
+            1,
+            most=True,
+        )
+
+
+def _ratio(theirs, ours, building, note=""):
+    """With the making of the problem counted as ours; behind it, without."""
+    return theirs / (ours + building), f" ({theirs / ours:.3g} x once built{note})"
+
+
+def _times(run, ours, building):
+    """POT's time to the fixed point over ours; None for a run of POT that failed, whose time would be that of something else."""
+    if run["pot"]["failed"]:
+        return None
+    if run["pot"]["converged"]:
+        return _ratio(run["pot"]["seconds"], ours["seconds_a_start"], building)
+    end = run["pot_extrapolated"]
+    note = f"; POT cut off after {run['pot']['outer_steps']} of {'over ' * end['at_least']}{end['outer_steps']} steps"
+    return _ratio(end["seconds"], ours["seconds_a_start"], building, note)
+
+
+def _to_loss(run):
+    if run["pot"]["failed"] or run["ours_to_same_loss"]["seconds"] is None:
+        return None
+    there = run["pot_to_loss"]
+    note = "; at least: POT was cut off before" if there["at_least"] else ""
+    return _ratio(there["seconds"], run["ours_to_same_loss"]["seconds"], run["building"], note)
+
+
+def _apart(sample):
+    """Largest relative difference of loss over the starts of which POT gave a plan.
+
+    Where POT was cut off, from the fixed point of its plain iteration.
+    """
+    ours = [s["ours"] for s in sample if not s["pot"]["failed"]]
+    theirs = [s.get("pot_extrapolated", s["pot"]).get("loss") for s in sample if not s["pot"]["failed"]]
+    apart = [abs(one / other - 1) for one, other in zip(ours, theirs, strict=True) if other is not None]
+    if not apart:
+        return None
+    arrived = sum(s["pot"]["converged"] for s in sample)
+    return max(apart), f" ({arrived} POT's own, {len(apart) - arrived} where its plain iteration ends)"
+
+
+def _within(sizes):
+    return [s for s in sizes if s["kernel_mib"] <= s["cache_mib"]]
+
+
+def _beyond(sizes):
+    return [s for s in sizes if s["kernel_mib"] > s["cache_mib"]]
+
+
+def _exponents(sizes):
+    """Of the time taken; behind it, of the same with equally many sweeps a step, and of what flops and bytes would take."""
+    if len(sizes) < 2:
+        return "fewer than two of these sizes"
+    usual = median(s["limit"]["sweeps"] / s["limit"]["outer_steps"] for s in sizes)
+    equal, limit = ([_at_sweeps(s, usual, key) for s in sizes] for key in ("seconds", "seconds_at_limit"))
+    n = [s["n"] for s in sizes]
+    return _slope(n, [s["seconds_a_step"] for s in sizes]), (
+        f" ({_slope(n, equal):.2f} at {usual:.0f} sweeps a step; flops and bytes at the measured peaks: {_slope(n, limit):.2f})"
+    )
+
+
+def _at_sweeps(size, sweeps, key):
+    """Seconds of an outer step with so many sweeps."""
+    limit = size["limit"]
+    steps, seconds = limit["outer_steps"], limit[key]
+    others = sum(seconds[p] for p in ("products", "kernel", "summary")) / steps
+    return others + seconds["sweeps"] / max(1, limit["sweeps"] - steps) * (sweeps - 1)
+
+
+def _slope(n, seconds):
+    return float(np.polyfit(np.log(n), np.log(seconds), 1)[0])
