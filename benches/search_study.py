@@ -19,7 +19,7 @@ from _machine import describe
 from gwrsa import schedule
 from search_ways import FROM_A_PLAN, WAYS, Pair
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results" / "study"
 
 # Source, target, and whether the target's dissimilarities are histogram-matched to the source's.
 PAIRS = {
@@ -114,7 +114,7 @@ def main():
             for name in PAIRS:
                 if args.only is not None and not any(name.startswith(o) for o in args.only):
                     continue
-                path = RESULTS / f"study_{''.join(c if c.isalnum() else '_' for c in name)}.json"
+                path = RESULTS / f"{''.join(c if c.isalnum() else '_' for c in name)}.json"
                 found = json.loads(path.read_text()) if path.exists() else {"pair": name, "levels": {}}
                 key = f"every {args.every}, part {part}, epsilon {epsilon:g}"
                 if key in found["levels"]:

@@ -65,6 +65,50 @@ def test_more_starts_extend_fewer():
         assert few.table["gw_loss"].tolist() == many.table["gw_loss"].tolist()[:3]
 
 
+def test_kicks_go_on_from_the_lowest_and_do_not_depend_on_workers():
+    a, b = pair(40, noise=0.5)
+    plain = gwrsa.align(a, b, epsilon=0.03, n_starts=3, progress=False)
+    one, two = (gwrsa.align(a, b, epsilon=0.03, n_starts=3, n_kicks=6, workers=w, progress=False) for w in (1, 2))
+    assert one.table.drop(columns="seconds").equals(two.table.drop(columns="seconds"))
+    assert one.table["start"].tolist() == list(range(9))
+    assert one.table["gw_loss"].tolist()[:3] == plain.table["gw_loss"].tolist()
+    assert one.lowest_loss.gw_loss <= plain.lowest_loss.gw_loss
+    for first, last in ((3, 7), (7, 9)):
+        lowest = min((s for s in one.starts[:first] if s.solution.converged), key=lambda s: s.gw_loss)
+        assert {s.init for s in one.starts[first:last]} == {f"kick of {lowest.number}"}
+    # A kick is merged into one of its own round, by the number it has in the whole.
+    assert all(first <= s.merged_into < s.number for first in (3, 7) for s in one.starts[first : first + 4] if s.merged_into is not None)
+    other = gwrsa.align(a, b, epsilon=0.03, n_starts=3, n_kicks=2, seed=1, progress=False)
+    assert other.starts[3].solution.path != one.starts[3].solution.path
+
+
+def test_kicks_leave_a_basin_that_is_not_the_lowest():
+    """From one poor start alone, a search with kicks ends where the portfolio does."""
+    a, b = pair(60, noise=0.3)
+    poor = gwrsa.align(a, b, metric="euclidean", epsilon=(0.03, 0.08), n_starts=1, progress=False)
+    kicked = gwrsa.align(a, b, metric="euclidean", epsilon=(0.03, 0.08), n_starts=1, n_kicks=24, progress=False)
+    print(poor.lowest_loss.gw_loss, kicked.lowest_loss.gw_loss)
+
+
+def test_a_kick_keeps_marginals_with_weights_of_zero():
+    from gwrsa import kicking
+
+    rng = np.random.default_rng(0)
+    a, b = pair(20)
+    p = np.r_[0.0, 0.0, np.full(18, 1 / 18)]
+    q = np.r_[np.full(19, 0.9 / 19), 0.1]
+    plan = gwrsa.entropic_gw(a, b, p, q, epsilon=0.02).plan
+    places = kicking.positions(a, "cosine"), kicking.positions(b, "cosine")
+    moved = kicking.kick(plan, *places, p, q, 3, 1)
+    assert np.abs(moved.sum(1) - p).max() < 1e-12
+    assert np.abs(moved.sum(0) - q).max() < 1e-12
+    assert np.abs(moved - plan).sum() > 0.1
+    assert np.array_equal(moved, kicking.kick(plan, *places, p, q, 3, 1))
+    assert not np.array_equal(moved, kicking.kick(plan, *places, p, q, 3, 2))
+    assert places[0].shape == (20, 12)
+    del rng
+
+
 def test_multistart_is_entropic_gw_from_a_random_start():
     a, b = pair(30)
     searched = gwrsa.align(a, b, search="multistart", epsilon=0.02, absolute=True, n_starts=1, seed=5, progress=False)
@@ -123,6 +167,8 @@ def test_labels_in_another_order_are_refused():
         ({"epsilon": (1e-200, 1e200)}, "epsilon must be above 1e-70 of the top of its ladder"),
         ({"n_starts": 0}, "n_starts must be at least 1, got 0"),
         ({"n_starts": 2**64}, "n_starts must be at most 1000000"),
+        ({"n_kicks": -1}, "n_kicks must be"),
+        ({"n_kicks": 2, "search": "multistart"}, "n_kicks must be 0 with search 'multistart', got 2"),
         ({"workers": 0}, "workers must be at least 1"),
         ({"seed": 1.5}, "seed must be an integer"),
         ({"categories": [1, 2]}, "categories must have 30 rows"),
