@@ -7,7 +7,6 @@ between the two is the search's to find, what lies above the second is lost to n
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 
@@ -105,7 +104,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="problems of each kind and noise (default 3)")
     repeats = parser.parse_args().repeats
-    os.nice(19)
     began = time.process_time()
     rows = [
         {"kind": kind, "noise": noise, "seed": seed} | once(kind, noise, seed)

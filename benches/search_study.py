@@ -2,8 +2,8 @@
 
 `align`'s starts are solved first. Then each way of `search_ways` gets the same number of outer steps again, from the lowest plan or from
 scratch; those that go on from a plan also have to escape from the lowest of the *other* basins. "more starts" is the control: the
-portfolio continued. Every fourth object (`--every 4`, from the first, second ...: parts) makes problems of which many can be solved; `--every 1`
-takes all 1,854. A JSON file a pair in benches/results, resumed level by level, on one thread.
+portfolio continued. Every fourth object (`--every 4`, from the first, second ...: parts) makes problems of which many can be solved;
+`--every 1` takes all 1,854. A JSON file a pair in benches/results, resumed level by level, on one thread.
 """
 
 import argparse

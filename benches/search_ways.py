@@ -201,7 +201,7 @@ def branches(pair, ends, rng):
 
 
 def group_swaps(pair, ends, rng):
-    """Of the lowest plan so far the images of two groups of source objects exchanged: those pairs that raise the loss least, or lower it."""
+    """Of the lowest plan so far the images of two groups of source objects exchanged: the pairs that raise the loss least or lower it."""
     c1, c2 = pair.centred
     while True:
         k = int(rng.choice([12, 24, 48]))

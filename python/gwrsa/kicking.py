@@ -53,7 +53,5 @@ def kick(
     field = rng.uniform(*_STRENGTH) * (a @ rng.standard_normal((a.shape[1], b.shape[1])) @ b.T)
     least = _FLOOR * float(np.multiply.outer(p, q).max())
     cost = -np.log(np.maximum(plan, least)) - np.clip(field, -30, 30)
-    moved, *_ = _core.sinkhorn(
-        cost, p, q, epsilon=1.0, tol=1e-2, max_sinkhorn=100, precision="float64", threads=1
-    )
+    moved, *_ = _core.sinkhorn(cost, p, q, epsilon=1.0, tol=1e-2, max_sinkhorn=100, precision="float64", threads=1)
     return moved
