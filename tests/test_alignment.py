@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import gwrsa
-from gwrsa import _colours, _simulate, cli, demo, schedule
+from gwrsa import _colours, _simulate, cli, demo, kicking, schedule
 from gwrsa.solve import build_problem
 from problems import points
 
@@ -63,6 +63,53 @@ def test_more_starts_extend_fewer():
     for search in ("anneal", "multistart"):
         few, many = (gwrsa.align(a, b, search=search, n_starts=n, seed=3, progress=False) for n in (3, 5))
         assert few.table["gw_loss"].tolist() == many.table["gw_loss"].tolist()[:3]
+
+
+def test_kicks_go_on_from_the_lowest_and_do_not_depend_on_workers():
+    a, b = pair(40, noise=0.1)
+    plain = gwrsa.align(a, b, epsilon=0.03, n_starts=3, progress=False)
+    one, two = (gwrsa.align(a, b, epsilon=0.03, n_starts=3, n_kicks=6, workers=w, progress=False) for w in (1, 2))
+    assert one.table.drop(columns="seconds").equals(two.table.drop(columns="seconds"))
+    assert one.table["start"].tolist() == list(range(9))
+    assert one.table["gw_loss"].tolist()[:3] == plain.table["gw_loss"].tolist()
+    assert one.lowest_loss.gw_loss <= plain.lowest_loss.gw_loss
+    for first, last in ((3, 7), (7, 9)):
+        lowest = min((s for s in one.starts[:first] if s.solution.converged), key=lambda s: s.gw_loss)
+        assert {s.init for s in one.starts[first:last]} == {f"kick of {lowest.number}"}
+    # A kick is merged into one of its own round, by the number it has in the whole.
+    merged = [s for s in one.starts[3:] if s.merged_into is not None]
+    assert merged
+    assert all((3 if s.number < 7 else 7) <= s.merged_into < s.number for s in merged)
+    other = gwrsa.align(a, b, epsilon=0.03, n_starts=3, n_kicks=2, seed=1, progress=False)
+    assert other.starts[3].solution.path != one.starts[3].solution.path
+
+
+def test_kicks_find_lower_losses_where_noise_makes_many_basins():
+    gains = []
+    for seed in (3, 4, 6):
+        a, b = pair(60, noise=0.5, seed=seed)
+        plain, kicked = (
+            gwrsa.align(a, b, metric="euclidean", epsilon=0.03, n_kicks=k, progress=False).lowest_loss.gw_loss
+            for k in (0, 16)
+        )
+        gains.append(1 - kicked / plain)
+    assert min(gains) >= 0
+    assert sum(gain > 0.002 for gain in gains) >= 2
+
+
+def test_a_kick_keeps_marginals_with_weights_of_zero():
+    a, b = pair(20)
+    p = np.r_[0.0, 0.0, np.full(18, 1 / 18)]
+    q = np.r_[np.full(19, 0.9 / 19), 0.1]
+    plan = gwrsa.entropic_gw(a, b, p, q, epsilon=0.02).plan
+    places = kicking.positions(a, "cosine"), kicking.positions(b, "cosine")
+    moved = kicking.kick(plan, *places, p, q, 3, 1)
+    assert np.abs(moved.sum(1) - p).max() < 1e-12
+    assert np.abs(moved.sum(0) - q).max() < 1e-12
+    assert np.abs(moved - plan).sum() > 0.1
+    assert np.array_equal(moved, kicking.kick(plan, *places, p, q, 3, 1))
+    assert not np.array_equal(moved, kicking.kick(plan, *places, p, q, 3, 2))
+    assert places[0].shape == (20, 12)
 
 
 def test_multistart_is_entropic_gw_from_a_random_start():
@@ -123,6 +170,8 @@ def test_labels_in_another_order_are_refused():
         ({"epsilon": (1e-200, 1e200)}, "epsilon must be above 1e-70 of the top of its ladder"),
         ({"n_starts": 0}, "n_starts must be at least 1, got 0"),
         ({"n_starts": 2**64}, "n_starts must be at most 1000000"),
+        ({"n_kicks": -1}, "n_kicks must be"),
+        ({"n_kicks": 2, "search": "multistart"}, "n_kicks must be 0 with search 'multistart', got 2"),
         ({"workers": 0}, "workers must be at least 1"),
         ({"seed": 1.5}, "seed must be an integer"),
         ({"categories": [1, 2]}, "categories must have 30 rows"),

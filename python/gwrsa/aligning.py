@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gwrsa import _validate as check
-from gwrsa import metrics, polishing, schedule
+from gwrsa import kicking, metrics, polishing, schedule
+from gwrsa._validate import FloatArray
 from gwrsa.alignment import Alignment, Start
+from gwrsa.backends import PlannedStart, Problem
 from gwrsa.embedding import Embedding
 from gwrsa.loaders import Categories
 from gwrsa.metrics import Uncategorised
@@ -28,6 +30,7 @@ def align(
     search: Literal["anneal", "multistart"] = "anneal",
     epsilon: float | tuple[float, float] | None = None,
     n_starts: int | None = None,
+    n_kicks: int = 0,
     seed: int = 0,
     workers: int | None = None,
     progress: bool = True,
@@ -61,6 +64,9 @@ def align(
         None: 0.1. "multistart": the value of every start, or a range from which each start draws its own, log-uniformly; None: (0.05, 0.5).
     n_starts : int, optional
         None: 8 for "anneal", 20 for "multistart". The first n of a longer list are the same starts.
+    n_kicks : int
+        "anneal" only. So many further starts, in rounds of four, each from the lowest plan so far after a random smooth push, annealed
+        again from twice the last epsilon; "kick of 3" is one that began from start 3. What they gain: docs/method.md.
     seed : int
         At least 0. The outcome is a function of the arguments; it does not depend on `workers`.
     workers : int, optional
@@ -123,46 +129,93 @@ def align(
     check.steps("max_outer", max_outer)
     check.steps("max_sinkhorn", max_sinkhorn)
     threads = check.threads("workers", workers)
+    n_kicks = check.integer("n_kicks", n_kicks, 0, check.MOST_STARTS)
+    if n_kicks and search != "anneal":
+        raise ValueError(f"n_kicks must be 0 with search {search!r}, got {n_kicks}")
     problem = build_problem(source, target, p, q, metric=metric, backend=backend, device=device)
     critical = problem.critical_epsilon()
     planned = schedule.plan(search, epsilon, n_starts, seed, critical=critical, absolute=absolute)
 
     from tqdm import tqdm
 
-    found: dict[int, Start] = {}
-    # Beside a ladder, the last value is solved twice: loosely, to compare starts, then to the tolerance.
-    compared = any(len(start.epsilons) > 1 for start in planned)
-    left = [len(start.epsilons) + compared for start in planned]
-    with tqdm(total=sum(left), disable=not progress, unit="level", desc=f"{source.name} vs {target.name}") as bar:
-
-        def done(i: int, raw: Any) -> None:  # noqa: ANN401
-            steps = 1 if raw is None else left[i]
-            left[i] -= steps
-            bar.update(steps)
-            if raw is not None:
-                found[i] = rates.start(
-                    i, seed, planned[i].label, raw.merged_into, raw.stopped_by, GWSolution.from_raw(raw)
-                )
-                lowest = min(s.gw_loss for s in found.values())
-                bar.set_postfix_str(f"{len(found)} of {len(planned)} starts, lowest loss {lowest:.6g}", refresh=False)
-
-        problem.solve(
-            [(start.init, start.epsilons) for start in planned],
-            precision=precision,
-            tol=tol,
-            max_outer=max_outer,
-            max_sinkhorn=max_sinkhorn,
-            level_tol=schedule.LEVEL_TOL,
-            level_max_outer=schedule.LEVEL_MAX_OUTER,
-            threads=threads,
-            done=done,
-        )
+    last = planned[0].epsilons[-1]
+    ladder = schedule.ladder(kicking.REHEATED * last, last)
+    total = sum(_n_levels([start.epsilons for start in planned])) + n_kicks * (len(ladder) + 1)
+    with tqdm(total=total, disable=not progress, unit="level", desc=f"{source.name} vs {target.name}") as bar:
+        settings = {"precision": precision, "tol": tol, "max_outer": max_outer, "max_sinkhorn": max_sinkhorn}
+        run = _Run(problem, rates, seed, settings | {"threads": threads}, bar)
+        run.solve([(start.init, start.epsilons) for start in planned], [start.label for start in planned])
+        if n_kicks:
+            places = kicking.positions(source, metric), kicking.positions(target, metric)
+            weights = check.weights("p", p, len(source)), check.weights("q", q, len(target))
+            for at in range(0, n_kicks, kicking.PER_ROUND):
+                run.kick(range(at, min(at + kicking.PER_ROUND, n_kicks)), ladder, places, weights)
+    found = run.found
     result = Alignment(source, target, metric, search, critical, tuple(found[i] for i in sorted(found)))
     if polish is None:
         return result
     best = result.lowest_loss
     end = polishing.polish(best.solution, source, target, metric=metric)
     return replace(result, polished=rates.polished(best, end))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A search on its way: what solves, and what was found."""
+
+    problem: Problem
+    rates: _Rates
+    seed: int
+    settings: dict[str, Any]
+    bar: Any
+    found: dict[int, Start] = field(default_factory=dict)
+
+    def solve(self, starts: list[PlannedStart], labels: list[str]) -> None:
+        """Add these starts to those found; their numbers go on from there."""
+        first = len(self.found)
+        left = _n_levels([epsilons for _, epsilons in starts])
+
+        def numbered(other: int | None) -> int | None:
+            return None if other is None else first + other
+
+        def done(i: int, raw: Any) -> None:  # noqa: ANN401
+            steps = 1 if raw is None else left[i]
+            left[i] -= steps
+            self.bar.update(steps)
+            if raw is not None:
+                others = numbered(raw.merged_into), numbered(raw.stopped_by)
+                solution = GWSolution.from_raw(raw)
+                self.found[first + i] = self.rates.start(first + i, self.seed, labels[i], *others, solution)
+                lowest = min(s.gw_loss for s in self.found.values())
+                self.bar.set_postfix_str(f"{len(self.found)} starts, lowest loss {lowest:.6g}", refresh=False)
+
+        self.problem.solve(
+            starts,
+            level_tol=schedule.LEVEL_TOL,
+            level_max_outer=schedule.LEVEL_MAX_OUTER,
+            done=done,
+            **self.settings,
+        )
+
+    def kick(
+        self,
+        numbers: range,
+        ladder: list[float],
+        places: tuple[FloatArray, FloatArray],
+        weights: tuple[FloatArray, FloatArray],
+    ) -> None:
+        """A round of kicks from the lowest of those that converged, or where none did, of those that have a plan."""
+        usable = [s for s in self.found.values() if not s.solution.failed]
+        if usable:
+            best = min(usable, key=lambda s: (not s.solution.converged, s.gw_loss, s.number))
+            plans = [kicking.kick(best.plan, *places, *weights, self.seed, i) for i in numbers]
+            self.solve([(plan, ladder) for plan in plans], [f"kick of {best.number}"] * len(plans))
+
+
+def _n_levels(ladders: list[list[float]]) -> list[int]:
+    """Levels that are reported of each start; beside a ladder, the last value is solved twice, to compare starts in between."""
+    compared = any(len(epsilons) > 1 for epsilons in ladders)
+    return [len(epsilons) + compared for epsilons in ladders]
 
 
 @dataclass(frozen=True)
