@@ -19,7 +19,7 @@ def side_digest(side: Embedding | RDM) -> str:
     values = side.values if isinstance(side, Embedding) else side.dissimilarities
     sha = hashlib.sha256(f"{type(side).__name__} {values.shape} ".encode())
     sha.update("\0".join(side.items or ()).encode())
-    sha.update(np.ascontiguousarray(values, dtype="<f8"))
+    sha.update(np.ascontiguousarray(values, dtype="<f8").data)
     return sha.hexdigest()[:40]
 
 

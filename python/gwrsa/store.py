@@ -2,13 +2,14 @@
 
 ==========================  ===========================================================================================
 ``study.toml``              as run, verbatim
-``provenance.json``         store (version of this layout), versions, machine, inputs (sha256 and bytes of every file read), settings (all of
-                            them, defaults filled in), human and models (which side is in which file), started, finished (null
+``provenance.json``         store (version of this layout), versions, machine, base and inputs (sha256 and bytes of every file), settings
+                            (all of them, defaults filled in), human and models (which side is in which file), started, finished (null
                             while it runs), seconds
 ``sides/<digest>.npz``      a representation as it was read or extracted, its rows in the order of the study's objects
 ``shards/<key>.json``       a unit of work: the starts of one pair, or the permutation test of one RSA; the key is a hash of all
                             that determines it
 ``plans/<key>.npz``         a chosen start: ``top`` (n, 10), ``mass`` (n, 10), and what its plan is derived from again
+``categories.npz``          names (c,) and members (n, c), where there are categories
 ``objects.parquet``         item, categories (joined by "; "), one (the one that figures sort by)
 ``results.parquet``         a row a start
 ``tables/``                 chosen, rates, rsa, chance, categories and, with model against model, pairs; .parquet and .csv
@@ -30,8 +31,9 @@ from numpy.typing import NDArray
 
 from gwrsa._validate import FloatArray
 from gwrsa.embedding import Embedding
+from gwrsa.loaders import Categories
 from gwrsa.rdm import RDM
-from gwrsa.shards import load_arrays, replace, replace_text
+from gwrsa.shards import load_arrays, replace, replace_text, save_arrays
 from gwrsa.sides import aligned, load_side
 from gwrsa.solve import build_problem
 
@@ -91,7 +93,7 @@ class Results:
         return cls(
             root,
             read_table(root / "results.parquet"),
-            *(read_table(root / "tables" / f"{name}.parquet") for name in TABLES),
+            **{name: read_table(root / "tables" / f"{name}.parquet") for name in TABLES},
             pairs=read_table(root / "tables" / "pairs.parquet") if provenance["settings"]["all_pairs"] else None,
             objects=read_table(root / "objects.parquet"),
             provenance=provenance,
@@ -127,6 +129,15 @@ class Results:
             If there is no such model or replicate.
         """
         return self._side(self.provenance["human"] if target is None else self._entry(target, replicate))
+
+    @cached_property
+    def members(self) -> Categories | None:
+        """Which object is in which categories; None without."""
+        path = self.folder / "categories.npz"
+        if self.settings["categories"]["file"] is None:
+            return None
+        arrays = load_arrays(path)
+        return Categories(tuple(str(n) for n in arrays["names"]), tuple(self.objects["item"]), arrays["members"])
 
     def top(self, key: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The most probable targets of each source item of a chosen start, and the share of the item's mass on each.
@@ -217,10 +228,15 @@ def save_provenance(folder: Path, provenance: dict[str, Any]) -> None:
     replace_text(folder / "provenance.json", json.dumps(provenance, indent=2, allow_nan=False) + "\n")
 
 
+def save_categories(folder: Path, categories: Categories) -> None:
+    """Write the categories of the objects."""
+    save_arrays(folder / "categories.npz", {"names": np.array(categories.names), "members": categories.members})
+
+
 def need_pyarrow() -> None:
     """Raise an ImportError that names the extra, where pyarrow is missing."""
     try:
-        import pyarrow  # noqa: F401
+        import pyarrow as pa  # noqa: F401
     except ImportError as error:
         raise ImportError("a study needs pyarrow; install gwrsa[study]") from error
 

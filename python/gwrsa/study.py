@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
-from importlib import metadata
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from gwrsa import _validate as check
 from gwrsa._core import __version__
 from gwrsa.embedding import Embedding
 from gwrsa.rdm import RDM
-from gwrsa.shards import digest, replace_text, sweep
+from gwrsa.shards import Shards, replace_text, sweep
 from gwrsa.sides import load_side, save_side
 from gwrsa.store import (
     STORE,
@@ -25,6 +26,7 @@ from gwrsa.store import (
     Results,
     load_provenance,
     need_pyarrow,
+    save_categories,
     save_provenance,
     write_table,
 )
@@ -118,6 +120,7 @@ class Study:
             "versions": _versions(settings),
             "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
             "inputs": (before or {}).get("inputs", {}) | inputs.hashes,
+            "base": str(self.base.resolve()),
             "settings": settings.plain(),
             "human": None,
             "models": [],
@@ -132,7 +135,12 @@ class Study:
         work, extracted = self._prepare(folder, settings, inputs, progress=progress)
         computed = _compute(work, threads, progress=progress)
         provenance |= sides_of(work) | {"inputs": inputs.hashes, "by_position": inputs.by_position}
-        if before and before["finished"] and not (computed or extracted) and before["settings"] == provenance["settings"]:
+        if (
+            before
+            and before["finished"]
+            and not (computed or extracted)
+            and before["settings"] == provenance["settings"]
+        ):
             # Nothing was done: the study is as old as it was.
             provenance |= {name: before[name] for name in ("started", "finished", "seconds", "versions", "machine")}
         else:
@@ -178,10 +186,14 @@ def checked_folder(folder: Path, hashes: dict[str, dict[str, Any]]) -> dict[str,
     before = load_provenance(folder)
     if before is None:
         if folder.is_dir() and any(folder.iterdir()):
-            raise ValueError(f"out must be new, empty, or hold a study, got {str(folder)!r}, which holds something else")
+            raise ValueError(
+                f"out must be new, empty, or hold a study, got {str(folder)!r}, which holds something else"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         return None
-    changed = [p for p, now in hashes.items() if p in before["inputs"] and before["inputs"][p]["sha256"] != now["sha256"]]
+    changed = [
+        p for p, now in hashes.items() if p in before["inputs"] and before["inputs"][p]["sha256"] != now["sha256"]
+    ]
     if changed:
         now, then = hashes[changed[0]]["sha256"], before["inputs"][changed[0]]["sha256"]
         raise ValueError(
@@ -195,19 +207,29 @@ def finish(work: Work, provenance: dict[str, Any], *, figures: bool) -> Results:
     """Tables, then the provenance that says it is finished, then figures and report."""
     made = assemble(work)
     folder = work.folder
+    if work.categories is not None:
+        save_categories(folder, work.categories)
     for name in ("objects", "results"):
         write_table(folder / f"{name}.parquet", made[name], csv=False)
-    for name in (*TABLES, *(["pairs"] if "pairs" in made else [])):
-        write_table(folder / "tables" / f"{name}.parquet", made[name])
+    for name in (*TABLES, "pairs"):
+        path = folder / "tables" / f"{name}.parquet"
+        if name in made:
+            write_table(path, made[name])
+        else:  # of an earlier run, with model against model
+            path.unlink(missing_ok=True)
+            path.with_suffix(".csv").unlink(missing_ok=True)
     save_provenance(folder, provenance)
     results = Results.open(folder)
     if figures:
-        from gwrsa import report
-        from gwrsa.figures import study as drawings
-
-        drawings.draw(results)
-        report.write(results)
+        publish(results)
     return results
+
+
+def publish(results: Results) -> None:
+    """Draw the figures of a study and write its report, into its folder."""
+    for module, verb in (("gwrsa.figures.study", "draw"), ("gwrsa.report", "write")):
+        if find_spec(module) is not None:
+            getattr(import_module(module), verb)(results)
 
 
 def sides_of(work: Work) -> dict[str, Any]:
@@ -254,13 +276,19 @@ def _extraction(model: Model, replicate: int, human: Entry, hashes: dict[str, di
     """All that determines extracted features."""
     of = {p: hashes[p]["sha256"] for p in (model.texts, model.checkpoint) if p is not None}
     plain = {name: value for name, value in asdict(model).items() if name not in {"name", "family", "seeds", "metric"}}
-    return {"unit": "extraction", "store": STORE, "gwrsa": __version__, "model": plain, "seed": replicate, "files": of, "human": human.side}
+    return {
+        "unit": "extraction",
+        "store": STORE,
+        "gwrsa": __version__,
+        "model": plain,
+        "seed": replicate,
+        "files": of,
+        "human": human.side,
+    }
 
 
 def _kept(folder: Path, model: Model, replicate: int, human: Entry, hashes: dict[str, dict[str, Any]]) -> Entry | None:
     """A side that an earlier run has extracted."""
-    from gwrsa.shards import Shards
-
     if model.extract is None:
         return None
     found = Shards(folder / "shards").load(key_of(_extraction(model, replicate, human, hashes)))
@@ -273,9 +301,9 @@ def _kept(folder: Path, model: Model, replicate: int, human: Entry, hashes: dict
     return Entry(model.name, model.family, replicate, model.metric, found["side"], found["meta"])
 
 
-def _keep(folder: Path, model: Model, replicate: int, human: Entry, hashes: dict[str, dict[str, Any]], entry: Entry) -> None:
-    from gwrsa.shards import Shards
-
+def _keep(
+    folder: Path, model: Model, replicate: int, human: Entry, hashes: dict[str, dict[str, Any]], entry: Entry
+) -> None:
     unit = _extraction(model, replicate, human, hashes)
     Shards(folder / "shards").save(key_of(unit), unit, {"side": entry.side, "meta": entry.meta})
 
@@ -286,10 +314,8 @@ def _versions(settings: Settings) -> dict[str, str]:
         names += ["torch", "torchvision", "timm", "open_clip_torch", "sentence-transformers"]
     found = {"gwrsa": __version__, "python": platform.python_version()}
     for name in names:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 

@@ -145,12 +145,12 @@ class Inputs:
     def _noise(model: Model, replicate: int, human: Embedding | RDM) -> Embedding | RDM:
         rng = np.random.default_rng([replicate, 0x6E6F697365])  # a stream of its own
         if model.noise == "dissimilarities":
-            values = rng.uniform(size=len(human) * (len(human) - 1) // 2).astype(np.float32)
+            values = rng.uniform(size=len(human) * (len(human) - 1) // 2)
             return RDM(values, human.items, name=model.name)
         if model.dims is None and not isinstance(human, Embedding):
             raise ValueError(f"model {model.name!r} must have dims: the human side is no embedding that has some")
         dims = model.dims or human.values.shape[1]  # type: ignore[union-attr]  # an embedding, as checked
-        return Embedding(rng.standard_normal((len(human), dims), dtype=np.float32), human.items, name=model.name)
+        return Embedding(rng.standard_normal((len(human), dims)), human.items, name=model.name)
 
     def _hash(self, path: str | None) -> None:
         if path is None or path in self.hashes:

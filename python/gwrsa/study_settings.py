@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,73 @@ class Settings:
         """As JSON takes it."""
         return asdict(self)
 
+    @classmethod
+    def restored(cls, plain: Mapping[str, Any]) -> Settings:
+        """Settings again, from `plain`."""
+        sections = {"human": Human, **_SECTIONS}
+        given: dict[str, Any] = {}
+        for name, value in plain.items():
+            if name == "models":
+                given[name] = [_told(Model, m) for m in value]
+            elif name in sections:
+                given[name] = _told(sections[name], value)
+            elif value is not None:
+                given[name] = value
+        return cls.of(given)
+
+    def relative_to(self, base: Path) -> Settings:
+        """The same study, its paths made absolute."""
+
+        def at(side: Any, names: tuple[str, ...]) -> Any:  # noqa: ANN401
+            given = {name: getattr(side, name) for name in names}
+            return replace(
+                side, **{name: str(base.resolve() / path) for name, path in given.items() if path is not None}
+            )
+
+        moved: Settings = at(self, ("items", "objects"))
+        return replace(
+            moved,
+            human=at(self.human, ("embedding", "rdm", "triplets", "calibrate", "items")),
+            models=tuple(at(m, ("embedding", "rdm", "items", "texts", "checkpoint")) for m in self.models),
+            categories=at(self.categories, ("file",)),
+            images=at(self.images, ("root",)),
+        )
+
+    def toml(self) -> str:
+        """As a study.toml, without what is as by default. Needs tomli-w."""
+        import tomli_w
+
+        plain = json.loads(json.dumps(self.plain()))
+        told = {
+            name: value
+            for name, value in plain.items()
+            if not isinstance(value, (dict, list)) and value not in (None, False)
+        }
+        told["human"] = _told(Human, plain["human"])
+        told["models"] = [_told(Model, m) for m in plain["models"]]
+        for name, kind in _SECTIONS.items():
+            if section := _told(kind, plain[name]):
+                told[name] = section
+        return tomli_w.dumps(told)
+
+
+_SECTIONS: dict[str, Any] = {
+    "categories": Categories,
+    "images": Images,
+    "alignment": AlignmentSettings,
+    "statistics": Statistics,
+}
+
+
+def _told(kind: Any, plain: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """What of a section is not as by default."""
+    defaults = {f.name: f.default for f in fields(kind)}
+    return {
+        name: value
+        for name, value in plain.items()
+        if (tuple(value) if isinstance(value, list) else value) != defaults[name]
+    }
+
 
 Check = Callable[[str, Any], Any]
 
@@ -209,12 +277,16 @@ def _section(where: str, given: Any, keys: Mapping[str, Check], needed: tuple[st
 
 def _model(where: str, given: Any) -> Model:  # noqa: ANN401
     found = _section(where, given, _MODEL, ("name", "family"))
-    model = Model(**({"pretrained": found["family"] != "untrained"} | found))
+    model = Model(**found)
+    if "pretrained" not in found and model.extract is not None:
+        model = replace(model, pretrained=model.family != "untrained")
     kind = _one_of(where, model, ("embedding", "rdm", "extract", "noise"))
     only = {"dims": "noise", **dict.fromkeys(_EXTRACT, "extract")}
     for name in found:
         if kind != only.get(name, kind):
-            raise ValueError(f"{where}.{name} goes with {only[name]} only, got it beside {kind} = {getattr(model, kind)!r}")
+            raise ValueError(
+                f"{where}.{name} goes with {only[name]} only, got it beside {kind} = {getattr(model, kind)!r}"
+            )
     if kind in {"embedding", "rdm"} and ("{seed}" in getattr(model, kind)) != (model.seeds > 1):
         raise ValueError(
             f"{where}.seeds must be above 1 where {kind} holds {{seed}}, and only there, "
@@ -223,7 +295,9 @@ def _model(where: str, given: Any) -> Model:  # noqa: ANN401
     if kind == "extract" and model.pretrained and model.seeds > 1:
         raise ValueError(f"{where}.seeds must be 1 for a network with weights, got {model.seeds}; pretrained = false?")
     if kind == "extract" and model.items is not None:
-        raise ValueError(f"{where}.items must not be given for extract, whose labels are those of the images, got {model.items!r}")
+        raise ValueError(
+            f"{where}.items must not be given for extract, whose labels are those of the images, got {model.items!r}"
+        )
     return model
 
 

@@ -62,7 +62,10 @@ def results_table(work: Work) -> pd.DataFrame:
 
 
 def rsa_table(work: Work) -> pd.DataFrame:
-    """A row a model and replicate. The p-value is the model's: of the mean over its replicates, against the mean of the same relabellings."""
+    """A row a model and replicate.
+
+    The p-value is the model's: of the mean over its replicates, against the mean of the same relabellings.
+    """
     import pandas as pd
 
     rows, p_values = [], {}
@@ -151,20 +154,22 @@ def pairs_table(work: Work, chosen: pd.DataFrame) -> pd.DataFrame:
 
     best = chosen[(chosen["choice"] == "lowest_loss") & (chosen["replicate"] == 0)]
     human = {str(r["target"]): r for r in best.to_dict("records")}
-    rows = [row(work.human, m, human[m.name], human[m.name]["rsa"]) for m in work.models if m.replicate == 0 and m.name in human]
+    rows = [
+        row(work.human, m, human[m.name], human[m.name]["rsa"])
+        for m in work.models
+        if m.replicate == 0 and m.name in human
+    ]
     for a, b in work.pairs():
         starts = pd.DataFrame(rows_of(_there(work.alignment(a, b)))).assign(source=a.name, target=b.name)
-        for r in tables.chosen(starts).to_dict("records")[:1]:
-            rows.append(row(a, b, r, _there(work.rsa(a, b))["statistic"]))
+        lowest = tables.chosen(starts).to_dict("records")[:1]
+        rows += [row(a, b, r, _there(work.rsa(a, b))["statistic"]) for r in lowest]
     return pd.DataFrame(rows)
 
 
 _WHAT = ("target", "family", "replicate", "choice", "measure", "k")
 
 
-def _hits(
-    work: Work, chosen: pd.DataFrame
-) -> Any:  # noqa: ANN401
+def _hits(work: Work, chosen: pd.DataFrame) -> Any:  # noqa: ANN401
     """Of each chosen start, measure and k: what it is, which objects hit, and which count."""
     s = work.settings
     for row in chosen.to_dict("records"):
@@ -177,7 +182,10 @@ def _hits(
             continue
         for k in s.statistics.top_k:
             hit, counted = statistics.category_hits(
-                top, work.categories.members, k, uncategorised=s.categories.others  # type: ignore[arg-type]
+                top,
+                work.categories.members,
+                k,
+                uncategorised=s.categories.others,  # type: ignore[arg-type]
             )
             yield {**what, "measure": "category", "k": k}, hit, counted
 
