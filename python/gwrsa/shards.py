@@ -81,7 +81,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         If it is not there.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a whole .npz file: {error}") from error

@@ -186,8 +186,9 @@ class Settings:
         )
 
     def plain(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return asdict(self)
+        """As JSON gives it back."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
     @classmethod
     def restored(cls, plain: Mapping[str, Any]) -> Settings:
@@ -225,7 +226,7 @@ class Settings:
         """As a study.toml, without what is as by default. Needs tomli-w."""
         import tomli_w
 
-        plain = json.loads(json.dumps(self.plain()))
+        plain = self.plain()
         told = {
             name: value
             for name, value in plain.items()
