@@ -55,17 +55,23 @@ impl<R: Real> Anderson<R> {
         self.least = f64::INFINITY;
     }
 
-    /// From `x` and its image `g`, whose relative distance is `change`, the next iterate, written to `x`.
-    pub fn advance(&mut self, x: &mut Mat<R>, g: &mut Mat<R>, change: f64) {
-        if self.depth == 0 || change > self.begin || change > TOLERATED * self.least {
-            if change > TOLERATED * self.least {
-                self.begin *= CLOSER;
-            }
+    /// Whether an iterate whose image is at the relative distance `change` is near enough to the end. What is known is forgotten when
+    /// not, or when the change has grown.
+    pub fn takes(&mut self, change: f64) -> bool {
+        let grown = change > TOLERATED * self.least;
+        if grown {
+            self.begin *= CLOSER;
+        }
+        if self.depth == 0 || grown || change > self.begin {
             self.forget();
-            std::mem::swap(x, g);
-            return;
+            return false;
         }
         self.least = self.least.min(change);
+        true
+    }
+
+    /// From `x` and its image `g` the next iterate, written to `x`.
+    pub fn advance(&mut self, x: &mut Mat<R>, g: &mut Mat<R>) {
         let minus = |a: &[R], b: &[R]| -> Vec<R> { a.iter().zip(b).map(|(&a, &b)| a - b).collect() };
         let residual = minus(&g.data, &x.data);
         if let Some((last_residual, last_image)) = &self.last {
@@ -123,7 +129,8 @@ mod tests {
         let mut x = Mat::from_vec(vec![1.0, -2.0, 3.0, 4.0], 4, 1);
         for _ in 0..8 {
             let mut g = Mat::from_fn(4, 1, |i, _| rates[i] * x.data[i] + 1.0);
-            anderson.advance(&mut x, &mut g, 1e-4);
+            assert!(anderson.takes(1e-4));
+            anderson.advance(&mut x, &mut g);
         }
         for (x, r) in x.data.iter().zip(rates) {
             assert!((x - 1.0 / (1.0 - r)).abs() < 1e-6, "{x} at rate {r}");

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::anderson::Anderson;
 use crate::error::InvalidInput;
+use crate::forecast::Forecast;
 use crate::gw::{Settings, Status};
 use crate::init::Init;
 use crate::kernels::distance_and_norm;
@@ -14,6 +15,7 @@ use crate::problem::Problem;
 use crate::real::Real;
 use crate::sinkhorn::{Ended, Scaling};
 use crate::solution::{Exponent, Phases, Solution};
+use crate::stride::Stride;
 
 /// Loosest marginal error of an inner loop, and its share of the last outer change. Looser, and a start close to the unstable
 /// uniform plan leaves it along another branch than the exact step takes: another basin.
@@ -38,7 +40,7 @@ pub struct Level {
     pub epsilon: f64,
     pub tol: f64,
     pub max_outer: usize,
-    /// Whether steps are extrapolated near the end; while annealing that changes the basin.
+    /// Whether steps are made longer, and extrapolated near the end; while annealing that changes the basin.
     pub last: bool,
 }
 
@@ -68,7 +70,9 @@ pub struct Workspace<R> {
     scaling: Scaling<R>,
     next: Mat<R>,
     scratch: Mat<R>,
+    stride: Stride<R>,
     anderson: Anderson<R>,
+    forecast: Forecast<R>,
 }
 
 impl<R: Real> Workspace<R> {
@@ -80,7 +84,9 @@ impl<R: Real> Workspace<R> {
             scaling: Scaling::new(&problem.p, &problem.q),
             next: Mat::zeros(rows, cols),
             scratch: Mat::zeros(n, operator.scratch_cols()),
+            stride: Stride::new(),
             anderson: Anderson::new(DEPTH.min(MAX_HISTORY / step.max(1))),
+            forecast: Forecast::new(),
         }
     }
 }
@@ -156,13 +162,15 @@ impl<R: Real> Descent<'_, R> {
         let clock = Instant::now();
         let (operator, epsilon, tol) = (self.operator, level.epsilon, level.tol);
         let scale = SCALE_FLOOR * operator.summary_scale(&self.problem.p);
-        let Workspace { scaling, next, scratch, anderson } = space;
+        let Workspace { scaling, next, scratch, stride, anderson, forecast } = space;
         match state.epsilon {
             Some(previous) => scaling.load(Some((&state.f, &state.g)), previous / epsilon),
             None => scaling.load(None, 1.0),
         }
         scaling.seconds = (0.0, 0.0);
+        stride.clear();
         anderson.clear();
+        forecast.clear();
         state.epsilon = Some(epsilon);
         state.change = f64::INFINITY;
         state.status = Status::MaxOuter;
@@ -171,6 +179,9 @@ impl<R: Real> Descent<'_, R> {
             let at = Instant::now();
             operator.outer_step(&state.x, 4.0 / epsilon, &mut state.y, parallel);
             state.phases.products += at.elapsed().as_secs_f64();
+            if let Some(by) = forecast.shift(&state.x).filter(|_| !scaling.is_slow()) {
+                scaling.shift(&by);
+            }
             let inner_tol = (0.1 * state.change).min(LOOSEST_INNER).max(0.3 * tol);
             let y = &state.y;
             let fill = |i: usize, out: &mut [R]| operator.exponent_rows(y, i, out);
@@ -203,10 +214,14 @@ impl<R: Real> Descent<'_, R> {
                 state.status = Status::MaxOuter;
             }
             let at = Instant::now();
-            if level.last {
-                anderson.advance(&mut state.x, next, state.change);
-            } else {
+            forecast.learn(&state.x, scaling.potentials());
+            if !level.last {
                 std::mem::swap(&mut state.x, next);
+            } else if anderson.takes(state.change) {
+                stride.clear();
+                anderson.advance(&mut state.x, next);
+            } else {
+                stride.advance(&mut state.x, next, state.change);
             }
             state.phases.summary += at.elapsed().as_secs_f64();
         }

@@ -37,6 +37,7 @@ mod cocluster;
 mod cost;
 mod descent;
 mod error;
+mod forecast;
 mod gw;
 mod init;
 mod kernels;
@@ -51,6 +52,7 @@ mod rows;
 mod search;
 mod sinkhorn;
 mod solution;
+mod stride;
 mod transport;
 
 pub use choice::choice_probabilities;

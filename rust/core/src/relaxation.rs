@@ -27,6 +27,11 @@ impl Default for Relaxation {
 }
 
 impl Relaxation {
+    /// Of the next sweeps, by the rates seen so far.
+    pub fn omega(&self) -> f64 {
+        self.omega
+    }
+
     /// At the start of a projection; what was learnt in the last one stays.
     pub fn begin(&mut self) {
         self.window = None;

@@ -73,6 +73,9 @@ enum Sweep {
 /// How many times one projection may start over from a row- and column-centred kernel.
 const MAX_STABILISATIONS: usize = 20;
 
+/// Over-relaxation above which sweeps are slow.
+const SLOW: f64 = 1.9;
+
 impl<R: Real> Scaling<R> {
     /// Zero potentials for the weights `p` (n) and `q` (m).
     #[must_use]
@@ -102,6 +105,19 @@ impl<R: Real> Scaling<R> {
     pub fn potentials(&self) -> (Vec<f64>, Vec<f64>) {
         let absorbed = |pot: &[f64], s: &[R]| pot.iter().zip(s).map(|(f, s)| f + s.to_f64().ln()).collect();
         (absorbed(&self.f, &self.u), absorbed(&self.g, &self.v))
+    }
+
+    /// Whether a small marginal error says little about how far the potentials are: sweeps converge slowly.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        self.relaxation.omega() > SLOW
+    }
+
+    /// Move the potentials, of rows and then of columns, before the next projection.
+    pub fn shift(&mut self, by: &[f64]) {
+        let (rows, columns) = by.split_at(self.f.len());
+        self.f.iter_mut().zip(rows).for_each(|(f, by)| *f += by);
+        self.g.iter_mut().zip(columns).for_each(|(g, by)| *g += by);
     }
 
     /// Begin anew, from potentials of another epsilon times `factor`, or from none.
