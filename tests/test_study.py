@@ -14,7 +14,7 @@ from gwrsa.cli import app
 from gwrsa.store import Results
 from gwrsa.study import Study
 from gwrsa.study_merge import merge
-from small_study import TOML, N, write
+from study_files import TOML, N, write
 
 TABLES = ("objects", "results", "tables/chosen", "tables/rates", "tables/rsa", "tables/chance", "tables/categories")
 
@@ -426,3 +426,73 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r"gwrsa\[study\]"):
         run(write(tmp_path), tmp_path / "out")
+
+
+# ---- networks
+
+
+def test_a_network_is_run_once_with_its_settings_and_its_rows_are_matched(tmp_path, monkeypatch):
+    calls = []
+
+    def fake(images, model, *, seed, progress, **how):
+        calls.append((images.name, model, seed, how))
+        # As `extract`: in the order of the labels.
+        items = sorted(f"object {i}" for i in range(N))
+        return gwrsa.Embedding(
+            np.random.default_rng(seed).standard_normal((N, 6)), items, name=model, meta={"seed": seed}
+        )
+
+    monkeypatch.setattr("gwrsa.extraction.run.extract", fake)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "object 1.png").write_bytes(b"one")
+    (tmp_path / "weights.pth").write_bytes(b"weights")
+    toml = TOML.replace(
+        "[categories]",
+        """[[models]]
+name = "network"
+family = "untrained"
+extract = "timm/resnet18"
+module = "layer4"
+seeds = 2
+[[models]]
+name = "local"
+family = "supervised"
+extract = "timm/resnet18"
+checkpoint = "weights.pth"
+preprocessing = "registry"
+match = "position"
+batch_size = 7
+device = "cpu"
+broken = "skip"
+[images]
+root = "images"
+[categories]""",
+    )
+    path = write(tmp_path, toml)
+    found = run(path, tmp_path / "out")
+    plain = {"module": "layer4", "checkpoint": None, "pretrained": False, "preprocessing": None, "match": "name"}
+    plain |= {"batch_size": 32, "device": "auto", "broken": "raise"}
+    local = {"module": None, "checkpoint": tmp_path / "weights.pth", "pretrained": True, "preprocessing": "registry"}
+    local |= {"match": "position", "batch_size": 7, "device": "cpu", "broken": "skip"}
+    assert calls == [("images", "timm/resnet18", i, plain) for i in (0, 1)] + [("images", "timm/resnet18", 0, local)]
+    assert found.representation("network", 1).items == found.human.items
+    assert found.results["target"].drop_duplicates().tolist() == [
+        "near",
+        "shuffled",
+        "far",
+        "noise",
+        "network",
+        "local",
+    ]
+    assert {"images", "weights.pth"} < set(found.provenance["inputs"])
+    run(path, tmp_path / "out")
+    assert len(calls) == 3
+    (tmp_path / "images" / "object 1.png").write_bytes(b"two")
+    with pytest.raises(ValueError, match="'images' changed since"):
+        run(path, tmp_path / "out")
+
+
+def test_a_network_without_anything_to_see_is_refused(tmp_path):
+    path = write(tmp_path, TOML.replace('embedding = "near.npy"', 'extract = "timm/resnet18"'))
+    with pytest.raises(ValueError, match=r"model 'near' must have texts, or the study images.root"):
+        run(path, tmp_path / "out")
