@@ -1,8 +1,10 @@
 """A study of a few objects on disk, for tests."""
 
 import numpy as np
+import pandas as pd
 
 import gwrsa
+from gwrsa.study import Study
 
 N = 24
 
@@ -66,3 +68,23 @@ def write(folder, toml=TOML):
     path = folder / "study.toml"
     path.write_text(toml)
     return path
+
+
+TABLES = ("objects", "results", "tables/chosen", "tables/rates", "tables/rsa", "tables/chance", "tables/categories")
+
+
+def run(path, out, **how):
+    return Study.from_toml(path).run(out, figures=False, progress=False, **how)
+
+
+def assert_same(a, b, names=TABLES):
+    for name in names:
+        left, right = (pd.read_parquet(folder / f"{name}.parquet") for folder in (a, b))
+        timed = [c for c in left if c == "seconds"]
+        pd.testing.assert_frame_equal(left.drop(columns=timed), right.drop(columns=timed), check_exact=True)
+
+
+def shards(folder):
+    return {
+        p: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.rglob("*") if p.parent.name in {"shards", "plans"}
+    }

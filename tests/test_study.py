@@ -9,18 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 import gwrsa
-from gwrsa import statistics, study_settings, tables
+from gwrsa import statistics, tables
 from gwrsa.cli import app
 from gwrsa.store import Results
-from gwrsa.study import Study
-from gwrsa.study_merge import merge
-from study_files import TOML, N, write
-
-TABLES = ("objects", "results", "tables/chosen", "tables/rates", "tables/rsa", "tables/chance", "tables/categories")
-
-
-def run(path, out, **how):
-    return Study.from_toml(path).run(out, figures=False, progress=False, **how)
+from study_files import TOML, N, assert_same, run, shards, write
 
 
 @pytest.fixture(scope="module")
@@ -28,19 +20,6 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     path = write(folder)
     return path, run(path, folder / "out", all_pairs=True)
-
-
-def assert_same(a, b, names=TABLES):
-    for name in names:
-        left, right = (pd.read_parquet(folder / f"{name}.parquet") for folder in (a, b))
-        timed = [c for c in left if c == "seconds"]
-        pd.testing.assert_frame_equal(left.drop(columns=timed), right.drop(columns=timed), check_exact=True)
-
-
-def shards(folder):
-    return {
-        p: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.rglob("*") if p.parent.name in {"shards", "plans"}
-    }
 
 
 # ---- what is computed
@@ -299,89 +278,7 @@ main()
         np.testing.assert_array_equal(left.plan(key), made[1].plan(key))
 
 
-# ---- merging
-
-
-def parts(folder):
-    first = TOML.index('[[models]]\nname = "shuffled"')
-    second, rest = TOML.index("[[models]]"), TOML.index("[categories]")
-    for name, toml in (("a", TOML[:first] + TOML[rest:]), ("b", TOML[:second] + TOML[first:])):
-        run(write(folder, toml), folder / name)
-
-
-def test_merged_studies_are_the_study_of_all_models(tmp_path, made):
-    parts(tmp_path)
-    both = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "both", figures=False)
-    assert_same(both.folder, made[1].folder)
-    before = shards(both.folder)
-    # Its study.toml runs, and finds everything there; pairs are added.
-    again = run(both.folder / "study.toml", both.folder, all_pairs=True)
-    assert all(shards(both.folder)[p] == content for p, content in before.items())
-    pd.testing.assert_frame_equal(again.pairs, made[1].pairs, check_exact=True)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("n_starts = 3", "n_starts = 2", "alignment must be the same"),
-        ("permutations = 40", "permutations = 41", "statistics must be the same"),
-        ('file = "categories.csv"', 'file = "categories.csv"\nothers = "miss"', "categories must be the same"),
-        ('embedding = "human.npy"', 'embedding = "near.npy"', "human must be the same"),
-        ('embedding = "near.npy"', 'embedding = "human.npy"', "two different 'near'"),
-    ],
-)
-def test_studies_that_do_not_fit_are_not_merged(tmp_path, made, old, new, message):
-    run(write(tmp_path, TOML.replace(old, new)), tmp_path / "other")
-    with pytest.raises(ValueError, match=message):
-        merge([made[1].folder, tmp_path / "other"], tmp_path / "both", figures=False)
-
-
-# ---- the file
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("n_starts = 3", "n_start = 3", r"alignment.n_start = 3 is no key of a study; did you mean 'n_starts'"),
-        ("n_starts = 3", "xyz = 3", r"alignment.xyz = 3 is no key of a study; expected one of search, epsilon"),
-        ("n_starts = 3", "n_starts = 0", "alignment.n_starts must be at least 1, got 0"),
-        ("n_starts = 3", "epsilon = [0.4, 0.1]", "low <= high, got"),
-        ("n_starts = 3", "epsilon = -1.0", "alignment.epsilon must be positive"),
-        ("n_starts = 3", 'match_histogram = "yes"', "alignment.match_histogram must be true or false, got 'yes'"),
-        ("n_starts = 3", 'search = "grid"', "alignment.search must be one of 'anneal', 'multistart', got 'grid'"),
-        ("bootstrap = 50", "top_k = [1, 11]", r"statistics.top_k\[1\] must be between 1 and 10, got 11"),
-        ("bootstrap = 50", "top_k = [5, 1]", "statistics.top_k must be distinct and rising"),
-        ('embedding = "human.npy"', "", "human must have one of embedding, rdm, triplets, got none"),
-        ('embedding = "human.npy"', 'embedding = "human.npy"\nrdm = "x.npy"', "got embedding and rdm"),
-        ('embedding = "human.npy"', 'embedding = "human.npy"\nmetric = "choice"', "calibrate must name triplets"),
-        ('family = "clip"', "", r"models\[0\].family must be given"),
-        ('family = "clip"', "family = 3", r"models\[0\].family must be a text that is not empty, got 3"),
-        ('name = "near"', 'name = "shuffled"', r"models\[1\].name must be distinct, got 'shuffled' more than once"),
-        ('embedding = "near.npy"', 'embedding = "near.npy"\nseeds = 2', r"models\[0\].seeds must be above 1 where"),
-        ('embedding = "near.npy"', 'embedding = "near.npy"\ndims = 2', r"models\[0\].dims goes with noise only"),
-        ('embedding = "near.npy"', 'extract = "timm/resnet18"\nseeds = 2', "pretrained = false"),
-        ('noise = "features"', 'noise = "pink"', r"models\[3\].noise must be one of 'features', 'dissimilarities'"),
-        ("seeds = 3", "seeds = true", r"models\[3\].seeds must be an integer"),
-        ("[alignment]", "[alignment", "must be TOML"),
-        ('items = "items.txt"', "items = 3", "items must be a text"),
-        ("[[models]]", "[[model]]", "model = .* is no key of a study; did you mean 'models'"),
-    ],
-)
-def test_a_wrong_file_names_key_value_and_expectation(tmp_path, old, new, message):
-    path = write(tmp_path, TOML.replace(old, new, 1 if old != "[[models]]" else -1))
-    with pytest.raises(ValueError, match=message) as caught:
-        Study.from_toml(path)
-    assert "study.toml" in str(caught.value)
-
-
-def test_settings_survive_json_and_toml(tmp_path):
-    toml = TOML.replace("n_starts = 3", "n_starts = 3\nepsilon = [0.1, 0.3]").replace(
-        "bootstrap = 50", "top_k = [1, 3]"
-    )
-    settings, _ = study_settings.Settings.read(write(tmp_path, toml))
-    assert study_settings.Settings.restored(json.loads(json.dumps(settings.plain()))) == settings
-    (tmp_path / "again.toml").write_text(settings.toml())
-    assert study_settings.Settings.read(tmp_path / "again.toml")[0] == settings
+# ---- what it needs
 
 
 @pytest.mark.parametrize(

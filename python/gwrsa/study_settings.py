@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from gwrsa import _validate as check
-from gwrsa.rdm import METRICS
-from gwrsa.solve import PRECISIONS
-from gwrsa.triplets import MISSING
+from gwrsa import study_keys as keys
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-NOISE = ("features", "dissimilarities")
-_MOST_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -164,8 +157,8 @@ class Settings:
         ValueError
             If a key is unknown or missing, or a value is not what it has to be; the message names key, value and expectation.
         """
-        top = _section("", given, _TOP, ("human", "models"))
-        human = Human(**_section("human", top.pop("human"), _HUMAN))
+        top = keys.section("", given, keys.TOP, ("human", "models"))
+        human = Human(**keys.section("human", top.pop("human"), keys.HUMAN))
         _one_of("human", human, ("embedding", "rdm", "triplets"))
         if (human.metric == "choice") != (human.calibrate is not None):
             raise ValueError(
@@ -178,10 +171,10 @@ class Settings:
         return cls(
             human=human,
             models=_distinct(tuple(_model(f"models[{i}]", m) for i, m in enumerate(models))),
-            categories=Categories(**_section("categories", top.pop("categories", {}), _CATEGORIES)),
-            images=Images(**_section("images", top.pop("images", {}), _IMAGES)),
-            alignment=AlignmentSettings(**_section("alignment", top.pop("alignment", {}), _ALIGNMENT)),
-            statistics=Statistics(**_section("statistics", top.pop("statistics", {}), _STATISTICS)),
+            categories=Categories(**keys.section("categories", top.pop("categories", {}), keys.CATEGORIES)),
+            images=Images(**keys.section("images", top.pop("images", {}), keys.IMAGES)),
+            alignment=AlignmentSettings(**keys.section("alignment", top.pop("alignment", {}), keys.ALIGNMENT)),
+            statistics=Statistics(**keys.section("statistics", top.pop("statistics", {}), keys.STATISTICS)),
             **top,
         )
 
@@ -258,31 +251,13 @@ def _told(kind: Any, plain: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN40
     }
 
 
-Check = Callable[[str, Any], Any]
-
-
-def _section(where: str, given: Any, keys: Mapping[str, Check], needed: tuple[str, ...] = ()) -> dict[str, Any]:  # noqa: ANN401
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{where} must be a table [{where}], got {given!r}")
-    prefix = f"{where}." if where else ""
-    for name, value in given.items():
-        if name not in keys:
-            near = get_close_matches(str(name), keys, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(keys)}"
-            raise ValueError(f"{prefix}{name} = {value!r} is no key of a study{hint}")
-    for name in needed:
-        if name not in given:
-            raise ValueError(f"{prefix}{name} must be given, got none")
-    return {name: keys[name](f"{prefix}{name}", value) for name, value in given.items()}
-
-
 def _model(where: str, given: Any) -> Model:  # noqa: ANN401
-    found = _section(where, given, _MODEL, ("name", "family"))
+    found = keys.section(where, given, keys.MODEL, ("name", "family"))
     model = Model(**found)
     if "pretrained" not in found and model.extract is not None:
         model = replace(model, pretrained=model.family != "untrained")
     kind = _one_of(where, model, ("embedding", "rdm", "extract", "noise"))
-    only = {"dims": "noise", **dict.fromkeys(_EXTRACT, "extract")}
+    only = {"dims": "noise", **dict.fromkeys(keys.EXTRACT, "extract")}
     for name in found:
         if kind != only.get(name, kind):
             raise ValueError(
@@ -316,124 +291,3 @@ def _distinct(models: tuple[Model, ...]) -> tuple[Model, ...]:
             raise ValueError(f"models[{i}].name must be distinct, got {model.name!r} more than once")
         names.add(model.name)
     return models
-
-
-def _text(name: str, value: Any) -> str:  # noqa: ANN401
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} must be a text that is not empty, got {value!r}")
-    return value
-
-
-def _boolean(name: str, value: Any) -> bool:  # noqa: ANN401
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false, got {value!r}")
-    return value
-
-
-def _texts(name: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401
-    if not isinstance(value, list):
-        raise ValueError(f"{name} must be a list of texts, got {value!r}")
-    return tuple(_text(f"{name}[{i}]", x) for i, x in enumerate(value))
-
-
-def _epsilon(name: str, value: Any) -> float | tuple[float, float]:  # noqa: ANN401
-    if not isinstance(value, list):
-        return check.positive(name, value)
-    if len(value) != 2:
-        raise ValueError(f"{name} must be a number or [low, high], got {value!r}")
-    low, high = (check.positive(name, x) for x in value)
-    if low > high:
-        raise ValueError(f"{name} must be [low, high] with low <= high, got {value!r}")
-    return low, high
-
-
-def _top_k(name: str, value: Any) -> tuple[int, ...]:  # noqa: ANN401
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"{name} must be a list of integers between 1 and 10, got {value!r}")
-    found = tuple(check.integer(f"{name}[{i}]", k, 1, 10) for i, k in enumerate(value))
-    if list(found) != sorted(set(found)):
-        raise ValueError(f"{name} must be distinct and rising, got {value!r}")
-    return found
-
-
-def _preprocessing(name: str, value: Any) -> Any:  # noqa: ANN401
-    from gwrsa.extraction.preprocessing import Preprocessing
-
-    if value == "registry":
-        return value
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name} must be 'registry' or a table, got {value!r}")
-    try:
-        Preprocessing.of(value)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
-    return dict(value)
-
-
-def _one(*options: str) -> Check:
-    return lambda name, value: check.choice(name, value, options)
-
-
-def _integer(low: int, high: int | None = None) -> Check:
-    return lambda name, value: check.integer(name, value, low, high)
-
-
-def _table(_name: str, value: Any) -> Any:  # noqa: ANN401
-    return value  # checked by its own section
-
-
-_SEED = _integer(0, 2**63 - 1)
-_EXTRACT: dict[str, Check] = {
-    "texts": _text,
-    "module": _text,
-    "checkpoint": _text,
-    "pretrained": _boolean,
-    "preprocessing": _preprocessing,
-    "match": _one("name", "position"),
-    "batch_size": check.steps,
-    "device": _text,
-    "broken": _one("raise", "skip"),
-}
-_TOP: dict[str, Check] = {
-    "name": _text,
-    "items": _text,
-    "objects": _text,
-    "all_pairs": _boolean,
-    **dict.fromkeys(("human", "models", "categories", "images", "alignment", "statistics"), _table),
-}
-_HUMAN: dict[str, Check] = {
-    **dict.fromkeys(("name", "embedding", "rdm", "triplets", "items", "key", "calibrate"), _text),
-    "metric": _one(*METRICS),
-    "missing": _one(*MISSING),
-}
-_MODEL: dict[str, Check] = {
-    **dict.fromkeys(("name", "family", "embedding", "rdm", "extract", "items", "key"), _text),
-    "noise": _one(*NOISE),
-    "metric": _one(*(m for m in METRICS if m != "choice")),
-    "seeds": _integer(1, _MOST_SEEDS),
-    "dims": check.steps,
-    **_EXTRACT,
-}
-_CATEGORIES: dict[str, Check] = {"file": _text, "drop": _texts, "others": _one("exclude", "category", "miss")}
-_IMAGES: dict[str, Check] = {"root": _text}
-_ALIGNMENT: dict[str, Check] = {
-    "search": _one("anneal", "multistart"),
-    "epsilon": _epsilon,
-    "absolute": _boolean,
-    "n_starts": check.starts,
-    "seed": _SEED,
-    "match_histogram": _boolean,
-    "precision": _one(*PRECISIONS),
-    "tol": check.positive,
-    "max_outer": check.steps,
-    "max_sinkhorn": check.steps,
-}
-_STATISTICS: dict[str, Check] = {
-    "top_k": _top_k,
-    "bootstrap": check.steps,
-    "chance": check.steps,
-    "rsa": _one("corr", "spearman", "cosine"),
-    "permutations": check.steps,
-    "correction": _one("holm", "bh"),
-    "seed": _SEED,
-}
