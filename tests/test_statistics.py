@@ -177,3 +177,21 @@ def test_holm_keeps_the_familywise_error():
 def test_invalid_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("method", ["corr", "spearman", "cosine"])
+def test_many_models_are_tested_as_one_by_one(method):
+    rng = np.random.default_rng(3)
+    human, *models = (gwrsa.Embedding(rng.standard_normal((150, 4))).rdm() for _ in range(4))
+    together = statistics.permutation_tests(human, models, method, n_permutations=20, seed=2)
+    for model, test in zip(models, together, strict=True):
+        alone = statistics.permutation_test(human, model, method, n_permutations=20, seed=2)
+        assert (test.statistic, test.p_value, test.null.tolist()) == (
+            alone.statistic,
+            alone.p_value,
+            alone.null.tolist(),
+        )
+    # The obvious twin: relabel, and compare again.
+    order = np.random.default_rng(2).permutation(150)
+    shuffled = gwrsa.RDM(human.square()[np.ix_(order, order)])
+    assert together[0].null[0] == pytest.approx(gwrsa.rsa(shuffled, models[0], method), abs=1e-12)

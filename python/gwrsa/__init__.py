@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from gwrsa.rdm import RDM
     from gwrsa.solve import GWSolution, OTSolution, entropic_gw, sinkhorn
     from gwrsa.spose import fit_spose
+    from gwrsa.store import Results
+    from gwrsa.study import Study
     from gwrsa.triplets import PairCounts, Triplets
 
 __all__ = [
@@ -46,7 +48,9 @@ __all__ = [
     "PairCounts",
     "Polished",
     "Preprocessing",
+    "Results",
     "Start",
+    "Study",
     "Triplets",
     "__version__",
     "align",
@@ -82,7 +86,9 @@ _HOME = {
     "PairCounts": "triplets",
     "Polished": "polishing",
     "Preprocessing": "extraction.preprocessing",
+    "Results": "store",
     "Start": "alignment",
+    "Study": "study",
     "Triplets": "triplets",
     "align": "aligning",
     "calibrate": "choice",

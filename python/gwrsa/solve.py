@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from gwrsa import _core, backends
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
-from gwrsa.backends import Cost, Problem, RawSolution, Status
+from gwrsa.backends import Cost, Exponent, Problem, RawSolution, Status
 from gwrsa.embedding import Embedding
 from gwrsa.factored import factor
 from gwrsa.rdm import METRICS, RDM, Metric, from_embedding
@@ -99,6 +99,12 @@ class GWSolution:
         """F (n,) and g (m,) of `T = exp(M + f + g)`, in units of epsilon; -inf where a weight is 0."""
         self._needs_plan()
         return self._raw.potentials()
+
+    @property
+    def exponent(self) -> Exponent:
+        """The small factor of M in `T = exp(M + f + g)`: with the potentials, and the same two sides, the plan is derived from it again."""
+        self._needs_plan()
+        return self._raw.exponent()
 
     def top(self, k: int) -> NDArray[np.int64]:
         """The k most probable targets of each source item (n, k), most probable first; the plan is not formed for it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -30,6 +31,8 @@ Correction: TypeAlias = Literal["holm", "bh"]
 
 # Orders of the objects that leave the RSA as it is give it but for rounding; they count as reaching it.
 _ROUNDING = 1e-12
+# Rows of a permuted RDM that are held at a time.
+_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -243,21 +246,48 @@ def permutation_test(
     is never 0: Phipson & Smyth 2010, https://doi.org/10.2202/1544-6115.1585. Permuting leaves means, ranks and norms as
     they are, so each permutation is one inner product of two n x n matrices.
     """
+    return permutation_tests(a, [b], method, alternative=alternative, n_permutations=n_permutations, seed=seed)[0]
+
+
+def permutation_tests(
+    a: RDM | Embedding | ArrayLike,
+    models: Sequence[RDM | Embedding | ArrayLike],
+    method: PermutationMethod = "corr",
+    *,
+    alternative: Literal["greater", "two-sided"] = "greater",
+    n_permutations: int = 1000,
+    seed: int = 0,
+) -> list[PermutationTest]:
+    """`permutation_test` of one RDM with each of many: the same numbers, in a fraction of the time.
+
+    Each relabelling of `a` is made once. The tests of many models hold half an n x n matrix of each.
+    """
     check.choice("method", method, ("corr", "spearman", "cosine"))
     check.choice("alternative", alternative, ("greater", "two-sided"))
     n_permutations = check.integer("n_permutations", n_permutations, 1)
     rng = np.random.default_rng(check.integer("seed", seed, 0))
-    statistic = rsa(a, b, method)
-    x, y = (_standardised(side, method) for side in (a, b))
-    null = np.empty(n_permutations)
+    statistics = [rsa(a, b, method) for b in models]
+    x = _standardised(a, method)
+    upper = [_upper(_standardised(b, method)) for b in models]
+    nulls = np.zeros((len(upper), n_permutations))
     for i in range(n_permutations):
         order = rng.permutation(len(x))
-        # Row by row the gather stays in cache; half of the sum is each triangle's.
-        null[i] = 0.5 * np.vdot(x[order].take(order, axis=1), y)
-    reached = null if alternative == "greater" else np.abs(null)
-    limit = statistic if alternative == "greater" else abs(statistic)
-    n_reached = int(np.count_nonzero(reached >= limit - _ROUNDING))
-    return PermutationTest(statistic, (1 + n_reached) / (1 + n_permutations), null)
+        for block, start in enumerate(range(0, len(x), _ROWS)):
+            # A few rows at a time stay in cache, from the gather to the products; no BLAS, whose threads would wait for each other.
+            permuted = x[order[start : start + _ROWS]].take(order[start:], axis=1)
+            for null, blocks in zip(nulls, upper, strict=True):
+                null[i] += np.einsum("ij,ij->", permuted, blocks[block])
+    tests = []
+    for statistic, null in zip(statistics, nulls, strict=True):
+        p_value = exceedance(statistic, null) if alternative == "greater" else exceedance(abs(statistic), np.abs(null))
+        tests.append(PermutationTest(statistic, p_value, null))
+    return tests
+
+
+def exceedance(statistic: float, null: FloatArray) -> float:
+    """p-value of a statistic that is large where there is something: (1 + how many of `null` reach it) / (1 + how many there are)."""
+    reached = int(np.count_nonzero(null >= statistic - _ROUNDING))
+    return (1 + reached) / (1 + len(null))
 
 
 def correct(p_values: ArrayLike, method: Correction = "holm") -> FloatArray:
@@ -293,6 +323,11 @@ def correct(p_values: ArrayLike, method: Correction = "holm") -> FloatArray:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
     return adjusted
+
+
+def _upper(square: FloatArray) -> list[FloatArray]:
+    """The upper triangle by blocks of rows, each from its first column on, zeros below the diagonal."""
+    return [np.triu(square[start : start + _ROWS, start:], 1) for start in range(0, len(square), _ROWS)]
 
 
 def _standardised(side: RDM | Embedding | ArrayLike, method: PermutationMethod) -> FloatArray:

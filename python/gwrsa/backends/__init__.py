@@ -16,6 +16,8 @@ Status: TypeAlias = Literal["converged", "max_outer", "max_sinkhorn", "numerical
 Cost: TypeAlias = FloatArray | Factored
 Init: TypeAlias = FloatArray | tuple[str, int, int]
 """An initial plan, or (name, seed, number of the start)."""
+Exponent: TypeAlias = NDArray[np.float32] | FloatArray
+"""The small factor of the exponent, (r, m) or (n, r), or (n, m) where neither side is factored; its dtype is the precision of the solve."""
 PlannedStart: TypeAlias = tuple[Init, list[float]]
 """Where to start, and the values of epsilon to go through; the last is solved to the tolerance."""
 
@@ -50,6 +52,7 @@ class RawSolution(Protocol):
     @property
     def path(self) -> list[tuple[float, int, float]]: ...  # noqa: D102
     def potentials(self) -> tuple[FloatArray, FloatArray]: ...  # noqa: D102
+    def exponent(self) -> Exponent: ...  # noqa: D102
     def plan(self) -> FloatArray: ...  # noqa: D102
     def top(self, k: int) -> NDArray[np.uint32]: ...  # noqa: D102
 
@@ -64,6 +67,10 @@ class Problem(Protocol):
 
     def critical_epsilon(self) -> float:
         """Epsilon above which the uniform plan is a stable fixed point."""
+        ...
+
+    def restore(self, exponent: Exponent, f: FloatArray, g: FloatArray, epsilon: float) -> RawSolution:
+        """A solution again from its exponent and potentials, its loss evaluated anew; its steps and status are not known."""
         ...
 
     def solve(  # noqa: D102

@@ -65,5 +65,5 @@ pub use plan::{marginal_error, round_to_marginals};
 pub use problem::Problem;
 pub use search::{Done, pool, search};
 pub use sinkhorn::{Ended, Projection, Scaling};
-pub use solution::{Phases, Solution};
+pub use solution::{Exponent, Phases, Solution};
 pub use transport::{Transport, transport};

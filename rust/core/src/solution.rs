@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::error::InvalidInput;
 use crate::gw::Status;
 use crate::kernels::exp_capped;
 use crate::mat::Mat;
@@ -12,10 +13,28 @@ use crate::real::Real;
 use crate::rows::{Rows, held};
 
 /// Y in the precision it was computed in.
-#[derive(Debug, Clone)]
-pub(crate) enum Exponent {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Exponent {
+    /// Of a solve in mixed precision.
     Single(Mat<f32>),
+    /// Of a solve in float64.
     Double(Mat<f64>),
+}
+
+impl Exponent {
+    fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::Single(y) => (y.rows, y.cols),
+            Self::Double(y) => (y.rows, y.cols),
+        }
+    }
+
+    fn first_not_finite(&self) -> Option<(usize, f64)> {
+        match self {
+            Self::Single(y) => y.data.iter().map(|x| f64::from(*x)).enumerate().find(|(_, x)| !x.is_finite()),
+            Self::Double(y) => y.data.iter().copied().enumerate().find(|(_, x)| !x.is_finite()),
+        }
+    }
 }
 
 /// Seconds of a solve, by what was done.
@@ -81,6 +100,68 @@ impl Solution {
             merged_into: Some(number),
             ..other.clone()
         }
+    }
+
+    /// Y, with the potentials all that a plan of this problem is derived from: r + 1 rows for a factored side, else an n x m matrix.
+    #[must_use]
+    pub fn exponent(&self) -> &Exponent {
+        &self.exponent
+    }
+
+    /// A solution again from its exponent and potentials (f of the source, g of the target), its loss evaluated anew. Nothing is known
+    /// of its steps: they are 0, and the status is that it converged.
+    ///
+    /// # Errors
+    /// An exponent or potentials of another problem's size, or with a NaN or infinity; minus infinity is the potential of a weight of 0.
+    pub fn restored(
+        problem: &Problem,
+        exponent: Exponent,
+        f: Vec<f64>,
+        g: Vec<f64>,
+        epsilon: f64,
+    ) -> Result<Self, InvalidInput> {
+        let (n, m) = problem.shape();
+        for (name, x, len) in [("f", &f, n), ("g", &g, m)] {
+            if x.len() != len {
+                return Err(InvalidInput::Shape { name, actual: (x.len(), 1), expected: (len, 1) });
+            }
+            if let Some(row) = x.iter().position(|x| x.is_nan() || *x == f64::INFINITY) {
+                return Err(InvalidInput::NotFinite { name, row, col: 0, value: x[row] });
+            }
+        }
+        let rows = problem.exact.factor().map_or(problem.p.len(), |left| left.cols);
+        let (actual, expected) = (exponent.shape(), (rows, problem.q.len()));
+        if actual != expected {
+            return Err(InvalidInput::Shape { name: "exponent", actual, expected });
+        }
+        if let Some((at, value)) = exponent.first_not_finite() {
+            let (row, col) = (at / actual.1, at % actual.1);
+            return Err(InvalidInput::NotFinite { name: "exponent", row, col, value });
+        }
+        if !(epsilon > 0.0 && epsilon.is_finite()) {
+            return Err(InvalidInput::NotPositive { name: "epsilon", value: epsilon });
+        }
+        let (f, g) = if problem.swapped { (g, f) } else { (f, g) };
+        let mut solution = Self {
+            gw_loss: f64::INFINITY,
+            objective: f64::INFINITY,
+            epsilon,
+            status: Status::Converged,
+            n_outer: 0,
+            n_sinkhorn: 0,
+            marginal_error: 0.0,
+            change: 0.0,
+            path: Vec::new(),
+            merged_into: None,
+            stopped_by: None,
+            seconds: 0.0,
+            phases: Phases::default(),
+            exponent,
+            f,
+            g,
+        };
+        solution.evaluate(problem, true);
+        Ok(solution)
     }
 
     /// Potentials (f of the source, g of the target) in units of epsilon: `T = exp(M + f + g)`. Negative infinity where a weight is 0.

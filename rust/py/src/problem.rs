@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use gwrsa_core::{Init, InitKind, Precision, Settings, Start};
-use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
+use gwrsa_core::{Exponent, Init, InitKind, Mat, Precision, Settings, Start};
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -26,6 +26,25 @@ impl InitInput<'_> {
                 Init::Named(InitKind::from_name(name).map_err(value_error)?, *seed, *number)
             }
         })
+    }
+}
+
+/// The exponent of a solution: its dtype is the precision of the solve.
+#[derive(FromPyObject)]
+enum ExponentInput<'py> {
+    Double(PyReadonlyArray2<'py, f64>),
+    Single(PyReadonlyArray2<'py, f32>),
+}
+
+impl ExponentInput<'_> {
+    fn exponent(&self) -> Exponent {
+        match self {
+            Self::Double(y) => Exponent::Double(matrix(y)),
+            Self::Single(y) => {
+                let data = y.as_array().iter().copied().collect();
+                Exponent::Single(Mat::from_vec(data, y.shape()[0], y.shape()[1]))
+            }
+        }
     }
 }
 
@@ -79,6 +98,19 @@ impl Problem {
         let init = Init::Named(InitKind::from_name(name).map_err(value_error)?, seed, number);
         let plan = py.detach(|| self.inner.initial_plan(&init)).map_err(value_error)?;
         to_numpy(py, plan)
+    }
+
+    fn restore(
+        &self,
+        py: Python<'_>,
+        exponent: ExponentInput<'_>,
+        f: PyReadonlyArray1<'_, f64>,
+        g: PyReadonlyArray1<'_, f64>,
+        epsilon: f64,
+    ) -> PyResult<Solution> {
+        let (exponent, f, g) = (exponent.exponent(), vector(&f), vector(&g));
+        let restored = py.detach(|| gwrsa_core::Solution::restored(&self.inner, exponent, f, g, epsilon));
+        Ok(self.wrap(restored.map_err(value_error)?))
     }
 
     #[pyo3(signature = (starts, *, precision, tol, max_outer, max_sinkhorn, level_tol, level_max_outer, threads, done=None))]
@@ -224,6 +256,13 @@ impl Solution {
     fn potentials<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let (f, g) = self.inner.potentials(&self.problem);
         PyTuple::new(py, [PyArray1::from_slice(py, f), PyArray1::from_slice(py, g)])
+    }
+
+    fn exponent<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(match self.inner.exponent() {
+            Exponent::Single(y) => PyArray1::from_slice(py, &y.data).reshape([y.rows, y.cols])?.into_any(),
+            Exponent::Double(y) => PyArray1::from_slice(py, &y.data).reshape([y.rows, y.cols])?.into_any(),
+        })
     }
 
     fn plan<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {

@@ -1,0 +1,176 @@
+"""The verbs align and demo."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
+
+import typer
+
+from gwrsa.cli.options import Items, Kind, MetricName, as_rdm, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+    from gwrsa.alignment import Alignment
+    from gwrsa.metrics import Uncategorised
+
+
+def align(
+    source: Annotated[Path, typer.Argument(help="Embedding or RDM.")],
+    target: Annotated[Path, typer.Argument(help="Embedding or RDM of the same objects.")],
+    metric: Annotated[MetricName, typer.Option(help="Dissimilarity of embeddings.")] = "cosine",
+    match_histogram: Annotated[
+        bool, typer.Option("--match-histogram", help="Give the target the source's distribution of dissimilarities.")
+    ] = False,
+    search: Annotated[Literal["anneal", "multistart"], typer.Option(help="How the starts are made.")] = "anneal",
+    epsilon: Annotated[
+        Optional[str], typer.Option(help="A value or LOW,HIGH, in units of the pair's critical epsilon.")
+    ] = None,
+    absolute: Annotated[bool, typer.Option("--absolute", help="Epsilon is absolute, as in POT.")] = False,
+    starts: Annotated[Optional[int], typer.Option(help="How many; by default 8 (anneal) or 20 (multistart).")] = None,
+    kicks: Annotated[int, typer.Option(help="Further starts, each from the lowest plan so far (anneal).")] = 0,
+    seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
+    workers: Annotated[Optional[int], typer.Option(help="Threads; by default one a core.")] = None,
+    categories: Annotated[Optional[Path], typer.Option(help="Categories of the objects (.csv or .tsv).")] = None,
+    drop_category: Annotated[
+        Optional[list[str]], typer.Option(help="A column of the categories that is none, such as 'others'.")
+    ] = None,
+    uncategorised: Annotated[
+        Literal["exclude", "category", "miss"], typer.Option(help="What an object without a category counts as.")
+    ] = "exclude",
+    precision: Annotated[Literal["mixed", "float64"], typer.Option(help="Of the kernel.")] = "mixed",
+    polish: Annotated[
+        bool, typer.Option("--polish", help="Follow the lowest loss down to a permutation, without entropy.")
+    ] = False,
+    items: Items = None,
+    kind: Annotated[
+        Kind, typer.Option(help="What the files hold; auto: a symmetric square of zero diagonal is an RDM.")
+    ] = "auto",
+    out: Annotated[Optional[Path], typer.Option(help="Folder for the table, the summary and the best plans.")] = None,
+    progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+) -> None:
+    """Align two representations without labels, from many starts.
+
+    Example: gwrsa align human.npy clip.npy --items names.txt --match-histogram --categories categories.tsv --out results
+    """
+    from gwrsa import aligning
+    from gwrsa.loaders import load_categories
+
+    began = time.perf_counter()
+    a, b = (load(path, items, kind) for path in (source, target))
+    groups = load_categories(categories) if categories else None
+    for name in drop_category or []:
+        if groups is None:
+            raise ValueError("--drop-category needs --categories")
+        groups = groups.without(name)
+    if match_histogram:
+        a = as_rdm(a, metric)
+        b = as_rdm(b, metric).match_histogram(a)
+    found = aligning.align(
+        a,
+        b,
+        search=search,
+        epsilon=_epsilon(epsilon),
+        absolute=absolute,
+        n_starts=starts,
+        n_kicks=kicks,
+        seed=seed,
+        workers=workers,
+        metric=metric,
+        categories=groups,
+        uncategorised=uncategorised,
+        precision=precision,
+        polish="permutation" if polish else None,
+        progress=progress,
+    )
+    _report(found, aligning.members(groups, a), uncategorised)
+    if out is not None:
+        typer.echo(f"written to {found.save(out)}")
+    typer.echo(f"{time.perf_counter() - began:.1f} s in all")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("gwrsa-demo"),
+    seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
+    progress: Annotated[bool, typer.Option(help="Show progress bars.")] = True,
+) -> None:
+    """Run the main job on built-in input: fourteen real colours, and a simulated study of 1,854 objects.
+
+    Example: gwrsa demo --out figures
+    """
+    from gwrsa import demo as demonstration
+
+    began = time.perf_counter()
+    demonstration.run(out, seed=seed, progress=progress, say=typer.echo)
+    typer.echo(f"\n{time.perf_counter() - began:.1f} s in all")
+
+
+def _epsilon(text: str | None) -> float | tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--epsilon must be a number or LOW,HIGH, got {text!r}") from None
+    if len(values) > 2:
+        raise ValueError(f"--epsilon must be a number or LOW,HIGH, got {text!r}")
+    return values[0] if len(values) == 1 else (values[0], values[1])
+
+
+def _report(found: Alignment, members: ArrayLike | None, uncategorised: Uncategorised) -> None:
+    from gwrsa.chance import chance_level
+
+    shown = [c for c in found.table.columns if c in _SHOWN]
+    typer.echo(found.table[shown].to_string(index=False, formatters={k: v for k, v in _SHOWN.items() if k in shown}))
+    typer.echo("")
+    typer.echo(f"critical epsilon {found.critical_epsilon:.6g} (absolute)")
+    best = [("lowest loss", found.lowest_loss)]
+    paired = bool(found.starts[0].matching)
+    if paired:
+        typer.echo(f"RSA {found.rsa:.4f} (told the correspondence)")
+        best.append(("highest matching", found.highest_matching()))
+    head = f"{'':<18}{'GW loss':>11}{'epsilon':>11}"
+    for k in (1, 5, 10):
+        head += f"{f'top-{k}':>9}" if paired else ""
+    for k in (1, 5, 10):
+        head += f"{f'cat. {k}':>9}" if members is not None else ""
+    typer.echo(head)
+    for name, start in best:
+        rates = [*start.matching.values(), *start.category.values()]
+        typer.echo(f"{name:<18}{start.gw_loss:>11.6f}{start.epsilon:>11.5g}" + "".join(f"{r:>9.2%}" for r in rates))
+    if found.polished is not None:
+        end = found.polished
+        rates = [*end.matching.values(), *end.category.values()]
+        typer.echo(f"{'polished':<18}{end.gw_loss:>11.6f}{'none':>11}" + "".join(f"{r:>9.2%}" for r in rates))
+    n, m = len(found.source), len(found.target)
+    chances = [chance_level(m, k).exact for k in (1, 5, 10) if k <= m] if paired else []
+    if members is not None and n == m:
+        chances += [chance_level(n, k, members, uncategorised=uncategorised).exact for k in (1, 5, 10) if k <= m]
+    typer.echo(f"{'chance':<40}" + "".join(f"{c:>9.2%}" for c in chances))
+    ended = found.table["status"].value_counts()
+    typer.echo(f"{len(found.starts)} starts: " + ", ".join(f"{count} {status}" for status, count in ended.items()))
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2%}"
+
+
+_SHOWN: dict[str, Callable[..., str]] = {
+    "start": "{:d}".format,
+    "init": str,
+    "epsilon": "{:.5g}".format,
+    "epsilon_ratio": "{:.3f}".format,
+    "gw_loss": "{:.6f}".format,
+    "status": str,
+    "n_outer": "{:d}".format,
+    "marginal_error": "{:.1e}".format,
+    "top1": _percent,
+    "top5": _percent,
+    "top10": _percent,
+    "category": _percent,
+    "seconds": "{:.1f}".format,
+}

@@ -1,0 +1,118 @@
+"""Files that are whole or not there: written under another name, synced, renamed; keyed by what determines them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+PART = ".part"
+_STALE = 3600.0
+
+
+def digest(what: Any) -> str:  # noqa: ANN401
+    """SHA-256 of JSON values, whatever the order of the keys."""
+    return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        sha = hashlib.sha256()
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+def replace(path: Path, write: Callable[[BinaryIO], object]) -> Path:
+    """Write a file that is seen whole or not at all, also after a kill or a loss of power; returns its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def replace_text(path: Path, text: str) -> Path:
+    """`replace` with a text."""
+    return replace(path, lambda file: file.write(text.encode()))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed run left half written: temporary files that nobody has written to for an hour."""
+    for path in folder.rglob(f".*{PART}"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE:
+                path.unlink()
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Path:
+    """Write an .npz file, whole or not at all."""
+    return replace(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]  # names are strings
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read an .npz file; pickled objects are refused.
+
+    Raises
+    ------
+    ValueError
+        If the file is torn.
+    FileNotFoundError
+        If it is not there.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a whole .npz file: {error}") from error
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Results of units of work, one JSON file each.
+
+    Attributes
+    ----------
+    folder : Path
+        Made when first written to.
+    """
+
+    folder: Path
+
+    def path(self, key: str) -> Path:
+        """Where the result of this key is, or will be."""
+        return self.folder / f"{key}.json"
+
+    def load(self, key: str) -> dict[str, Any] | None:
+        """A result; None where there is none, or the file is torn or was edited."""
+        try:
+            shard = json.loads(self.path(key).read_text(encoding="utf-8"))
+            result, seal = shard["result"], shard["seal"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return result if isinstance(result, dict) and seal == digest([key, result]) else None
+
+    def save(self, key: str, what: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+        """Write a result, beside what it is of."""
+        shard = {"what": dict(what), "result": dict(result), "seal": digest([key, dict(result)])}
+        replace_text(self.path(key), json.dumps(shard, allow_nan=False) + "\n")

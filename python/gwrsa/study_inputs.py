@@ -1,0 +1,172 @@
+"""From the settings of a study to its representations: files read, networks run, noise drawn, rows matched by label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gwrsa import loaders
+from gwrsa.embedding import Embedding
+from gwrsa.loaders import Categories
+from gwrsa.rdm import RDM
+from gwrsa.shards import digest, file_digest
+from gwrsa.study_settings import Human, Model, Settings
+from gwrsa.triplets import Triplets
+
+
+@dataclass
+class Inputs:
+    """Reads what the settings name, and keeps a hash of every file it read."""
+
+    settings: Settings
+    base: Path
+    """Folder that paths are relative to."""
+    hashes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Path as the settings give it: sha256 and bytes."""
+    by_position: list[str] = field(default_factory=list)
+    """Sides without labels, whose rows were taken to be in the order of the human side's."""
+
+    def hash_all(self) -> None:
+        """Hash every file that the settings name.
+
+        Raises
+        ------
+        FileNotFoundError
+            If one is not there.
+        """
+        s = self.settings
+        for path in (s.items, s.objects, s.categories.file, s.images.root):
+            self._hash(path)
+        for path in (s.human.embedding, s.human.rdm, s.human.triplets, s.human.calibrate, s.human.items):
+            self._hash(path)
+        for model in s.models:
+            for path in (model.texts, model.checkpoint, model.items):
+                self._hash(path)
+            for path in (model.embedding, model.rdm):
+                for seed in range(model.seeds):
+                    self._hash(path and path.replace("{seed}", str(seed)))
+
+    def human(self) -> Embedding | RDM:
+        """The human side, of the study's objects in their order."""
+        h = self.settings.human
+        side: Embedding | RDM
+        if h.triplets is not None:
+            side = Triplets.load(self.base / h.triplets, items=self._labels(h), key=h.key, name=h.name).rdm(h.missing)  # type: ignore[arg-type]
+        else:
+            side = self._file(h, 0)
+        if h.calibrate is not None and isinstance(side, Embedding):
+            from gwrsa.choice import calibrate
+
+            side = calibrate(side, Triplets.load(self.base / h.calibrate, items=self._labels(h)))
+        if self.settings.objects is not None:
+            side = side.select(loaders.load_items(self.base / self.settings.objects))
+        return side
+
+    def model(self, model: Model, replicate: int, human: Embedding | RDM, *, progress: bool) -> Embedding | RDM:
+        """A replicate of a model, its rows in the order of the human side's.
+
+        Raises
+        ------
+        ValueError
+            If objects of the human side are missing, or, without labels, the number of objects differs.
+        """
+        if model.noise is not None:
+            return self._noise(model, replicate, human)
+        side = self._extract(model, replicate, progress=progress) if model.extract else self._file(model, replicate)
+        if side.items is not None and human.items is not None:
+            try:
+                return side if side.items == human.items else side.select(human.items)
+            except ValueError as error:
+                raise ValueError(f"model {model.name!r} must hold all objects of the study: {error}") from error
+        if len(side) != len(human):
+            raise ValueError(
+                f"model {model.name!r} must hold the {len(human)} objects of the study where there are no labels "
+                f"to match them by, got {len(side)}; give items"
+            )
+        if model.name not in self.by_position:
+            self.by_position.append(model.name)
+        # The human labels are taken over: later steps compare them.
+        return _labelled(side, human.items)
+
+    def categories(self, human: Embedding | RDM) -> Categories | None:
+        """Of the study's objects, in their order; None without a file."""
+        c = self.settings.categories
+        if c.file is None:
+            return None
+        found = loaders.load_categories(self.base / c.file)
+        for name in c.drop:
+            found = found.without(name)
+        if human.items is not None:
+            return found.select(human.items)
+        if len(found) != len(human):
+            raise ValueError(f"categories.file must have {len(human)} rows, one an object, got {len(found)}")
+        return found
+
+    def _file(self, side: Human | Model, replicate: int) -> Embedding | RDM:
+        read = Embedding.load if side.embedding is not None else RDM.load
+        path = str(side.embedding or side.rdm).replace("{seed}", str(replicate))
+        loaded: Embedding | RDM = read(self.base / path, key=side.key, name=side.name)
+        labels = self._labels(side)
+        # Labels of the file win over the study's, but not over the side's own.
+        if labels is not None and (side.items is not None or loaded.items is None):
+            loaded = read(self.base / path, items=labels, key=side.key, name=side.name)
+        return loaded
+
+    def _labels(self, side: Human | Model) -> Path | None:
+        given = side.items or self.settings.items
+        return None if given is None else self.base / given
+
+    def _extract(self, model: Model, replicate: int, *, progress: bool) -> Embedding:
+        from gwrsa.extraction.run import extract
+
+        shown = model.texts or self.settings.images.root
+        if shown is None:
+            raise ValueError(f"model {model.name!r} must have texts, or the study images.root, to be extracted")
+        made = extract(
+            self.base / shown,
+            str(model.extract),
+            module=model.module,
+            checkpoint=None if model.checkpoint is None else self.base / model.checkpoint,
+            pretrained=model.pretrained,
+            seed=replicate,
+            batch_size=model.batch_size,
+            device=model.device,
+            preprocessing=model.preprocessing,
+            match=model.match,  # type: ignore[arg-type]  # checked with the settings
+            broken=model.broken,  # type: ignore[arg-type]
+            progress=progress,
+        )
+        return Embedding(made.values, made.items, name=model.name, meta=made.meta)
+
+    @staticmethod
+    def _noise(model: Model, replicate: int, human: Embedding | RDM) -> Embedding | RDM:
+        rng = np.random.default_rng([replicate, 0x6E6F697365])  # a stream of its own
+        if model.noise == "dissimilarities":
+            values = rng.uniform(size=len(human) * (len(human) - 1) // 2)
+            return RDM(values, human.items, name=model.name)
+        if model.dims is None and not isinstance(human, Embedding):
+            raise ValueError(f"model {model.name!r} must have dims: the human side is no embedding that has some")
+        dims = model.dims or human.values.shape[1]  # type: ignore[union-attr]  # an embedding, as checked
+        return Embedding(rng.standard_normal((len(human), dims)), human.items, name=model.name)
+
+    def _hash(self, path: str | None) -> None:
+        if path is None or path in self.hashes:
+            return
+        where = self.base / path
+        if where.is_dir():
+            files = sorted(p for p in where.rglob("*") if p.is_file() and not p.name.startswith("."))
+            listed = [[str(p.relative_to(where)), file_digest(p)] for p in files]
+            self.hashes[path] = {"sha256": digest(listed), "bytes": sum(p.stat().st_size for p in files)}
+        elif where.is_file():
+            self.hashes[path] = {"sha256": file_digest(where), "bytes": where.stat().st_size}
+        else:
+            raise FileNotFoundError(f"the study names {path!r}, but there is no {where}")
+
+
+def _labelled(side: Embedding | RDM, items: tuple[str, ...] | None) -> Embedding | RDM:
+    if isinstance(side, Embedding):
+        return Embedding(side.values, items, name=side.name, meta=side.meta)
+    return RDM(side.dissimilarities, items, side.metric, side.name)

@@ -1,0 +1,136 @@
+"""One study of several: their models against the human side that they share."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gwrsa.shards import replace as replaced
+from gwrsa.shards import replace_text, sweep
+from gwrsa.store import Results, need_pyarrow, save_provenance
+from gwrsa.study import checked_folder, finish, sides_of
+from gwrsa.study_settings import Model, Settings
+from gwrsa.study_work import Entry, Work, key_of
+
+
+def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = True) -> Results:
+    """Merge finished studies of one human side, objects, categories, alignment and statistics into one.
+
+    Nothing is computed again but the tables: p-values are corrected over all models. What two of them share is taken once. Model
+    against model is left out, for pairs across the studies are missing: `gwrsa study OUT/study.toml --out OUT --all-pairs` adds it.
+
+    Parameters
+    ----------
+    folders : sequence of path
+        Two or more.
+    out : path
+        A new folder, or one merged before.
+    figures : bool
+        Draw the figures and write the report.
+
+    Raises
+    ------
+    ValueError
+        If they differ in what has to agree, or hold two different models of one name; the message names it.
+    """
+    need_pyarrow()
+    if len(folders) < 2:
+        raise ValueError(f"folders must be at least 2 studies, got {len(folders)}")
+    parts = [_part(Path(f)) for f in folders]
+    first, folder = parts[0], Path(out)
+    for part in parts[1:]:
+        _check_same(first, part)
+    models: dict[str, Model] = {}
+    entries: dict[tuple[str, int], Entry] = {}
+    for part in parts:
+        for entry in part.models:
+            known = entries.setdefault((entry.name, entry.replicate), entry)
+            if (known.side, known.metric, known.family) != (entry.side, entry.metric, entry.family):
+                raise ValueError(
+                    f"models must have distinct names, got two different {entry.name!r}, one in {str(part.folder)!r}"
+                )
+        for model in part.settings.models:
+            known_model = models.setdefault(model.name, model)
+            if model.seeds > known_model.seeds:
+                models[model.name] = model
+    settings = replace(first.settings, models=tuple(models.values()), all_pairs=False)
+    found = [Results.open(part.folder).provenance for part in parts]
+    inputs = {
+        path: seen
+        for p, part in zip(found, parts, strict=True)
+        for path, seen in _absolute(p["inputs"], p["base"]).items()
+    }
+    checked_folder(folder, inputs)
+    order = sorted(entries.values(), key=lambda e: (list(models).index(e.name), e.replicate))
+    work = Work(folder, settings, first.human, tuple(order), first.categories)
+    provenance = found[0] | {
+        "inputs": inputs,
+        "settings": settings.plain(),
+        "base": "",
+        **sides_of(work),
+        "by_position": sorted({name for p in found for name in p["by_position"]}),
+        "started": min(p["started"] for p in found),
+        "finished": max(p["finished"] for p in found),
+        "seconds": sum(p["seconds"] for p in found),
+        "merged": [str(f) for f in folders],
+    }
+    sweep(folder)
+    save_provenance(folder, provenance | {"finished": None})
+    head = "".join(f"# merged from {f}\n" for f in folders)
+    replace_text(folder / "study.toml", head + settings.toml())
+    for part in parts:
+        _copy(part, folder)
+    return finish(work, provenance, figures=figures)
+
+
+def _part(folder: Path) -> Work:
+    """A finished study as work that is done; its paths absolute."""
+    results = Results.open(folder)
+    provenance = results.provenance
+    settings = Settings.restored(results.settings).relative_to(Path(provenance["base"]))
+    entries = tuple(Entry(**m) for m in provenance["models"])
+    work = Work(folder, settings, Entry(**provenance["human"]), entries, results.members)
+    for m in entries:
+        if work.alignment(work.human, m) is None or work.rsa(work.human, m) is None:
+            raise ValueError(
+                f"folders must hold whole shards of this version of gwrsa, got {str(folder)!r} without those of "
+                f"{m.name!r}, written by gwrsa {provenance['versions']['gwrsa']}; run that study again"
+            )
+    return work
+
+
+def _check_same(a: Work, b: Work) -> None:
+    for name, left, right in (
+        ("human", (a.human.side, a.human.metric), (b.human.side, b.human.metric)),
+        ("categories", _groups(a), _groups(b)),
+        ("alignment", a.settings.alignment, b.settings.alignment),
+        ("statistics", a.settings.statistics, b.settings.statistics),
+    ):
+        if left != right:
+            raise ValueError(
+                f"{name} must be the same in all studies, got another in {str(b.folder)!r} than in {str(a.folder)!r}"
+            )
+
+
+def _groups(work: Work) -> object:
+    unit = work.alignment_unit(work.human, work.human)
+    return unit["categories"], unit["others"]
+
+
+def _absolute(inputs: dict[str, dict[str, object]], base: str) -> dict[str, dict[str, object]]:
+    return {str(Path(base) / path): seen for path, seen in inputs.items()}
+
+
+def _copy(part: Work, folder: Path) -> None:
+    names = [f"sides/{e.side}.npz" for e in (part.human, *part.models)]
+    for m in part.models:
+        names += [
+            f"shards/{key_of(unit)}.json" for unit in (part.rsa_unit(part.human, m), part.alignment_unit(part.human, m))
+        ]
+        found = part.alignment(part.human, m) or {"plans": {}}
+        names += [f"plans/{key}.npz" for key in found["plans"]]
+    for name in dict.fromkeys(names):
+        with (part.folder / name).open("rb") as source:
+            replaced(folder / name, lambda target, source=source: shutil.copyfileobj(source, target))  # type: ignore[misc]

@@ -1,0 +1,293 @@
+"""What a study.toml says: every key checked, every default filled in. docs/study.md has an annotated one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from gwrsa import study_keys as keys
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Human:
+    """The human side, source of every alignment: one of embedding, rdm and triplets."""
+
+    name: str = "human"
+    embedding: str | None = None
+    rdm: str | None = None
+    triplets: str | None = None
+    metric: str = "cosine"
+    calibrate: str | None = None
+    """Triplets that set the scale of the embedding, for metric "choice"."""
+    missing: str = "raise"
+    """Triplets: what a pair is that was never shown."""
+    items: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, or a group of people: one of embedding, rdm, extract and noise."""
+
+    name: str
+    family: str
+    embedding: str | None = None
+    rdm: str | None = None
+    extract: str | None = None
+    noise: str | None = None
+    metric: str = "cosine"
+    items: str | None = None
+    key: str | None = None
+    seeds: int = 1
+    """Replicates: initialisations of an untrained network, draws of noise, or files whose name holds {seed}."""
+    dims: int | None = None
+    """Of noise; None: as the human embedding."""
+    texts: str | None = None
+    """Of a network that reads texts, in place of images.root."""
+    module: str | None = None
+    checkpoint: str | None = None
+    pretrained: bool = True
+    preprocessing: Any = None
+    match: str = "name"
+    batch_size: int = 32
+    device: str = "auto"
+    broken: str = "raise"
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Of the objects; without a file there are none."""
+
+    file: str | None = None
+    drop: tuple[str, ...] = ()
+    """Columns that are no categories."""
+    others: str = "exclude"
+    """What an object without a category counts as."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of the objects, for extraction and for thumbnails."""
+
+    root: str | None = None
+
+
+@dataclass(frozen=True)
+class AlignmentSettings:
+    """As the arguments of `gwrsa.align`."""
+
+    search: str = "anneal"
+    epsilon: float | tuple[float, float] | None = None
+    absolute: bool = False
+    n_starts: int | None = None
+    seed: int = 0
+    match_histogram: bool = True
+    """Give each model the human distribution of dissimilarities."""
+    precision: str = "mixed"
+    tol: float = 1e-5
+    max_outer: int = 1000
+    max_sinkhorn: int = 1000
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of rates and RSA."""
+
+    top_k: tuple[int, ...] = (1, 5, 10)
+    bootstrap: int = 1000
+    """Resamples of the objects."""
+    chance: int = 1000
+    """Simulated plans."""
+    rsa: str = "corr"
+    permutations: int = 1000
+    correction: str = "holm"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A whole study."""
+
+    human: Human
+    models: tuple[Model, ...]
+    name: str = "study"
+    items: str | None = None
+    """Labels for files that hold none."""
+    objects: str | None = None
+    """Labels of the objects that are studied; None: all of the human side."""
+    all_pairs: bool = False
+    """Model against model too."""
+    categories: Categories = field(default_factory=Categories)
+    images: Images = field(default_factory=Images)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
+    statistics: Statistics = field(default_factory=Statistics)
+
+    @classmethod
+    def read(cls, path: str | Path) -> tuple[Settings, str]:
+        """Settings and text of a TOML file.
+
+        Raises
+        ------
+        ValueError
+            If it is no TOML, or `of` refuses it; the message names the file.
+        """
+        text = Path(path).read_text(encoding="utf-8")
+        try:
+            return cls.of(tomllib.loads(text)), text
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"{path} must be TOML: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Settings:
+        """Settings of a mapping as TOML gives it.
+
+        Raises
+        ------
+        ValueError
+            If a key is unknown or missing, or a value is not what it has to be; the message names key, value and expectation.
+        """
+        top = keys.section("", given, keys.TOP, ("human", "models"))
+        human = Human(**keys.section("human", top.pop("human"), keys.HUMAN))
+        _one_of("human", human, ("embedding", "rdm", "triplets"))
+        if (human.metric == "choice") != (human.calibrate is not None):
+            raise ValueError(
+                "human.calibrate must name triplets for metric 'choice', and only for it, "
+                f"got {human.calibrate!r} and metric {human.metric!r}"
+            )
+        models = top.pop("models")
+        if not isinstance(models, list) or not models:
+            raise ValueError(f"models must be at least one table [[models]], got {models!r}")
+        return cls(
+            human=human,
+            models=_distinct(tuple(_model(f"models[{i}]", m) for i, m in enumerate(models))),
+            categories=Categories(**keys.section("categories", top.pop("categories", {}), keys.CATEGORIES)),
+            images=Images(**keys.section("images", top.pop("images", {}), keys.IMAGES)),
+            alignment=AlignmentSettings(**keys.section("alignment", top.pop("alignment", {}), keys.ALIGNMENT)),
+            statistics=Statistics(**keys.section("statistics", top.pop("statistics", {}), keys.STATISTICS)),
+            **top,
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON gives it back."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @classmethod
+    def restored(cls, plain: Mapping[str, Any]) -> Settings:
+        """Settings again, from `plain`."""
+        sections = {"human": Human, **_SECTIONS}
+        given: dict[str, Any] = {}
+        for name, value in plain.items():
+            if name == "models":
+                given[name] = [_told(Model, m) for m in value]
+            elif name in sections:
+                given[name] = _told(sections[name], value)
+            elif value is not None:
+                given[name] = value
+        return cls.of(given)
+
+    def relative_to(self, base: Path) -> Settings:
+        """The same study, its paths made absolute."""
+
+        def at(side: Any, names: tuple[str, ...]) -> Any:  # noqa: ANN401
+            given = {name: getattr(side, name) for name in names}
+            return replace(
+                side, **{name: str(base.resolve() / path) for name, path in given.items() if path is not None}
+            )
+
+        moved: Settings = at(self, ("items", "objects"))
+        return replace(
+            moved,
+            human=at(self.human, ("embedding", "rdm", "triplets", "calibrate", "items")),
+            models=tuple(at(m, ("embedding", "rdm", "items", "texts", "checkpoint")) for m in self.models),
+            categories=at(self.categories, ("file",)),
+            images=at(self.images, ("root",)),
+        )
+
+    def toml(self) -> str:
+        """As a study.toml, without what is as by default. Needs tomli-w."""
+        import tomli_w
+
+        plain = self.plain()
+        told = {
+            name: value
+            for name, value in plain.items()
+            if not isinstance(value, (dict, list)) and value not in (None, False)
+        }
+        told["human"] = _told(Human, plain["human"])
+        told["models"] = [_told(Model, m) for m in plain["models"]]
+        for name, kind in _SECTIONS.items():
+            if section := _told(kind, plain[name]):
+                told[name] = section
+        return tomli_w.dumps(told)
+
+
+_SECTIONS: dict[str, Any] = {
+    "categories": Categories,
+    "images": Images,
+    "alignment": AlignmentSettings,
+    "statistics": Statistics,
+}
+
+
+def _told(kind: Any, plain: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """What of a section is not as by default."""
+    defaults = {f.name: f.default for f in fields(kind)}
+    return {
+        name: value
+        for name, value in plain.items()
+        if (tuple(value) if isinstance(value, list) else value) != defaults[name]
+    }
+
+
+def _model(where: str, given: Any) -> Model:  # noqa: ANN401
+    found = keys.section(where, given, keys.MODEL, ("name", "family"))
+    model = Model(**found)
+    if "pretrained" not in found and model.extract is not None:
+        model = replace(model, pretrained=model.family != "untrained")
+    kind = _one_of(where, model, ("embedding", "rdm", "extract", "noise"))
+    only = {"dims": "noise", **dict.fromkeys(keys.EXTRACT, "extract")}
+    for name in found:
+        if kind != only.get(name, kind):
+            raise ValueError(
+                f"{where}.{name} goes with {only[name]} only, got it beside {kind} = {getattr(model, kind)!r}"
+            )
+    if kind in {"embedding", "rdm"} and ("{seed}" in getattr(model, kind)) != (model.seeds > 1):
+        raise ValueError(
+            f"{where}.seeds must be above 1 where {kind} holds {{seed}}, and only there, "
+            f"got {model.seeds} and {getattr(model, kind)!r}"
+        )
+    if kind == "extract" and model.pretrained and model.seeds > 1:
+        raise ValueError(f"{where}.seeds must be 1 for a network with weights, got {model.seeds}; pretrained = false?")
+    if kind == "extract" and model.items is not None:
+        raise ValueError(
+            f"{where}.items must not be given for extract, whose labels are those of the images, got {model.items!r}"
+        )
+    return model
+
+
+def _one_of(where: str, side: Human | Model, kinds: tuple[str, ...]) -> str:
+    given = [kind for kind in kinds if getattr(side, kind) is not None]
+    if len(given) != 1:
+        raise ValueError(f"{where} must have one of {', '.join(kinds)}, got {' and '.join(given) or 'none'}")
+    return given[0]
+
+
+def _distinct(models: tuple[Model, ...]) -> tuple[Model, ...]:
+    names: set[str] = set()
+    for i, model in enumerate(models):
+        if model.name in names:
+            raise ValueError(f"models[{i}].name must be distinct, got {model.name!r} more than once")
+        names.add(model.name)
+    return models

@@ -1,0 +1,85 @@
+"""The outcome of a study as a table in a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gwrsa import tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gwrsa.store import Results
+
+_SHORT = {"matching": "top", "category": "cat."}
+
+
+def summary(results: Results) -> str:
+    """A row a model: RSA with its adjusted p-value, then the rates of the start of lowest loss, and of the highest matching.
+
+    Rates are in percent. Several replicates are their mean.
+    """
+    import pandas as pd
+
+    columns = ["target", "family", "replicate", "value", "low", "high"]
+    rsa = tables.summarise(results.rsa[columns])
+    p = dict(zip(results.rsa["target"], results.rsa["p_adjusted"], strict=True))
+    rates = tables.summarise(results.rates)
+    heads = [f"{_SHORT[m]} {k}" for m, k in _measures(results)]
+    rows = []
+    for row in rsa.to_dict("records"):
+        name = row["target"]
+        of = rates[rates["target"] == name]
+        n = int(row["n_replicates"])
+        rows.append(
+            {
+                "model": f"{name} (mean of {n})" if n > 1 else str(name),
+                "family": row["family"],
+                "RSA": f"{row['value']:.3f}",
+                "p adj.": _p(p[name]),
+                **_rates(of[of["choice"] == "lowest_loss"], results),
+                "best top 1": _rates(of[of["choice"] == "highest_matching"], results).get("top 1", ""),
+            }
+        )
+    chance = dict.fromkeys(("model", "family", "RSA", "p adj.", "best top 1"), "") | {"model": "chance"}
+    for r in results.chance.to_dict("records"):
+        chance[f"{_SHORT[r['measure']]} {r['k']}"] = _percent(r["value"])
+    table = pd.DataFrame([*rows, chance], columns=["model", "family", "RSA", "p adj.", *heads, "best top 1"]).fillna("")
+    lines = _aligned(table, left=("model", "family"))
+    s = results.settings
+    human, search = s["human"]["name"], s["alignment"]["search"]
+    matched = ", histogram-matched" if s["alignment"]["match_histogram"] else ""
+    note = (
+        f"{s['name']}: {len(results.objects)} objects; {human} against each model ({search}{matched}); "
+        "rates in percent, of the start of lowest loss"
+    )
+    failed = sorted(set(results.rsa["target"]) - set(results.chosen["target"]))
+    lost = f"\nno start of these had a plan: {', '.join(failed)}" if failed else ""
+    position = results.provenance["by_position"]
+    rows_by = f"\nrows matched by position, for want of labels: {', '.join(position)}" if position else ""
+    return "\n".join([note, "", *lines]) + lost + rows_by
+
+
+def _measures(results: Results) -> list[tuple[str, int]]:
+    return [(str(r["measure"]), int(r["k"])) for r in results.chance.to_dict("records")]
+
+
+def _rates(rates: pd.DataFrame, results: Results) -> dict[str, Any]:
+    found = {(r["measure"], r["k"]): r["value"] for r in rates.to_dict("records")}
+    return {f"{_SHORT[m]} {k}": _percent(found[m, k]) for m, k in _measures(results) if (m, k) in found}
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.2f}"
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def _aligned(table: pd.DataFrame, left: tuple[str, ...]) -> list[str]:
+    cells = [list(table.columns), *table.astype(str).to_numpy().tolist()]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    sides = ["<" if name in left else ">" for name in table.columns]
+    lines = ["  ".join(f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)).rstrip() for row in cells]
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]

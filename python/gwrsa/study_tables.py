@@ -1,0 +1,196 @@
+"""From the shards of a study to its tables; nothing is searched here, so that it is quick and always the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gwrsa import statistics, tables
+from gwrsa.shards import load_arrays
+from gwrsa.study_work import Entry, Work, key_of, rows_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def assemble(work: Work) -> dict[str, pd.DataFrame]:
+    """All tables by name; every shard has to be there."""
+    results = results_table(work)
+    chosen = tables.chosen(results)
+    if len(chosen):
+        chosen["key"] = chosen["pair_key"] + "-" + chosen["start"].astype(str)
+    else:
+        chosen["key"] = ""
+    hits = list(_hits(work, chosen))
+    members = None if work.categories is None else work.categories.members
+    s = work.settings
+    made = {
+        "results": results,
+        "chosen": chosen,
+        "rates": rates_table(work, hits),
+        "rsa": rsa_table(work),
+        "chance": tables.chance_table(
+            len(work.source),
+            members,
+            ks=s.statistics.top_k,
+            uncategorised=s.categories.others,  # type: ignore[arg-type]  # checked with the settings
+            n_simulations=s.statistics.chance,
+            seed=s.statistics.seed,
+        ),
+        "categories": categories_table(work, hits),
+        "objects": objects_table(work),
+    }
+    if s.all_pairs:
+        made["pairs"] = pairs_table(work, chosen)
+    return made
+
+
+def results_table(work: Work) -> pd.DataFrame:
+    """A row a start."""
+    import pandas as pd
+
+    rows = []
+    for m in work.models:
+        unit = key_of(work.alignment_unit(work.human, m))
+        pair = {"source": work.human.name, "target": m.name, "family": m.family, "replicate": m.replicate}
+        statistic = _there(work.rsa(work.human, m))["statistic"]
+        starts = rows_of(_there(work.alignment(work.human, m)))
+        rows += [{**pair, "rsa": statistic, **row, "pair_key": unit} for row in starts]
+    return pd.DataFrame(rows).astype({"merged_into": "Int64", "stopped_by": "Int64"})
+
+
+def rsa_table(work: Work) -> pd.DataFrame:
+    """A row a model and replicate.
+
+    The p-value is the model's: of the mean over its replicates, against the mean of the same relabellings.
+    """
+    import pandas as pd
+
+    rows, p_values = [], {}
+    for name in dict.fromkeys(m.name for m in work.models):
+        entries = [m for m in work.models if m.name == name]
+        tests = [_there(work.rsa(work.human, m)) for m in entries]
+        mean, null = (np.mean([t[what] for t in tests], axis=0) for what in ("statistic", "null"))
+        p_values[name] = statistics.exceedance(float(mean), null)
+        low, high = (float(x) for x in np.percentile(null, (5, 95)))
+        rows += [
+            {
+                "target": m.name,
+                "family": m.family,
+                "replicate": m.replicate,
+                "value": t["statistic"],
+                "low": np.nan,
+                "high": np.nan,
+                "p_value": p_values[name],
+                "null_low": low,
+                "null_high": high,
+            }
+            for m, t in zip(entries, tests, strict=True)
+        ]
+    method = work.settings.statistics.correction
+    adjusted = dict(zip(p_values, statistics.correct(list(p_values.values()), method), strict=True))  # type: ignore[arg-type]
+    return pd.DataFrame(rows).assign(p_adjusted=lambda t: t["target"].map(adjusted))
+
+
+def rates_table(work: Work, hits: list[tuple[dict[str, Any], NDArray[np.bool_], NDArray[np.bool_]]]) -> pd.DataFrame:
+    """A row a model, replicate, choice, measure and k, with its interval over objects."""
+    import pandas as pd
+
+    s = work.settings.statistics
+    rows = []
+    for what, hit, counted in hits:
+        interval = statistics.bootstrap(hit[counted], n_resamples=s.bootstrap, seed=s.seed)
+        rows.append({**what, "value": interval.estimate, "low": interval.low, "high": interval.high})
+    return pd.DataFrame(rows, columns=[*_WHAT, "value", "low", "high"])
+
+
+def categories_table(
+    work: Work, hits: list[tuple[dict[str, Any], NDArray[np.bool_], NDArray[np.bool_]]]
+) -> pd.DataFrame:
+    """A row a model, replicate, choice, measure, k and category; none without categories."""
+    import pandas as pd
+
+    columns = [*_WHAT, "category", "n", "rate"]
+    if work.categories is None or not hits:
+        return pd.DataFrame(columns=columns)
+    groups = work.categories
+    found = [statistics.rate_by_category(hit, groups.members, groups.names).assign(**what) for what, hit, _ in hits]
+    return pd.concat(found, ignore_index=True)[columns]
+
+
+def objects_table(work: Work) -> pd.DataFrame:
+    """A row an object, in the order of all arrays."""
+    import pandas as pd
+
+    from gwrsa.figures.matrices import one_category
+
+    n = len(work.source)
+    items = work.source.items or tuple(str(i) for i in range(n))
+    if work.categories is None:
+        return pd.DataFrame({"item": items, "categories": "", "one": ""})
+    names, members = work.categories.names, work.categories.members
+    joined = ["; ".join(name for name, inside in zip(names, row, strict=True) if inside) for row in members]
+    one = [c or "" for c in one_category(members, names)]
+    return pd.DataFrame({"item": items, "categories": joined, "one": one})
+
+
+def pairs_table(work: Work, chosen: pd.DataFrame) -> pd.DataFrame:
+    """A row a pair of representations, the human side among them, first replicates: the start of lowest loss."""
+    import pandas as pd
+
+    def row(source: Entry, target: Entry, start: Any, statistic: float) -> dict[str, Any]:  # noqa: ANN401
+        rates = {c: start[c] for c in ("top1", "top5", "top10", "category", "category5", "category10") if c in start}
+        return {
+            "source": source.name,
+            "target": target.name,
+            "source_family": source.family,
+            "target_family": target.family,
+            "gw_loss": start["gw_loss"],
+            "rsa": statistic,
+            **rates,
+        }
+
+    best = chosen[(chosen["choice"] == "lowest_loss") & (chosen["replicate"] == 0)]
+    human = {str(r["target"]): r for r in best.to_dict("records")}
+    rows = [
+        row(work.human, m, human[m.name], human[m.name]["rsa"])
+        for m in work.models
+        if m.replicate == 0 and m.name in human
+    ]
+    for a, b in work.pairs():
+        starts = pd.DataFrame(rows_of(_there(work.alignment(a, b)))).assign(source=a.name, target=b.name)
+        lowest = tables.chosen(starts).to_dict("records")[:1]
+        rows += [row(a, b, r, _there(work.rsa(a, b))["statistic"]) for r in lowest]
+    return pd.DataFrame(rows)
+
+
+_WHAT = ("target", "family", "replicate", "choice", "measure", "k")
+
+
+def _hits(work: Work, chosen: pd.DataFrame) -> Any:  # noqa: ANN401
+    """Of each chosen start, measure and k: what it is, which objects hit, and which count."""
+    s = work.settings
+    for row in chosen.to_dict("records"):
+        top = load_arrays(work.plan_path(row["key"]))["top"]
+        what = {name: row[name] for name in ("target", "family", "replicate", "choice")}
+        for k in s.statistics.top_k:
+            hit = statistics.matching_hits(top, k)
+            yield {**what, "measure": "matching", "k": k}, hit, np.ones(len(hit), dtype=np.bool_)
+        if work.categories is None:
+            continue
+        for k in s.statistics.top_k:
+            hit, counted = statistics.category_hits(
+                top,
+                work.categories.members,
+                k,
+                uncategorised=s.categories.others,  # type: ignore[arg-type]
+            )
+            yield {**what, "measure": "category", "k": k}, hit, counted
+
+
+def _there(result: dict[str, Any] | None) -> dict[str, Any]:
+    if result is None:
+        raise ValueError("shards must hold every unit of the study, got one that is missing; run the study again")
+    return result

@@ -1,0 +1,57 @@
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from gwrsa.cli import app
+from gwrsa.study_merge import merge
+from study_files import TOML, assert_same, run, shards, write
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    path = write(folder)
+    return path, run(path, folder / "out", all_pairs=True)
+
+
+def parts(folder):
+    first = TOML.index('[[models]]\nname = "shuffled"')
+    second, rest = TOML.index("[[models]]"), TOML.index("[categories]")
+    for name, toml in (("a", TOML[:first] + TOML[rest:]), ("b", TOML[:second] + TOML[first:])):
+        run(write(folder, toml), folder / name)
+
+
+def test_merged_studies_are_the_study_of_all_models(tmp_path, made):
+    parts(tmp_path)
+    both = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "both", figures=False)
+    assert_same(both.folder, made[1].folder)
+    before = shards(both.folder)
+    # Its study.toml runs, and finds everything there; pairs are added.
+    again = run(both.folder / "study.toml", both.folder, all_pairs=True)
+    assert all(shards(both.folder)[p] == content for p, content in before.items())
+    pd.testing.assert_frame_equal(again.pairs, made[1].pairs, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("n_starts = 3", "n_starts = 2", "alignment must be the same"),
+        ("permutations = 40", "permutations = 41", "statistics must be the same"),
+        ('file = "categories.csv"', 'file = "categories.csv"\nothers = "miss"', "categories must be the same"),
+        ('embedding = "human.npy"', 'embedding = "near.npy"', "human must be the same"),
+        ('embedding = "near.npy"', 'embedding = "human.npy"', "two different 'near'"),
+    ],
+)
+def test_studies_that_do_not_fit_are_not_merged(tmp_path, made, old, new, message):
+    run(write(tmp_path, TOML.replace(old, new)), tmp_path / "other")
+    with pytest.raises(ValueError, match=message):
+        merge([made[1].folder, tmp_path / "other"], tmp_path / "both", figures=False)
+
+
+def test_the_verb_merge_prints_the_table_of_all_models(tmp_path):
+    parts(tmp_path)
+    got = CliRunner().invoke(
+        app, ["merge", *(str(tmp_path / x) for x in "ab"), "--out", str(tmp_path / "c"), "--no-report"]
+    )
+    assert got.exit_code == 0, got.output
+    assert [line.split()[0] for line in got.output.splitlines()[4:9]] == ["near", "shuffled", "far", "noise", "chance"]

@@ -1,0 +1,73 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gwrsa import study_keys, study_settings
+from gwrsa.study import Study
+from study_files import TOML, write
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("n_starts = 3", "n_start = 3", r"alignment.n_start = 3 is no key of a study; did you mean 'n_starts'"),
+        ("n_starts = 3", "xyz = 3", r"alignment.xyz = 3 is no key of a study; expected one of search, epsilon"),
+        ("n_starts = 3", "n_starts = 0", "alignment.n_starts must be at least 1, got 0"),
+        ("n_starts = 3", "epsilon = [0.4, 0.1]", "low <= high, got"),
+        ("n_starts = 3", "epsilon = -1.0", "alignment.epsilon must be positive"),
+        ("n_starts = 3", 'match_histogram = "yes"', "alignment.match_histogram must be true or false, got 'yes'"),
+        ("n_starts = 3", 'search = "grid"', "alignment.search must be one of 'anneal', 'multistart', got 'grid'"),
+        ("bootstrap = 50", "top_k = [1, 11]", r"statistics.top_k\[1\] must be between 1 and 10, got 11"),
+        ("bootstrap = 50", "top_k = [5, 1]", "statistics.top_k must be distinct and rising"),
+        ('embedding = "human.npy"', "", "human must have one of embedding, rdm, triplets, got none"),
+        ('embedding = "human.npy"', 'embedding = "human.npy"\nrdm = "x.npy"', "got embedding and rdm"),
+        ('embedding = "human.npy"', 'embedding = "human.npy"\nmetric = "choice"', "calibrate must name triplets"),
+        ('family = "clip"', "", r"models\[0\].family must be given"),
+        ('family = "clip"', "family = 3", r"models\[0\].family must be a text that is not empty, got 3"),
+        ('name = "near"', 'name = "shuffled"', r"models\[1\].name must be distinct, got 'shuffled' more than once"),
+        ('embedding = "near.npy"', 'embedding = "near.npy"\nseeds = 2', r"models\[0\].seeds must be above 1 where"),
+        ('embedding = "near.npy"', 'embedding = "near.npy"\ndims = 2', r"models\[0\].dims goes with noise only"),
+        ('embedding = "near.npy"', 'extract = "timm/resnet18"\nseeds = 2', "pretrained = false"),
+        ('noise = "features"', 'noise = "pink"', r"models\[3\].noise must be one of 'features', 'dissimilarities'"),
+        ("seeds = 3", "seeds = true", r"models\[3\].seeds must be an integer"),
+        ("[alignment]", "[alignment", "must be TOML"),
+        ('items = "items.txt"', "items = 3", "items must be a text"),
+        ("[[models]]", "[[model]]", "model = .* is no key of a study; did you mean 'models'"),
+    ],
+)
+def test_a_wrong_file_names_key_value_and_expectation(tmp_path, old, new, message):
+    path = write(tmp_path, TOML.replace(old, new, 1 if old != "[[models]]" else -1))
+    with pytest.raises(ValueError, match=message) as caught:
+        Study.from_toml(path)
+    assert "study.toml" in str(caught.value)
+
+
+def test_settings_survive_json_and_toml(tmp_path):
+    toml = TOML.replace("n_starts = 3", "n_starts = 3\nepsilon = [0.1, 0.3]").replace(
+        "bootstrap = 50", "top_k = [1, 3]"
+    )
+    settings, _ = study_settings.Settings.read(write(tmp_path, toml))
+    assert study_settings.Settings.restored(json.loads(json.dumps(settings.plain()))) == settings
+    (tmp_path / "again.toml").write_text(settings.toml())
+    assert study_settings.Settings.read(tmp_path / "again.toml")[0] == settings
+
+
+def test_the_annotated_file_of_the_documentation_is_one_and_shows_the_defaults():
+    text = (Path(__file__).parents[1] / "docs" / "study.md").read_text(encoding="utf-8")
+    block = text.split("```toml\n")[1].split("```")[0]
+    settings = study_settings.Settings.of(study_settings.tomllib.loads(block))
+    assert settings.statistics == study_settings.Statistics()
+    assert replace(settings.alignment, epsilon=None, n_starts=None) == study_settings.AlignmentSettings()
+    assert settings.categories.others == study_settings.Categories().others
+    for section in ("TOP", "HUMAN", "MODEL", "CATEGORIES", "IMAGES", "ALIGNMENT", "STATISTICS"):
+        for key in getattr(study_keys, section):
+            assert key in block, key
+
+
+def test_the_study_of_things_is_one(things_dir):
+    example = Path(__file__).parents[1] / "examples" / "things" / "study.toml"
+    study = Study.from_toml(example, base=things_dir)
+    assert sum(m.seeds for m in study.settings.models if m.noise) == 10
+    assert {m.family for m in study.settings.models} == {"clip", "language", "human", "noise"}
