@@ -203,7 +203,8 @@ class Explorer {
     if (!size) return;
     const side = Math.round(size * scale);
     this.canvas.width = this.canvas.height = side;
-    const paint = this.canvas.getContext("2d");
+    this.picture = Object.assign(make("canvas"), { width: side, height: side });
+    const paint = this.picture.getContext("2d");
     const style = getComputedStyle(document.documentElement);
     const colour = style.getPropertyValue("--plan"), n = data.items.length;
     const tall = side / this.rows.length, wide = side / n;
@@ -227,7 +228,6 @@ class Explorer {
       if (this.rows === order) { paint.moveTo(0, place * wide); paint.lineTo(side, place * wide); }
     }
     paint.stroke();
-    this.picture = paint.getImageData(0, 0, side, side);
     this.nameRows();
   }
 
@@ -255,7 +255,8 @@ class Explorer {
   mark() {
     if (!this.picture) return;
     const paint = this.canvas.getContext("2d"), side = this.canvas.width;
-    paint.putImageData(this.picture, 0, 0);
+    paint.clearRect(0, 0, side, side);
+    paint.drawImage(this.picture, 0, 0);
     const row = this.rows.indexOf(this.item);
     if (row < 0) return;
     const style = getComputedStyle(document.documentElement);
