@@ -182,7 +182,7 @@ def test_browser_filters_by_text_and_family(tab):
 
 
 def test_browser_shows_the_five_most_probable_counterparts_of_the_object_pointed_at(tab, results):
-    tab.get_by_label("Model", exact=True).select_option("noise")
+    tab.locator("#pick-model").select_option("noise")
     canvas = tab.locator("article:not([hidden]) canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
@@ -217,7 +217,7 @@ def test_browser_finds_an_object_by_search_and_goes_on_with_arrows(tab):
     before = panel.inner_text()
     tab.locator("article:not([hidden]) canvas").press("ArrowDown")
     assert panel.inner_text() != before
-    tab.locator("article:not([hidden])").get_by_label("Rows").select_option("food")
+    tab.locator("article:not([hidden]) .controls select").first.select_option("food")
     assert "food" in tab.locator("article:not([hidden]) .of").inner_text()
 
 
@@ -225,7 +225,7 @@ def test_browser_goes_to_the_plan_of_a_model_from_the_table(tab):
     tab.locator("table:not([hidden])").get_by_role("link", name="far").click()
     tab.wait_for_function("!document.querySelector('#model-far').hidden")
     assert tab.locator("article.model:not([hidden])").count() == 1
-    assert tab.get_by_label("Model", exact=True).input_value() == "far"
+    assert tab.locator("#pick-model").input_value() == "far"
 
 
 @pytest.mark.parametrize("width", [390, 1280])
