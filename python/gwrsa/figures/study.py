@@ -1,0 +1,333 @@
+"""All figures of a study: which there are, what each says, and how it is drawn from the study's `Results`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gwrsa import tables
+from gwrsa.figures.bars import rate_bars, rsa_bars
+from gwrsa.figures.categories import category_rates
+from gwrsa.figures.maps import map_of_models, map_of_spaces
+from gwrsa.figures.matrices import plan, rdm, sorted_by
+from gwrsa.figures.objects import top_table
+from gwrsa.figures.scatter import fine_vs_coarse, local_optima, loss_against_epsilon, rdm_histograms
+from gwrsa.figures.style import save
+from gwrsa.figures.workflow import workflow
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from gwrsa.store import Results
+
+_CHOICES = {"lowest_loss": "the start of lowest GW loss", "highest_matching": "the start that matches most objects"}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure of a study, not yet drawn."""
+
+    name: str
+    """Of its files, without a suffix."""
+    title: str
+    caption: str
+    make: Callable[[], Axes]
+    model: str | None = None
+    """Of which model; None: of all."""
+
+
+def draw(results: Results, out: str | Path | None = None) -> list[Path]:
+    """Draw every figure of a study.
+
+    Parameters
+    ----------
+    results : Results
+        A finished study.
+    out : path, optional
+        Folder for them. None: `figures` in the folder of the study.
+
+    Returns
+    -------
+    list of Path
+        What was written, PNG, SVG and PDF of each figure; figures of an earlier run that are no longer of the study are removed
+        from the folder of the study.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    """
+    folder = results.folder / "figures" if out is None else Path(out)
+    written = [path for d in drawings(results) for path in save(d.make(), folder / d.name, close=True)]
+    if out is None:
+        for old in set(folder.glob("figure_*")) - set(written):
+            old.unlink()
+    return written
+
+
+def drawings(results: Results) -> list[Drawing]:
+    """Every figure of a study in the order of its paper; those of one model follow each other."""
+    return [*_of_all(results), *_maps_of_models(results), *_of_models(results)]
+
+
+def shown_plan(results: Results, target: str, choice: str = "lowest_loss") -> dict[str, Any] | None:
+    """Row of `chosen` of a model's first replicate that has a plan; None where every start failed."""
+    rows = results.chosen[(results.chosen["target"] == target) & (results.chosen["choice"] == choice)]
+    return rows.sort_values("replicate").to_dict("records")[0] if len(rows) else None
+
+
+def showcase(results: Results) -> dict[str, Any] | None:
+    """Row of `chosen`, lowest loss, of the model that matches most objects; a group of people only where there is nothing else."""
+    rows = results.chosen[results.chosen["choice"] == "lowest_loss"]
+    models = rows[rows["family"].str.lower() != "human"]
+    best = (models if len(models) else rows).sort_values("top1", ascending=False, kind="stable").to_dict("records")
+    return best[0] if best else None
+
+
+def slug(name: str) -> str:
+    """A name as part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "model"
+
+
+def slugs(results: Results) -> dict[str, str]:
+    """Of every model, all different."""
+    found: dict[str, str] = {}
+    for target in dict.fromkeys(results.rsa["target"]):
+        base = made = slug(str(target))
+        nth = 1
+        while made in found.values():
+            nth += 1
+            made = f"{base}_{nth}"
+        found[str(target)] = made
+    return found
+
+
+def rsa_summary(results: Results) -> pd.DataFrame:
+    """A row a model: mean over replicates with percentiles, and the model's p-values."""
+    columns = ["target", "family", "replicate", "value", "low", "high"]
+    made = tables.summarise(results.rsa[columns])
+    p = results.rsa.drop_duplicates("target").set_index("target")[["p_value", "p_adjusted"]]
+    return made.join(p, on="target")
+
+
+def _of_all(results: Results) -> Iterator[Drawing]:
+    human = results.human.name or "human"
+    first = showcase(results)
+    if first is not None:
+        yield Drawing(
+            "figure_1_workflow",
+            "Figure 1. The study in one picture",
+            f"The dissimilarities of {human} and of {first['target']}, whose start of lowest GW loss matches most objects of all models. The "
+            "plan between them is found without labels. RSA is told which object is which.",
+            lambda: _workflow(results, first),
+        )
+    rsa, rates = rsa_summary(results), tables.summarise(results.rates)
+    several = " Of several initialisations: their mean, 5th to 95th percentile." if _several(results) else ""
+    yield Drawing(
+        "figure_2_rsa",
+        "Figure 2. RSA, told which object is which",
+        f"Correlation of each model's dissimilarities with those of {human}.{several}",
+        lambda: rsa_bars(rsa),
+    )
+    measures = ["matching"] + (["category"] if (results.rates["measure"] == "category").any() else [])
+    for measure, figure in zip(measures, (4, 5), strict=False):
+        what = "their own counterpart" if measure == "matching" else "an object of their category"
+        for choice, letter in zip(_CHOICES, "ab", strict=True):
+            chosen_by_answer = " That start is chosen by the answer: an upper end." if letter == "b" else ""
+            yield Drawing(
+                f"figure_{figure}{letter}_{measure}_{choice}",
+                f"Figure {figure}{letter}. {'Fine' if figure == 4 else 'Coarse'}-grained match, {_CHOICES[choice]}",
+                f"Share of objects with {what} among their most probable targets. Lines on the bars: 95 % over objects.{several} "
+                f"Grey bands: 5th to 95th percentile of chance.{chosen_by_answer}",
+                lambda c=choice, m=measure: rate_bars(rates, results.chance, choice=c, measure=m),  # type: ignore[misc]
+            )
+    if len(measures) == 2:
+        for choice, letter in zip(_CHOICES, "ab", strict=True):
+            yield Drawing(
+                f"figure_6{letter}_fine_vs_coarse_{choice}",
+                f"Figure 6{letter}. Fine against coarse, {_CHOICES[choice]}",
+                "A point a model. To the right and low: human categories without the human objects. Dotted: chance.",
+                lambda c=choice: fine_vs_coarse(rates, results.chance, choice=c),  # type: ignore[misc]
+            )
+    yield Drawing(
+        "figure_s1_loss_against_epsilon",
+        "Figure S1. GW loss against epsilon",
+        "Every start of every model; lines join the lowest at each epsilon.",
+        lambda: loss_against_epsilon(results.results),
+    )
+    yield Drawing(
+        "figure_s2_rdm_histograms",
+        "Figure S2. Distributions of the dissimilarities",
+        "Of the representations as they were given, before histograms were matched; first replicates.",
+        lambda: _histograms(results),
+    )
+    top1 = results.categories
+    if len(top1):
+        top1 = top1[(top1["choice"] == "lowest_loss") & (top1["measure"] == "matching") & (top1["k"] == top1["k"].min())]
+        mean = top1.groupby(["target", "family", "category"], sort=False, as_index=False).agg(
+            n=("n", "first"), rate=("rate", "mean")
+        )
+        yield Drawing(
+            "figure_s3_category_rates",
+            "Figure S3. Fine-grained match, category by category",
+            "Share of the objects of each category that meet themselves, start of lowest GW loss; a point a model; in brackets, how many "
+            "objects.",
+            lambda: category_rates(mean),
+        )
+
+
+def _of_models(results: Results) -> Iterator[Drawing]:
+    human = results.human.name or "human"
+    by = _groups(results)
+    alone = " Objects without a category are left out." if by is not None and None in by else ""
+    order = ", sorted by category" if by is not None else ""
+    items = list(results.objects["item"])
+    members = None if results.members is None else results.members.members
+    images = results.settings["images"]["root"]
+    folder = None if images is None else Path(results.provenance["base"]) / images
+    if folder is not None and not folder.is_dir():
+        folder = None  # the study was moved to where its images are not
+
+    yield Drawing(
+        "figure_3_rdm_human",
+        f"Figure 3. Dissimilarities of {human}",
+        f"All pairs of objects{order}.{alone}",
+        lambda: rdm(results.human.square(), by),
+    )
+
+    @lru_cache(maxsize=1)
+    def coupling(key: str) -> Any:  # noqa: ANN401
+        return results.plan(key)
+
+    for target, name in slugs(results).items():
+        best = shown_plan(results, target)
+        if best is None:
+            continue
+        key, replicate = str(best["key"]), int(best["replicate"])
+        which = f" Replicate {replicate}." if _several(results, target) else ""
+        top = results.top(key)[0]
+        k = min(5, top.shape[1])
+
+        def square(target: str = target, replicate: int = replicate) -> Any:  # noqa: ANN401
+            return results.model(target, replicate).square()
+
+        yield Drawing(
+            f"figure_3_rdm_{name}",
+            f"Figure 3. Dissimilarities of {target}",
+            f"As they were aligned: all pairs of objects{order}.{alone}{which}",
+            lambda square=square: rdm(square(), by),  # type: ignore[misc]
+            target,
+        )
+        yield Drawing(
+            f"figure_3_plan_{name}",
+            f"Figure 3. Plan between {human} and {target}",
+            f"Start of lowest GW loss{order}; at its right, the share of each object's mass on its own counterpart.{alone}{which}",
+            lambda key=key, target=target: plan(coupling(key), by, source=human, target=target),  # type: ignore[misc]
+            target,
+        )
+        yield Drawing(
+            f"figure_3_top_{name}",
+            f"Figure 3. Objects and their counterparts in {target}",
+            f"Ten objects, evenly taken, and their {k} most probable counterparts; start of lowest GW loss.{which}",
+            lambda top=top, k=k: top_table(top, items, categories=members, k=k, images=folder),  # type: ignore[misc]
+            target,
+        )
+        mine = results.results[(results.results["target"] == target) & (results.results["replicate"] == replicate)]
+        yield Drawing(
+            f"figure_4c_local_optima_{name}",
+            f"Figure 4c. Local optima of {target}",
+            f"Every start: GW loss against matching rate. Circles: the two solutions that are shown.{which}",
+            lambda mine=mine: local_optima(mine),  # type: ignore[misc]
+            target,
+        )
+        yield Drawing(
+            f"figure_s4_map_{name}",
+            f"Figure S4. Both spaces, joined by the plan: {target}",
+            "Two dimensions of classical MDS of each space, the second turned as the plan says; lines join some objects with their most "
+            f"probable counterparts.{which}",
+            lambda square=square, key=key, target=target: map_of_spaces(  # type: ignore[misc]
+                results.human.square(), square(), coupling(key), by, names=(human, target)
+            ),
+            target,
+        )
+
+
+def _maps_of_models(results: Results) -> Iterator[Drawing]:
+    if results.pairs is None or not len(results.pairs):
+        return
+    pairs = results.pairs
+    families = dict(zip(pairs["source"], pairs["source_family"], strict=True))
+    families |= dict(zip(pairs["target"], pairs["target_family"], strict=True))
+    names = list(families)
+    at = {name: i for i, name in enumerate(names)}
+    rows, columns = pairs["source"].map(at).to_numpy(), pairs["target"].map(at).to_numpy()
+    for letter, title, values in (
+        ("gw_loss", "root of the GW loss", np.sqrt(np.maximum(pairs["gw_loss"].to_numpy(dtype=float), 0.0))),
+        ("matching", "1 - matching rate", 1.0 - pairs["top1"].to_numpy(dtype=float)),
+    ):
+        square = np.full((len(names), len(names)), np.nan)
+        square[rows, columns] = square[columns, rows] = values
+        np.fill_diagonal(square, 0.0)
+        if not np.isfinite(square).all():
+            continue  # a pair without a plan has no place on a map
+        yield Drawing(
+            f"figure_s{5 if letter == 'gw_loss' else 6}_map_of_models_{letter}",
+            f"Figure S{5 if letter == 'gw_loss' else 6}. Map of the models by {title}",
+            f"Classical MDS of the {title} of all pairs; start of lowest GW loss, first replicates.",
+            lambda square=square, title=title: map_of_models(  # type: ignore[misc]
+                square, names, [families[n] for n in names], title=title
+            ),
+        )
+
+
+def _workflow(results: Results, best: dict[str, Any]) -> Axes:
+    by = _groups(results)
+    order = None
+    if by is not None:
+        # Objects without a category come last.
+        sorted_ones = sorted_by(by, len(by))[0]
+        order = [*sorted_ones.tolist(), *(i for i, c in enumerate(by) if c is None)]
+    target = str(best["target"])
+    category = best.get("category")
+    return workflow(
+        results.human.square(),
+        results.model(target, int(best["replicate"])).square(),
+        results.plan(str(best["key"])),
+        names=(results.human.name or "human", target),
+        family=str(best["family"]),
+        rsa=float(best["rsa"]),
+        matching=float(best["top1"]),
+        category=None if category is None or np.isnan(category) else float(category),
+        order=order,
+    )
+
+
+def _histograms(results: Results) -> Axes:
+    from gwrsa.sides import aligned
+
+    shown, families = {}, {}
+    for entry in [results.provenance["human"], *results.provenance["models"]]:
+        if entry["replicate"] == 0:
+            target = None if entry is results.provenance["human"] else entry["name"]
+            side = results.representation(target)
+            shown[entry["name"]] = aligned(side, entry["metric"], None).dissimilarities
+            families[entry["name"]] = entry["family"]
+    return rdm_histograms(shown, families)
+
+
+def _groups(results: Results) -> list[str | None] | None:
+    """The category by which objects are sorted; None where there are none."""
+    groups = [str(c) if c else None for c in results.objects["one"]]
+    return groups if any(groups) else None
+
+
+def _several(results: Results, target: str | None = None) -> bool:
+    rows = results.rsa if target is None else results.rsa[results.rsa["target"] == target]
+    return bool((rows["replicate"] > 0).any())

@@ -1,0 +1,131 @@
+"""From the results of a study to the page: template, figures and data put together."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gwrsa.figures.style import FAMILIES, FORMATS, family_colour, save
+from gwrsa.figures.study import Drawing, drawings, rsa_summary, shown_plan, slugs
+from gwrsa.report.plans import explorer
+from gwrsa.report.words import findings, methods, model_rows, question
+
+if TYPE_CHECKING:
+    from gwrsa.store import Results
+
+# Wide enough for a sharp figure on a laptop's screen, in dots.
+_WIDTH = 1400
+# A vector figure above this many bytes is smaller as dots.
+_LARGEST_SVG = 150_000
+
+
+def write(results: Results, path: str | Path | None = None) -> Path:
+    """Write the report of a study as one HTML page that needs nothing else.
+
+    Parameters
+    ----------
+    results : Results
+        A finished study. Figures that are missing in its folder, or older than its tables, are drawn.
+    path : path, optional
+        None: `report.html` in the folder of the study.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib or jinja2 is missing.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError as error:
+        raise ImportError("a report needs jinja2: pip install 'gwrsa[study]'") from error
+    from gwrsa.shards import replace_text
+
+    out = results.folder / "report.html" if path is None else Path(path)
+    here = Path(__file__).parent
+    script, style = ((here / name).read_text(encoding="utf-8") for name in ("report.js", "report.css"))
+    shown = [(d, _picture(results, d)) for d in drawings(results)]
+    names = slugs(results)
+    page = Environment(
+        loader=PackageLoader("gwrsa.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("report.html.j2")
+    rows = model_rows(results)
+    html = page.render(
+        results=results,
+        settings=results.settings,
+        provenance=results.provenance,
+        question=question(results),
+        findings=findings(results),
+        methods=methods(results),
+        rows=rows,
+        ks=sorted({int(k) for k in results.rates["k"]}),
+        has_categories=bool((results.rates["measure"] == "category").any()),
+        chance={(r["measure"], int(r["k"])): r for r in results.chance.to_dict("records")},
+        families=list(dict.fromkeys(r["family"] for r in rows)),
+        colours={f: family_colour(f) for f in [*FAMILIES, *(r["family"] for r in rows)]},
+        figures=[(d, src) for d, src in shown if d.model is None],
+        of_model={m: [(d, src) for d, src in shown if d.model == m] for m in names},
+        slugs=names,
+        best={m: shown_plan(results, m) for m in names},
+        toml=(results.folder / "study.toml").read_text(encoding="utf-8"),
+        style=style,
+        script=script,
+        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
+        data=for_script(explorer(results, names)),
+    )
+    replace_text(out, html)
+    return out
+
+
+def for_script(data: object) -> str:
+    """JSON in which nothing can end, or begin, an element of HTML."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _picture(results: Results, drawing: Drawing) -> str:
+    """A figure as a data URI: as vectors where that is small, else as dots."""
+    stem = results.folder / "figures" / drawing.name
+    files = [stem.with_name(f"{stem.name}.{suffix}") for suffix in FORMATS]
+    tables = (results.folder / "results.parquet").stat().st_mtime
+    if any(not f.is_file() or f.stat().st_mtime < tables for f in files):
+        save(drawing.make(), stem, close=True)
+    vectors = stem.with_name(f"{stem.name}.svg").read_bytes()
+    if b"<image" not in vectors and len(vectors) <= _LARGEST_SVG:
+        return _uri("svg+xml", vectors)
+    return _dots(stem.with_name(f"{stem.name}.png"))
+
+
+def _dots(file: Path) -> str:
+    from PIL import Image
+
+    with Image.open(file) as opened:
+        pixels = opened.convert("RGB")
+    if pixels.width > _WIDTH:
+        pixels = pixels.resize((_WIDTH, round(pixels.height * _WIDTH / pixels.width)), Image.Resampling.LANCZOS)
+    kinds: dict[str, Any] = {"webp": {"quality": 82, "method": 4}, "png": {"optimize": True}}
+    made = {}
+    for kind, how in kinds.items():
+        into = BytesIO()
+        pixels.save(into, kind, **how)
+        made[kind] = into.getvalue()
+    kind = min(made, key=lambda k: len(made[k]))
+    return _uri(kind, made[kind])
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{b64encode(content).decode()}"

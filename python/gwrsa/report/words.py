@@ -1,0 +1,247 @@
+"""What the page says in words and rows, all of it made from the numbers and settings of the study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gwrsa import tables
+from gwrsa.figures.study import rsa_summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gwrsa.store import Results
+
+# A difference of RSA that nobody would call one.
+_SAME_RSA = 0.05
+_ENOUGH_MODELS = 4
+
+
+def question(results: Results) -> str:
+    """The question, for a reader who knows none of the terms."""
+    human, n, m = results.human.name or "human", len(results.objects), results.rsa["target"].nunique()
+    return (
+        f"{n:,} objects; how similar each is to each other was measured for {human} and for {m} "
+        f"{'model' if m == 1 else 'models'}. If all names were taken off, could the objects of a model be told from their "
+        f"similarities alone - each object found again as itself (the fine grain), or at least as one of its own category (the coarse grain)?"
+    )
+
+
+def model_rows(results: Results) -> list[dict[str, Any]]:
+    """A row a model, for the table: RSA, and by (choice, measure, k) the rates; missing is None."""
+    rates = tables.summarise(results.rates)
+    starts = {}
+    for (target, choice), some in results.chosen.groupby(["target", "choice"], sort=False):
+        first = some.sort_values("replicate").iloc[0]
+        starts[target, choice] = {"gw_loss": float(first["gw_loss"]), "epsilon_ratio": float(first["epsilon_ratio"])}
+    rows = []
+    for r in rsa_summary(results).to_dict("records"):
+        mine = rates[rates["target"] == r["target"]].to_dict("records")
+        rows.append(
+            {
+                "target": str(r["target"]),
+                "family": str(r["family"]),
+                "n": int(r["n_replicates"]),
+                "rsa": _interval(r),
+                "p": float(r["p_adjusted"]),
+                "rates": {(x["choice"], x["measure"], int(x["k"])): _interval(x) for x in mine},
+                "starts": {choice: s for (target, choice), s in starts.items() if target == r["target"]},
+            }
+        )
+    return rows
+
+
+def findings(results: Results) -> list[str]:
+    """Headlines: RSA, the fine grain, the coarse grain, where they part, and how far the search can be trusted."""
+    rows = model_rows(results)
+    k = min(int(x) for x in results.rates["k"]) if len(results.rates) else 1
+    chance = {r["measure"]: r for r in results.chance.to_dict("records") if int(r["k"]) == k}
+    people = [r for r in rows if r["family"].lower() == "human"]
+    models = [r for r in rows if r["family"].lower() != "human"] or rows
+    said = [_of_rsa(models)]
+    for measure, what, meets in (
+        ("matching", "Fine grain", "of objects are found as themselves"),
+        ("category", "Coarse grain", "of objects are found in their category"),
+    ):
+        having = _having(models, measure, k)
+        if not having or measure not in chance:
+            continue
+        c = chance[measure]
+        best = having[0]
+        above = [r for r in having if _value(r, measure, k) > c["high"]]
+        text = (
+            f"{what}: {best['target']} comes out highest: {_percent(_value(best, measure, k))} {meets} without labels (top-{k}, lowest GW "
+            f"loss; chance {_percent(c['value'])}). {len(above)} of {len(having)} models exceed the 95th percentile of chance."
+        )
+        others = _having(people, measure, k) if models is not rows else []
+        if others:
+            low, high = (_percent(_value(others[i], measure, k)) for i in (-1, 0))
+            text += f" Groups of people reach {high if low == high else f'{low} to {high}'}."
+        said.append(text)
+    said += _parting(models, chance, k)
+    said += _by_the_answer(models, k)
+    said.append(_search(results))
+    return said
+
+
+def _of_rsa(models: list[dict[str, Any]]) -> str:
+    by = sorted(models, key=lambda r: -r["rsa"]["value"])
+    significant = sum(r["p"] < 0.05 for r in by)
+    ends = f"from {by[0]['rsa']['value']:.2f} ({by[0]['target']}) to {by[-1]['rsa']['value']:.2f} ({by[-1]['target']})"
+    found = f"RSA, which is told the correspondence, goes {ends}" if len(by) > 1 else f"RSA is {by[0]['rsa']['value']:.2f} ({by[0]['target']})"
+    return f"{found}; {significant} of {len(by)} models have an adjusted p below 0.05."
+
+
+def _parting(models: list[dict[str, Any]], chance: dict[str, Any], k: int) -> list[str]:
+    """Where the two grains part, and where RSA does not see what the plan sees."""
+    said = []
+    if {"matching", "category"} <= set(chance):
+        coarse = [
+            r
+            for r in _having(models, "category", k)
+            if _value(r, "category", k) > chance["category"]["high"] and _value(r, "matching", k) <= chance["matching"]["high"]
+        ]
+        if coarse:
+            names = ", ".join(r["target"] for r in coarse)
+            said.append(f"The grains part: categories above chance, objects not, in {names}.")
+    having = _having(models, "matching", k)
+    pairs = [
+        (abs(_value(a, "matching", k) - _value(b, "matching", k)), a, b)
+        for i, a in enumerate(having)
+        for b in having[i + 1 :]
+        if abs(a["rsa"]["value"] - b["rsa"]["value"]) < _SAME_RSA
+    ]
+    if pairs:
+        _, a, b = max(pairs, key=lambda p: p[0])
+        said.append(
+            f"Alike for RSA, not for the plan: {a['target']} ({a['rsa']['value']:.2f}) and {b['target']} ({b['rsa']['value']:.2f}) match "
+            f"{_percent(_value(a, 'matching', k))} and {_percent(_value(b, 'matching', k))} of objects."
+        )
+    if len(having) >= _ENOUGH_MODELS:
+        from scipy.stats import spearmanr
+
+        x, y = [r["rsa"]["value"] for r in having], [_value(r, "matching", k) for r in having]
+        if min(np.ptp(x), np.ptp(y)) > 0:
+            rho = spearmanr(x, y).statistic
+            said.append(f"Across {len(having)} models, RSA and matching rate agree in rank by Spearman's rho = {rho:.2f}.")
+    return said
+
+
+def _by_the_answer(models: list[dict[str, Any]], k: int) -> list[str]:
+    gains = [
+        (r["rates"]["highest_matching", "matching", k]["value"] - _value(r, "matching", k), r)
+        for r in _having(models, "matching", k)
+        if ("highest_matching", "matching", k) in r["rates"]
+    ]
+    if not gains:
+        return []
+    gain, r = max(gains, key=lambda g: g[0])
+    if gain <= 0:
+        return ["For every model the start of lowest GW loss is also the one that matches most objects."]
+    end = r["rates"]["highest_matching", "matching", k]["value"]
+    return [
+        f"Chosen by the answer instead of by the loss, the matching rate rises most for {r['target']}: from "
+        f"{_percent(_value(r, 'matching', k))} to {_percent(end)}. That choice is an upper end, not an estimate."
+    ]
+
+
+def _search(results: Results) -> str:
+    table = results.results
+    counts = table["status"].value_counts()
+    ended = ", ".join(f"{n} {status}" for status, n in counts.items())
+    lost = [str(t) for t in dict.fromkeys(results.rsa["target"]) if t not in set(results.chosen["target"])]
+    none = f" No start of these had a plan, so they are in no rate: {', '.join(lost)}." if lost else ""
+    merged = int(table["merged_into"].notna().sum())
+    return f"The search made {len(table)} starts: {ended}; {merged} of them entered the basin of another.{none}"
+
+
+def methods(results: Results) -> list[str]:
+    """The methods of a paper, a paragraph an entry, with the parameters that were used."""
+    s = results.settings
+    a, t, c = s["alignment"], s["statistics"], s["categories"]
+    starts = results.results.groupby(["target", "replicate"], sort=False).size()
+    n_starts = f"{starts.min()}" if starts.min() == starts.max() else f"{starts.min()} to {starts.max()}"
+    epsilon, ratio = _range(results.results["epsilon"]), _range(results.results["epsilon_ratio"])
+    how = {
+        "anneal": "each annealed from a high epsilon down to the one at which its solution is read",
+        "multistart": "each solved at its own epsilon",
+    }[a["search"]]
+    metrics = sorted({e["metric"] for e in results.provenance["models"]})
+    matched = (
+        f"The dissimilarities of each model were given the distribution of those of {results.human.name} by rank (histogram matching). "
+        if a["match_histogram"]
+        else "The dissimilarities of models were used as they are, without histogram matching. "
+    )
+    replicates = results.rsa.groupby("target", sort=False).size()
+    several = [f"{name} ({n})" for name, n in replicates.items() if n > 1]
+    said = [
+        f"Representations. Dissimilarities of {len(results.objects):,} objects: {results.human.name} by {results.provenance['human']['metric']}, "
+        f"models by {', '.join(metrics)}. {matched}"
+        + (f"Of several initialisations or draws: {', '.join(several)}." if several else ""),
+        "Alignment. Entropic Gromov-Wasserstein optimal transport with square loss and uniform weights: the plan T minimises "
+        "sum (C1_ik - C2_jl)^2 T_ij T_kl - epsilon H(T) over all couplings, by projected mirror descent whose inner step is Sinkhorn's. "
+        f"Search {a['search']!r}: {n_starts} starts a pair, {how}; final epsilon {epsilon} (absolute), {ratio} in units of the pair's critical "
+        f"epsilon; seed {a['seed']}; precision {a['precision']!r}; tolerance {a['tol']:g} (relative change of the plan), at most {a['max_outer']} "
+        f"outer steps and {a['max_sinkhorn']} Sinkhorn iterations. Starts that did not converge are not eligible unless none of a pair did; "
+        "those that failed never are.",
+        "Two solutions are shown of each pair: the start of lowest GW loss, chosen without labels, and the start of highest matching rate, "
+        "chosen by the answer.",
+        f"Rates. Matching rate, top-k: share of objects whose own counterpart is among their k most probable targets, k = "
+        f"{', '.join(map(str, t['top_k']))}. Intervals: 95 %, bootstrap over objects, {t['bootstrap']} resamples, the plan taken as given. Over "
+        "replicates: mean, 5th and 95th percentile. Chance: closed form, and percentiles of "
+        f"{t['chance']} simulated random assignments (seed {t['seed']}).",
+    ]
+    if results.members is not None:
+        none = results.members.n_uncategorised
+        treated = {
+            "exclude": "are not counted",
+            "category": "count as one category more",
+            "miss": "count as never matched",
+        }[c["others"]]
+        dropped = f" Columns that are no categories: {', '.join(c['drop'])}." if c["drop"] else ""
+        said.append(
+            f"Categories. {len(results.members.names)} categories; an object can be in several, and a target counts if it shares any; {none:,} "
+            f"objects without one {treated}.{dropped} In figures sorted by category, an object of several stands in the smallest."
+        )
+    said.append(
+        f"RSA. {_RSA.get(t['rsa'], t['rsa'])} of the upper triangles before histogram matching; one-sided p-values from {t['permutations']} "
+        f"relabellings of the objects (of the mean where there are replicates), corrected for the number of models by {_CORRECTION[t['correction']]}."
+    )
+    if results.provenance["by_position"]:
+        said.append(
+            "Without labels, and therefore matched by position: " + ", ".join(results.provenance["by_position"]) + "."
+        )
+    return said
+
+
+_RSA = {"corr": "Pearson correlation", "spearman": "Spearman correlation", "cosine": "Cosine similarity"}
+_CORRECTION = {"holm": "Holm's method", "bh": "Benjamini and Hochberg's method"}
+
+
+def _having(rows: list[dict[str, Any]], measure: str, k: int) -> list[dict[str, Any]]:
+    """Those that have the rate of the start of lowest loss, the highest first."""
+    return sorted(
+        (r for r in rows if ("lowest_loss", measure, k) in r["rates"]), key=lambda r: -_value(r, measure, k)
+    )
+
+
+def _value(row: dict[str, Any], measure: str, k: int) -> float:
+    return float(row["rates"]["lowest_loss", measure, k]["value"])
+
+
+def _interval(row: dict[str, Any]) -> dict[str, float | None]:
+    return {c: float(row[c]) if np.isfinite(row[c]) else None for c in ("value", "low", "high")}
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.1f} %" if rate >= 0.01 or rate == 0 else f"{100 * rate:.2g} %"
+
+
+def _range(values: pd.Series[float]) -> str:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return "unknown"
+    low, high = float(finite.min()), float(finite.max())
+    return f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"

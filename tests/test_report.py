@@ -1,0 +1,260 @@
+"""The page of a study: what it says, that it is one file, and that a label is text whatever it looks like."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+
+import small_study
+from gwrsa import figures, report
+from gwrsa.figures.study import draw, drawings, slugs
+from gwrsa.report.page import for_script
+from gwrsa.report.words import findings, methods, model_rows
+from gwrsa.store import Results
+from gwrsa.study import Study
+
+NASTY = "<script>alert('x')</script>"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A study whose first object and first model are named like an attack."""
+    folder = tmp_path_factory.mktemp("study") / "in"
+    path = small_study.write(folder)
+    for file in ("items.txt", "categories.csv"):
+        text = (folder / file).read_text()
+        (folder / file).write_text(text.replace("object 0", NASTY).replace("animal", "</script><b>animal</b>"))
+    (folder / "shuffled.npz").unlink()
+    shutil.copy(folder / "near.npy", folder / "shuffled.npy")
+    toml = path.read_text().replace("shuffled.npz", "shuffled.npy").replace('"near"', "'a <img src=x onerror=alert(1)> \"model\"'")
+    path.write_text(toml.replace('name = "shuffled"', 'name = "A  (img)"'))
+    return Study.from_toml(path).run(folder.parent / "out", all_pairs=True, figures=False, progress=False)
+
+
+@pytest.fixture(scope="module")
+def drawn(results):
+    folder = results.folder / "figures"
+    folder.mkdir()
+    for name in ("figure_3_plan_gone.png", "mine.png"):
+        (folder / name).write_bytes(b"")
+    return draw(results)
+
+
+@pytest.fixture(scope="module")
+def page(results, drawn):
+    return report.write(results)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'gwrsa[dev]'")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs a Chromium: apt-get install chromium")
+    with sync.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def tab(browser, page):
+    """The page on a laptop, and all that it logged or asked for elsewhere."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    opened = context.new_page()
+    complaints = []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda r: complaints.append(r.url) if not r.url.startswith(("file:", "data:")) else None)
+    opened.goto(page.as_uri())
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+def test_every_figure_is_drawn_in_every_format_under_a_name_of_its_own(results, drawn):
+    wanted = [d.name for d in drawings(results)]
+    assert len(set(wanted)) == len(wanted)
+    assert {p.name for p in drawn} == {f"{name}.{suffix}" for name in wanted for suffix in ("png", "svg", "pdf")}
+    assert {p.parent for p in drawn} == {results.folder / "figures"}
+    stems = {name.split("_")[1] for name in wanted}
+    assert stems == {"1", "2", "3", "4a", "4b", "4c", "5a", "5b", "6a", "6b", "s1", "s2", "s3", "s4", "s5", "s6"}
+    assert len(set(slugs(results).values())) == 4
+
+
+def test_figures_of_models_that_left_are_removed(results, drawn):
+    there = {p.name for p in (results.folder / "figures").iterdir()}
+    assert there == {p.name for p in drawn} | {"mine.png"}
+
+
+def test_figure_2_shows_the_numbers_of_the_study(results):
+    axes = next(d for d in drawings(results) if d.name == "figure_2_rsa").make()
+    mean = results.rsa.groupby("target")["value"].mean()
+    names = [t.get_text() for t in axes.get_yticklabels()]
+    widths = [p.get_width() for c in axes.containers for p in c.patches]
+    assert dict(zip(names, widths, strict=True)) == pytest.approx(mean.to_dict())
+    figures.save(axes, results.folder / "again.png", close=True)
+
+
+def test_page_is_one_file_of_text_with_every_figure(results, page):
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<img src=\"data:image/") == len(drawings(results))
+    assert not re.search(r"(?:src|href)=\"(?!data:|#)", html)
+    assert page.stat().st_size < 15e6
+    assert "<script>alert" not in html
+    assert "onerror=alert(1)>" not in html
+    assert len(re.findall(r"</script>", html)) == 2
+
+
+def test_data_give_back_what_went_in_and_end_no_element():
+    data = {"name": "</script><!-- & \u2028"}
+    text = for_script(data)
+    assert json.loads(text) == data
+    assert not set("<>&\u2028") & set(text)
+
+
+def test_findings_say_the_numbers_of_the_study(results):
+    text = " ".join(findings(results))
+    rates = results.rates.query("choice == 'lowest_loss' and measure == 'matching' and k == 1")
+    best = rates.groupby("target")["value"].mean().max()
+    assert f"{100 * best:.1f} % of objects are found as themselves" in text
+    rsa = results.rsa.groupby("target")["value"].mean()
+    assert f"from {rsa.max():.2f} (" in text
+    assert f"to {rsa.min():.2f} (" in text
+    assert f"made {len(results.results)} starts" in text
+
+
+def test_methods_name_the_parameters(results):
+    text = " ".join(methods(results))
+    for part in ("3 starts a pair", "50 resamples", "50 simulated", "40 relabellings", "noise (3)", "Holm's method"):
+        assert part in text
+    assert "precision 'mixed'" in text
+
+
+def test_rows_hold_means_over_replicates(results):
+    row = next(r for r in model_rows(results) if r["target"] == "noise")
+    mine = results.rates.query("target == 'noise' and choice == 'highest_matching' and measure == 'category' and k == 5")
+    assert row["n"] == 3
+    assert row["rates"]["highest_matching", "category", 5]["value"] == pytest.approx(mine["value"].mean())
+
+
+def test_figures_older_than_the_tables_are_drawn_again(results, page, tmp_path):
+    stale = results.folder / "figures" / "figure_2_rsa.png"
+    before = stale.read_bytes()
+    stale.write_bytes(b"old")
+    os.utime(stale, (0, 0))
+    report.write(results, tmp_path / "again.html")
+    assert stale.read_bytes() == before
+
+
+def column(tab, place):
+    return tab.eval_on_selector_all(
+        "table:not([hidden])[data-choice] tbody tr:not([hidden])",
+        f"rows => rows.map(r => r.cells[{place}].dataset.value)",
+    )
+
+
+def test_browser_sorts_by_click_and_by_keyboard(tab):
+    values = [float(v) for v in column(tab, 2)]
+    button = tab.get_by_role("button", name="RSA", exact=True)
+    button.click()
+    assert [float(v) for v in column(tab, 2)] == sorted(values, reverse=True)
+    assert tab.locator("table:not([hidden]) th[aria-sort]").get_attribute("aria-sort") == "descending"
+    button.focus()
+    tab.keyboard.press("Enter")
+    assert [float(v) for v in column(tab, 2)] == sorted(values)
+    tab.get_by_role("button", name="Family").click()
+    assert column(tab, 1) == sorted(column(tab, 1))
+
+
+def test_browser_filters_by_text_and_family(tab):
+    tab.get_by_label("Find a model").fill("NOI")
+    assert column(tab, 0) == ["noise"]
+    assert tab.locator("#n-shown").inner_text() == "1 of 4 models"
+    tab.get_by_label("Find a model").fill("")
+    tab.get_by_label("Family").select_option("supervised")
+    assert column(tab, 0) == ["far"]
+    tab.get_by_label("Solution").first.select_option("highest_matching")
+    assert column(tab, 0) == ["far"]
+    assert tab.locator("table[data-choice=lowest_loss]").is_hidden()
+
+
+def test_browser_shows_the_five_most_probable_counterparts_of_the_object_pointed_at(tab, results):
+    tab.locator("#pick-model").select_option("noise")
+    canvas = tab.locator("article:not([hidden]) canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    panel = tab.locator("article:not([hidden]) .panel")
+    seen = set()
+    for share in (0.1, 0.5, 0.9):
+        canvas.hover(position={"x": 3, "y": share * box["height"]})
+        name = panel.locator("h4").inner_text()
+        seen.add(name)
+        items = list(results.objects["item"])
+        row = next(i for i, item in enumerate(items) if item.replace("_", " ") == name)
+        key = results.chosen.query("target == 'noise' and replicate == 0 and choice == 'lowest_loss'")["key"].iloc[0]
+        top, mass = results.top(key)
+        lines = panel.locator("li .line").all_inner_texts()
+        assert len(lines) == 5
+        for line, j, share_of in zip(lines, top[row], mass[row], strict=False):
+            text, percent = line.split("\n")
+            assert text.startswith(items[j])
+            assert float(percent.removesuffix(" %")) == pytest.approx(100 * share_of, abs=0.06)
+    assert len(seen) == 3
+
+
+def test_browser_finds_an_object_by_search_and_goes_on_with_arrows(tab):
+    search = tab.locator("article:not([hidden])").get_by_label("Find an object")
+    panel = tab.locator("article:not([hidden]) .panel h4")
+    search.fill("OBJECT 17")
+    assert panel.inner_text() == "object 17"
+    search.fill("<script>")
+    assert panel.inner_text() == NASTY
+    search.fill("unicorn")
+    assert "No object is called" in tab.locator("article:not([hidden]) .message").inner_text()
+    before = panel.inner_text()
+    tab.locator("article:not([hidden]) canvas").press("ArrowDown")
+    assert panel.inner_text() != before
+    tab.locator("article:not([hidden]) .controls select").first.select_option("food")
+    assert "food" in tab.locator("article:not([hidden]) .of").inner_text()
+
+
+def test_browser_goes_to_the_plan_of_a_model_from_the_table(tab):
+    tab.locator("table:not([hidden])").get_by_role("link", name="far").click()
+    tab.wait_for_function("!document.querySelector('#model-far').hidden")
+    assert tab.locator("article.model:not([hidden])").count() == 1
+    assert tab.locator("#pick-model").input_value() == "far"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_browser_needs_no_scrolling_sideways(tab, width, scheme):
+    tab.set_viewport_size({"width": width, "height": 800})
+    tab.emulate_media(color_scheme=scheme)
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    wide = tab.evaluate(
+        "[...document.querySelectorAll('main input, main select, main img, main canvas, main h4, main p')]"
+        f".filter(e => e.getBoundingClientRect().right > {width} && !e.closest('.scroll')).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert wide == []
+
+
+def test_browser_prints_every_model(tab):
+    pdf = tab.pdf(prefer_css_page_size=True)
+    assert pdf.startswith(b"%PDF")
+    tab.emulate_media(media="print")
+    assert all(tab.locator("article.model").nth(i).is_visible() for i in range(4))
+    assert tab.locator(".explorer").first.is_hidden()
+
+
+def test_without_categories_there_is_no_word_of_them(tmp_path, monkeypatch):
+    toml = re.sub(r"\[categories\]\nfile = .*\n", "", small_study.TOML)
+    path = small_study.write(tmp_path / "in", toml)
+    found = Study.from_toml(path).run(tmp_path / "out", figures=False, progress=False)
+    assert not {d.name for d in drawings(found)} & {"figure_5a_category_lowest_loss", "figure_s3_category_rates"}
+    monkeypatch.setattr("gwrsa.report.page._picture", lambda *_: "data:,")
+    html = report.write(found).read_text(encoding="utf-8")
+    assert "Category top-1" not in html
+    assert "categories;" not in " ".join(methods(found))
