@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import gwrsa
-from _machine import save
+from _results import save
 
 DIMS, FRESH, SEEDS = 66, 400_000, {"triplets": 1, "fresh": 3, "fit": 0}
 
@@ -32,6 +32,7 @@ def main():
     truth = gwrsa.calibrate(published, gwrsa.Triplets.load(args.data / "triplets.npy", items=items))
     triplets = gwrsa.sample_triplets(truth, args.triplets, seed=SEEDS["triplets"])
     fresh = gwrsa.sample_triplets(truth, FRESH, seed=SEEDS["fresh"])
+    resumed = args.checkpoint is not None and args.checkpoint.exists()
     began = time.process_time()
     fitted = gwrsa.fit_spose(
         triplets,
@@ -61,7 +62,7 @@ def main():
         "dimensions": fitted.values.shape[1],
         "status": how["status"],
         "best_epoch": how["best_epoch"],
-        "cpu_seconds": round(spent, 1),
+        "cpu_seconds": None if resumed else round(spent, 1),
     }
     for name in ("accuracy_truth", "accuracy_fitted", "points_below_truth", "loss_truth", "loss_fitted", "rsa_choice"):
         print(f"{name:<20}{result[name]:.4f}")
