@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import gwrsa
-from _machine import save
+from _results import save
 
 SIZES = (7_500, 15_000, 30_000, 60_000, None)
 DIMS = 66
@@ -62,7 +62,7 @@ def main():
     print(f"{'published':>10}{ceiling:>15.2%}{published.values.shape[1]:>12}")
     result = {
         "problem": f"THINGS triplets.npy, {len(test)} held out; accuracy's standard error {np.sqrt(0.25 / len(test)):.4f} at most",
-        "settings": {k: how[k] for k in ("n_dims", "l1", "validation", "batch_size", "learning_rate", "seed")},
+        "settings": {k: how[k] for k in ("n_dims", "l1", "validation", "batch_size", "learning_rate", "epochs", "seed")},
         "curve": rows,
         "published_test_accuracy": ceiling,
     }

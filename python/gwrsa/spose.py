@@ -1,10 +1,15 @@
-"""SPoSE: a sparse, non-negative embedding fitted to odd-one-out triplets.
+"""SPoSE: a non-negative embedding fitted to odd-one-out triplets, by variational inference.
 
-    minimise over X >= 0   - sum over triplets of log P(pair kept | triplet)  +  l1 sum_id X_id,     P of `gwrsa.choice`
+    X_id ~ Exponential(l1),     P(pair kept | triplet) of `gwrsa.choice`
 
-Zheng, Pereira, Baker & Hebart (2019), https://openreview.net/forum?id=ryxSrhC9KX. They write the mean over N triplets plus
-(lambda / n) sum X for n objects: lambda = l1 n / N. Here the penalty is that of an exponential prior of rate l1 on every weight, so
-that the same l1 suits any number of triplets.
+is the model of Zheng, Pereira, Baker & Hebart (2019), https://openreview.net/forum?id=ryxSrhC9KX, whose penalty (lambda / n) sum X beside
+the mean over N triplets is this prior with lambda = l1 n / N. They take its mode. The mode that a random start leads to fits its own
+triplets better than the truth does, and others worse; so here, as in VICE (Muttenthaler et al. 2022,
+https://doi.org/10.48550/arXiv.2205.00756), a distribution is fitted, log X_id ~ Normal(m_id, s_id^2), independently:
+
+    minimise over m, s   - sum over triplets of E log P  +  sum_id [ l1 E X_id - m_id - log s_id ],     E X = exp(m + s^2 / 2)
+
+with one draw of X a step. The embedding is E X. E X_i . E X_j is the mean dot product of two objects.
 
 Only the dot products of pairs enter, so a step forms X X' once, gathers three numbers a triplet, scatters three derivatives into an
 n x n matrix G, and has the gradient (G + G') X: two products of matrices, whatever the size of the batch.
@@ -30,10 +35,16 @@ from gwrsa.triplets import Triplets, as_triplets
 if TYPE_CHECKING:
     import torch
 
-# Weights at the start are uniform up to this; a dimension whose weights all stay below `_EMPTY` is none.
-_START, _EMPTY = 0.3, 0.1
-# Epochs in which the penalty rises to its full weight.
-_WARM_UP = 10
+# At the start medians are uniform between these, and s is the third; a dimension whose weights all stay below `_EMPTY` is none.
+_LOW, _HIGH, _SPREAD, _EMPTY = 0.05, 0.3, 0.1, 0.1
+# Log-medians and log s stay between these: beyond them nothing changes but the sum of float32.
+_BOUNDS = ((-8.0, 3.0), (-6.0, 0.7))
+# Epochs in which the prior rises to its full weight.
+_WARM_UP = 5
+# An epoch has at least so many steps, however few the triplets.
+_STEPS = 24
+# Change of the validation loss over the last tenth of the epochs below which a fit counts as converged.
+_STILL = 0.002
 _ARRAYS = ("values", "mean", "variance", "best", "history")
 
 
@@ -42,66 +53,64 @@ def fit_spose(
     n_dims: int,
     *,
     l1: float = 6.0,
-    validation: float = 0.1,
+    validation: float = 0.05,
     batch_size: int = 32768,
-    learning_rate: float = 0.03,
-    max_epochs: int = 300,
-    patience: int = 10,
+    learning_rate: float = 0.05,
+    epochs: int = 100,
     seed: int = 0,
     device: str = "auto",
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> Embedding:
-    """Fit a sparse, non-negative embedding to odd-one-out triplets, by Adam.
+    """Fit a non-negative embedding to odd-one-out triplets, by variational inference.
 
     Parameters
     ----------
     triplets : Triplets or array-like, shape (n_triplets, 3)
         Answers; every object has to be shown.
     n_dims : int
-        Dimensions at the start. Those that the penalty empties (no weight reaches 0.1) are dropped: take more than are expected.
+        Dimensions at the start. Those that the prior empties (no weight reaches 0.1) are dropped: take more than are expected.
     l1 : float
-        Weight of the penalty, in units of log-likelihood a unit of weight. Larger: sparser.
+        Rate of the exponential prior: a penalty in units of log-likelihood a unit of weight. Larger: less weight.
     validation : float
         Share of the triplets that is not fitted, drawn with the seed, by which the best epoch is chosen.
     batch_size : int
-        Triplets a step; a larger batch costs little more.
+        Triplets a step, at most; an epoch has at least 24 steps.
     learning_rate : float
-        Of Adam; it falls to a tenth of it as `1 / sqrt(epoch)`.
-    max_epochs : int
-        Passes over the triplets, at most.
-    patience : int
-        Ends after so many epochs in which the validation loss did not improve.
+        Of Adam, on logarithms; it stays for half of the epochs, then falls to a hundredth in a straight line.
+    epochs : int
+        Passes over the triplets.
     seed : int
-        Of the split, the start and the batches. The same seed gives the same embedding, bit by bit, on the same processor, number
-        of threads and torch; on a GPU sums may differ in their last bits.
+        Of the split, the start, the batches and the draws. The same seed gives the same embedding, bit by bit, on the same
+        processor, number of threads and torch; on a GPU sums may differ in their last bits.
     device : str
         "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1".
     checkpoint : path, optional
         .npz file that is replaced as a whole after every epoch. If it is there, the fit goes on from it, to the result that it
-        would have had; `max_epochs` and `patience` may differ from those before. None: nothing is written.
+        would have had. None: nothing is written.
     progress : bool
         Show a progress bar.
 
     Returns
     -------
     Embedding
-        Of the epoch with the least validation loss (after ten in which the penalty rises to its weight), dimensions sorted by their
-        sum, largest first, on the scale of the choices. Labels and name are those of the triplets. `meta["spose"]` holds settings,
-        `status` ("converged": patience ended the fit, or "max_epochs"), `epochs`, `best_epoch`, and `history`: a row an epoch of the
-        mean loss (penalty left out) of training and validation, and the validation accuracy.
+        Posterior means of the epoch with the least validation loss (after those in which the prior rises to its weight), dimensions
+        sorted by their sum, largest first, on the scale of the choices. Labels and name are those of the triplets. `meta["spose"]`
+        holds settings, `status` ("converged": over the last tenth of the epochs the validation loss changed by less than 0.002; else
+        "max_epochs"), `best_epoch`, and `history`: a row an epoch of the mean training loss of the draws, and the validation loss
+        and accuracy of the means.
 
     Raises
     ------
     ImportError
         If torch is missing: `pip install 'gwrsa[torch]'`.
     ValueError
-        If an object is in no triplet, a setting is out of range, the checkpoint is of other triplets or settings, or the penalty
+        If an object is in no triplet, a setting is out of range, the checkpoint is of other triplets or settings, or the prior
         leaves no dimension.
 
     Notes
     -----
-    Memory: two n x n matrices of float32 beside the triplets.
+    Memory: two n x n matrices of float32 beside the triplets. Small weights are small, not zero: that is the mean of what is uncertain.
     """
     given = as_triplets("triplets", triplets)
     seen = np.bincount(given.indices.ravel(), minlength=given.n_items)
@@ -118,18 +127,17 @@ def fit_spose(
         "validation": check.positive("validation", validation),
         "batch_size": check.integer("batch_size", batch_size, 1),
         "learning_rate": check.positive("learning_rate", learning_rate),
+        "epochs": check.integer("epochs", epochs, 1),
         "seed": check.integer("seed", seed, 0),
     }
-    check.integer("max_epochs", max_epochs, 1)
-    check.integer("patience", patience, 1)
     train, held_out = given.split(validation, seed)
     fit = _Fit(settings, train, held_out, _device(device))
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.suffix != ".npz":
         raise ValueError(f"checkpoint must end in .npz, got {str(checkpoint)!r}")
     state = fit.start() if path is None or not path.exists() else _read(path, fit.key)
-    state = _run(fit, state, max_epochs, patience, path, progress=progress)
-    return _finished(given, settings, state, patience)
+    state = _run(fit, state, path, progress=progress)
+    return _finished(given, settings, state)
 
 
 @dataclass(frozen=True)
@@ -137,13 +145,13 @@ class _State:
     """All that the next epoch depends on, on the CPU."""
 
     values: NDArray[np.float32]
-    """X, shape (n, n_dims)."""
+    """m and log s, shape (2, n, n_dims)."""
     mean: NDArray[np.float32]
     """First moment of Adam."""
     variance: NDArray[np.float32]
     """Second moment of Adam."""
     best: NDArray[np.float32]
-    """X of the best epoch so far."""
+    """E X of the best epoch so far, shape (n, n_dims)."""
     history: NDArray[np.float64]
     """A row an epoch: training loss, validation loss, validation accuracy; shape (epochs, 3)."""
 
@@ -174,34 +182,51 @@ class _Fit:
 
     def start(self) -> _State:
         rng = np.random.default_rng((self.settings["seed"], 0))
-        values = rng.uniform(0, _START, (self.n_items, self.settings["n_dims"])).astype(np.float32)
+        medians = rng.uniform(_LOW, _HIGH, (self.n_items, self.settings["n_dims"]))
+        values = np.stack([np.log(medians), np.full_like(medians, np.log(_SPREAD))]).astype(np.float32)
         zero = np.zeros_like(values)
-        return _State(values, zero, zero, values, np.empty((0, 3)))
+        return _State(values, zero, zero, zero[0], np.empty((0, 3)))
 
     def epoch(self, state: _State) -> _State:
-        """One pass over the training triplets, in an order that depends on the seed and the epoch only."""
+        """One pass over the training triplets, in an order and with draws that depend on the seed and the epoch only."""
         import torch
 
-        order = np.random.default_rng((self.settings["seed"], state.epoch + 1)).permutation(len(self.train))
-        x, adam = self._restored(state)
-        rate = self.settings["learning_rate"]
-        adam.param_groups[0]["lr"] = max(rate / (state.epoch + 1) ** 0.5, 0.1 * rate)
-        # X = 0 is a local optimum of the penalised problem: the penalty waits until there is something to keep.
-        penalty = self.settings["l1"] / len(self.train) * min(1.0, state.epoch / _WARM_UP)
+        rng = np.random.default_rng((self.settings["seed"], state.epoch + 1))
+        order = torch.from_numpy(rng.permutation(len(self.train))).to(self.device)
+        draws = torch.Generator(self.device).manual_seed(int(rng.integers(2**63)))
+        values, adam = self._restored(state)
+        m, log_s = values
+        values.grad = torch.empty_like(values)
+        done = state.epoch / self.settings["epochs"]
+        adam.param_groups[0]["lr"] = self.settings["learning_rate"] * max(min(1.0, 2 * (1 - done)), 0.01)
+        # X = 0 is a local optimum: the prior waits until there is something to keep.
+        weight = min(1.0, (state.epoch + 1) / _WARM_UP) / len(self.train)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for batch in torch.split(torch.from_numpy(order).to(self.device), self.settings["batch_size"]):
+        for batch in torch.split(order, self.batch_size):
+            noise = torch.randn(m.shape, generator=draws, device=self.device)
+            s = log_s.exp()
+            x = (m + s * noise).exp()
             summed, gradient = self._loss_and_gradient(x, self.train[batch])
-            x.grad = gradient + penalty
+            by_log = gradient * x
+            penalty = self.settings["l1"] * (m + s * s / 2).exp()
+            values.grad[0] = by_log + weight * (penalty - 1)
+            values.grad[1] = by_log * noise * s + weight * (penalty * s * s - 1)
             adam.step()
-            x.clamp_(min=0)
+            for part, bounds in zip(values, _BOUNDS, strict=True):
+                part.clamp_(*bounds)
             total += summed
+        x = (m + (2 * log_s).exp() / 2).exp()
         loss, accuracy = self._score(x)
-        values = x.cpu().numpy().copy()
         history = np.vstack([state.history, np.array([[float(total) / len(self.train), loss, accuracy]])])
-        moments = adam.state[x]
+        moments = adam.state[values]
         mean, variance = (moments[name].cpu().numpy() for name in ("exp_avg", "exp_avg_sq"))
-        after = _State(values, mean, variance, values, history)
+        after = _State(values.cpu().numpy().copy(), mean, variance, x.cpu().numpy(), history)
         return after if after.best_epoch == after.epoch else replace(after, best=state.best)
+
+    @property
+    def batch_size(self) -> int:
+        """Triplets a step."""
+        return int(min(self.settings["batch_size"], -(-len(self.train) // _STEPS)))
 
     def _restored(self, state: _State) -> tuple[torch.Tensor, torch.optim.Adam]:
         import torch
@@ -209,15 +234,15 @@ class _Fit:
         def moved(array: NDArray[np.float32]) -> torch.Tensor:
             return torch.tensor(array, device=self.device)
 
-        x = moved(state.values)
-        adam = torch.optim.Adam([x])
-        steps = state.epoch * -(-len(self.train) // self.settings["batch_size"])
-        adam.state[x] = {
+        values = moved(state.values)
+        adam = torch.optim.Adam([values])
+        steps = state.epoch * -(-len(self.train) // self.batch_size)
+        adam.state[values] = {
             "step": torch.tensor(float(steps)),
             "exp_avg": moved(state.mean),
             "exp_avg_sq": moved(state.variance),
         }
-        return x, adam
+        return values, adam
 
     def _loss_and_gradient(self, x: torch.Tensor, pairs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed loss of a batch, and the gradient of its mean."""
@@ -239,11 +264,12 @@ class _Fit:
         return -float(log_p[:, 0].mean()), float((best[:, 0] / best.sum(dim=1)).mean())
 
 
-def _run(fit: _Fit, state: _State, max_epochs: int, patience: int, path: Path | None, *, progress: bool) -> _State:
+def _run(fit: _Fit, state: _State, path: Path | None, *, progress: bool) -> _State:
     from tqdm import tqdm
 
-    with tqdm(total=max_epochs, initial=state.epoch, desc="SPoSE", unit="epoch", disable=not progress) as bar:
-        while state.epoch < max_epochs and state.epoch - state.best_epoch < patience:
+    epochs = fit.settings["epochs"]
+    with tqdm(total=epochs, initial=state.epoch, desc="SPoSE", unit="epoch", disable=not progress) as bar:
+        while state.epoch < epochs:
             state = fit.epoch(state)
             if path is not None:
                 _write(path, state, fit.key)
@@ -253,20 +279,25 @@ def _run(fit: _Fit, state: _State, max_epochs: int, patience: int, path: Path | 
     return state
 
 
-def _finished(given: Triplets, settings: dict[str, Any], state: _State, patience: int) -> Embedding:
+def _finished(given: Triplets, settings: dict[str, Any], state: _State) -> Embedding:
     kept = state.best.max(axis=0) >= _EMPTY
     if not kept.any():
         raise ValueError(f"l1 must leave a dimension, got {settings['l1']}, which empties all {len(kept)}")
     values = state.best[:, kept]
     values = values[:, np.argsort(-values.sum(axis=0), kind="stable")]
     outcome = {
-        "status": "converged" if state.epoch - state.best_epoch >= patience else "max_epochs",
-        "epochs": state.epoch,
+        "status": "converged" if _is_still(state.history[:, 1]) else "max_epochs",
         "best_epoch": state.best_epoch,
         "n_triplets": len(given),
         "history": state.history.tolist(),
     }
     return Embedding(values, given.items, given.name, {"spose": settings | outcome})  # type: ignore[arg-type]  # widened
+
+
+def _is_still(losses: NDArray[np.float64]) -> bool:
+    """Whether the validation loss has stopped changing by the end."""
+    tenth = -(-len(losses) // 10)
+    return len(losses) > tenth and abs(losses[-1] - losses[-1 - tenth]) < _STILL
 
 
 def _pairs(triplets: Triplets, device: torch.device) -> torch.Tensor:
