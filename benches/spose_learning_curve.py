@@ -62,7 +62,9 @@ def main():
     print(f"{'published':>10}{ceiling:>15.2%}{published.values.shape[1]:>12}")
     result = {
         "problem": f"THINGS triplets.npy, {len(test)} held out; accuracy's standard error {np.sqrt(0.25 / len(test)):.4f} at most",
-        "settings": {k: how[k] for k in ("n_dims", "l1", "validation", "batch_size", "learning_rate", "epochs", "seed")},
+        "settings": {
+            k: how[k] for k in ("n_dims", "l1", "validation", "batch_size", "learning_rate", "epochs", "seed")
+        },
         "curve": rows,
         "published_test_accuracy": ceiling,
     }

@@ -172,9 +172,9 @@ def test_a_run_goes_on_where_it_was_left(benches, things_dir, tmp_path):
         "planted",
     ]
     first, second = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2))
-    assert "0 of 1 are there" in first
+    assert "0 of 2 are there" in first
     assert "planted: " in first
-    assert "1 of 1 are there" in second
+    assert "2 of 2 are there" in second
     assert "planted: " not in second
     found = json.loads((tmp_path / "planted.json").read_text())["result"]
     assert found["rows"][0]["matching"] == 1.0

@@ -12,7 +12,6 @@ from gwrsa import figures, report
 from gwrsa.figures.study import draw, drawings, slugs
 from gwrsa.report.page import for_script
 from gwrsa.report.words import findings, methods, model_rows
-from gwrsa.store import Results
 from gwrsa.study import Study
 
 NASTY = "<script>alert('x')</script>"
@@ -28,7 +27,11 @@ def results(tmp_path_factory):
         (folder / file).write_text(text.replace("object 0", NASTY).replace("animal", "</script><b>animal</b>"))
     (folder / "shuffled.npz").unlink()
     shutil.copy(folder / "near.npy", folder / "shuffled.npy")
-    toml = path.read_text().replace("shuffled.npz", "shuffled.npy").replace('"near"', "'a <img src=x onerror=alert(1)> \"model\"'")
+    toml = (
+        path.read_text()
+        .replace("shuffled.npz", "shuffled.npy")
+        .replace('"near"', "'a <img src=x onerror=alert(1)> \"model\"'")
+    )
     path.write_text(toml.replace('name = "shuffled"', 'name = "A  (img)"'))
     return Study.from_toml(path).run(folder.parent / "out", all_pairs=True, figures=False, progress=False)
 
@@ -100,7 +103,7 @@ def test_figure_2_shows_the_numbers_of_the_study(results):
 
 def test_page_is_one_file_of_text_with_every_figure(results, page):
     html = page.read_text(encoding="utf-8")
-    assert html.count("<img src=\"data:image/") == len(drawings(results))
+    assert html.count('<img src="data:image/') == len(drawings(results))
     assert not re.search(r"(?:src|href)=\"(?!data:|#)", html)
     assert page.stat().st_size < 15e6
     assert "<script>alert" not in html
@@ -135,7 +138,9 @@ def test_methods_name_the_parameters(results):
 
 def test_rows_hold_means_over_replicates(results):
     row = next(r for r in model_rows(results) if r["target"] == "noise")
-    mine = results.rates.query("target == 'noise' and choice == 'highest_matching' and measure == 'category' and k == 5")
+    mine = results.rates.query(
+        "target == 'noise' and choice == 'highest_matching' and measure == 'category' and k == 5"
+    )
     assert row["n"] == 3
     assert row["rates"]["highest_matching", "category", 5]["value"] == pytest.approx(mine["value"].mean())
 

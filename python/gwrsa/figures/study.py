@@ -124,7 +124,7 @@ def _of_all(results: Results) -> Iterator[Drawing]:
         yield Drawing(
             "figure_1_workflow",
             "Figure 1. The study in one picture",
-            f"The dissimilarities of {human} and of {first['target']}, whose start of lowest GW loss matches most objects of all models. The "
+            f"The dissimilarities of {human} and of {first['target']}, whose start of lowest GW loss matches most objects. The "
             "plan between them is found without labels. RSA is told which object is which.",
             lambda: _workflow(results, first),
         )
@@ -170,7 +170,9 @@ def _of_all(results: Results) -> Iterator[Drawing]:
     )
     top1 = results.categories
     if len(top1):
-        top1 = top1[(top1["choice"] == "lowest_loss") & (top1["measure"] == "matching") & (top1["k"] == top1["k"].min())]
+        top1 = top1[
+            (top1["choice"] == "lowest_loss") & (top1["measure"] == "matching") & (top1["k"] == top1["k"].min())
+        ]
         mean = top1.groupby(["target", "family", "category"], sort=False, as_index=False).agg(
             n=("n", "first"), rate=("rate", "mean")
         )

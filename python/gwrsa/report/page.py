@@ -9,8 +9,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gwrsa.figures.study import Drawing, drawings, shown_plan, slugs
 from gwrsa.figures.style import FAMILIES, FORMATS, family_colour, save
-from gwrsa.figures.study import Drawing, drawings, rsa_summary, shown_plan, slugs
 from gwrsa.report.plans import explorer
 from gwrsa.report.words import findings, methods, model_rows, question
 

@@ -90,7 +90,11 @@ def _of_rsa(models: list[dict[str, Any]]) -> str:
     by = sorted(models, key=lambda r: -r["rsa"]["value"])
     significant = sum(r["p"] < 0.05 for r in by)
     ends = f"from {by[0]['rsa']['value']:.2f} ({by[0]['target']}) to {by[-1]['rsa']['value']:.2f} ({by[-1]['target']})"
-    found = f"RSA, which is told the correspondence, goes {ends}" if len(by) > 1 else f"RSA is {by[0]['rsa']['value']:.2f} ({by[0]['target']})"
+    found = (
+        f"RSA, which is told the correspondence, goes {ends}"
+        if len(by) > 1
+        else f"RSA is {by[0]['rsa']['value']:.2f} ({by[0]['target']})"
+    )
     return f"{found}; {significant} of {len(by)} models have an adjusted p below 0.05."
 
 
@@ -101,7 +105,8 @@ def _parting(models: list[dict[str, Any]], chance: dict[str, Any], k: int) -> li
         coarse = [
             r
             for r in _having(models, "category", k)
-            if _value(r, "category", k) > chance["category"]["high"] and _value(r, "matching", k) <= chance["matching"]["high"]
+            if _value(r, "category", k) > chance["category"]["high"]
+            and _value(r, "matching", k) <= chance["matching"]["high"]
         ]
         if coarse:
             names = ", ".join(r["target"] for r in coarse)
@@ -125,7 +130,9 @@ def _parting(models: list[dict[str, Any]], chance: dict[str, Any], k: int) -> li
         x, y = [r["rsa"]["value"] for r in having], [_value(r, "matching", k) for r in having]
         if min(np.ptp(x), np.ptp(y)) > 0:
             rho = spearmanr(x, y).statistic
-            said.append(f"Across {len(having)} models, RSA and matching rate agree in rank by Spearman's rho = {rho:.2f}.")
+            said.append(
+                f"Across {len(having)} models, RSA and matching rate agree in rank by Spearman's rho = {rho:.2f}."
+            )
     return said
 
 
@@ -142,8 +149,10 @@ def _by_the_answer(models: list[dict[str, Any]], k: int) -> list[str]:
         return ["For every model the start of lowest GW loss is also the one that matches most objects."]
     end = r["rates"]["highest_matching", "matching", k]["value"]
     return [
-        f"Chosen by the answer instead of by the loss, the matching rate rises most for {r['target']}: from "
-        f"{_percent(_value(r, 'matching', k))} to {_percent(end)}. That choice is an upper end, not an estimate."
+        (
+            f"Chosen by the answer instead of by the loss, the matching rate rises most for {r['target']}: from "
+            f"{_percent(_value(r, 'matching', k))} to {_percent(end)}. That choice is an upper end, not an estimate."
+        )
     ]
 
 
@@ -180,18 +189,24 @@ def methods(results: Results) -> list[str]:
         f"Representations. Dissimilarities of {len(results.objects):,} objects: {results.human.name} by {results.provenance['human']['metric']}, "
         f"models by {', '.join(metrics)}. {matched}"
         + (f"Of several initialisations or draws: {', '.join(several)}." if several else ""),
-        "Alignment. Entropic Gromov-Wasserstein optimal transport with square loss and uniform weights: the plan T minimises "
-        "sum (C1_ik - C2_jl)^2 T_ij T_kl - epsilon H(T) over all couplings, by projected mirror descent whose inner step is Sinkhorn's. "
-        f"Search {a['search']!r}: {n_starts} starts a pair, {how}; final epsilon {epsilon} (absolute), {ratio} in units of the pair's critical "
-        f"epsilon; seed {a['seed']}; precision {a['precision']!r}; tolerance {a['tol']:g} (relative change of the plan), at most {a['max_outer']} "
-        f"outer steps and {a['max_sinkhorn']} Sinkhorn iterations. Starts that did not converge are not eligible unless none of a pair did; "
-        "those that failed never are.",
-        "Two solutions are shown of each pair: the start of lowest GW loss, chosen without labels, and the start of highest matching rate, "
-        "chosen by the answer.",
-        f"Rates. Matching rate, top-k: share of objects whose own counterpart is among their k most probable targets, k = "
-        f"{', '.join(map(str, t['top_k']))}. Intervals: 95 %, bootstrap over objects, {t['bootstrap']} resamples, the plan taken as given. Over "
-        "replicates: mean, 5th and 95th percentile. Chance: closed form, and percentiles of "
-        f"{t['chance']} simulated random assignments (seed {t['seed']}).",
+        (
+            "Alignment. Entropic Gromov-Wasserstein optimal transport with square loss and uniform weights: the plan T minimises "
+            "sum (C1_ik - C2_jl)^2 T_ij T_kl - epsilon H(T) over all couplings, by projected mirror descent whose inner step is Sinkhorn's. "
+            f"Search {a['search']!r}: {n_starts} starts a pair, {how}; final epsilon {epsilon} (absolute), {ratio} in units of the pair's critical "
+            f"epsilon; seed {a['seed']}; precision {a['precision']!r}; tolerance {a['tol']:g} (relative change of the plan), at most {a['max_outer']} "
+            f"outer steps and {a['max_sinkhorn']} Sinkhorn iterations. Starts that did not converge are not eligible unless none of a pair did; "
+            "those that failed never are."
+        ),
+        (
+            "Two solutions are shown of each pair: the start of lowest GW loss, chosen without labels, and the start of highest matching rate, "
+            "chosen by the answer."
+        ),
+        (
+            f"Rates. Matching rate, top-k: share of objects whose own counterpart is among their k most probable targets, k = "
+            f"{', '.join(map(str, t['top_k']))}. Intervals: 95 %, bootstrap over objects, {t['bootstrap']} resamples, the plan taken as given. Over "
+            "replicates: mean, 5th and 95th percentile. Chance: closed form, and percentiles of "
+            f"{t['chance']} simulated random assignments (seed {t['seed']})."
+        ),
     ]
     if results.members is not None:
         none = results.members.n_uncategorised
@@ -222,9 +237,7 @@ _CORRECTION = {"holm": "Holm's method", "bh": "Benjamini and Hochberg's method"}
 
 def _having(rows: list[dict[str, Any]], measure: str, k: int) -> list[dict[str, Any]]:
     """Those that have the rate of the start of lowest loss, the highest first."""
-    return sorted(
-        (r for r in rows if ("lowest_loss", measure, k) in r["rates"]), key=lambda r: -_value(r, measure, k)
-    )
+    return sorted((r for r in rows if ("lowest_loss", measure, k) in r["rates"]), key=lambda r: -_value(r, measure, k))
 
 
 def _value(row: dict[str, Any], measure: str, k: int) -> float:
