@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
 
-.PHONY: setup dev build fmt lint test test-extract bench docs demo clean
+.PHONY: setup dev build fmt lint test test-extract test-report bench docs demo clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -63,6 +63,11 @@ $(VENV)/.extract: $(VENV)/.dev
 
 test-extract: $(VENV)/.extract
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -m extract
+
+# Without a browser these tests are skipped by `make test`; here that is a failure.
+test-report: dev
+	@command -v chromium chromium-browser google-chrome > /dev/null || { echo 'needs a Chromium: apt-get install chromium'; exit 1; }
+	$(BIN)/pytest tests/test_report.py
 
 docs: setup
 	cargo doc --workspace --no-deps
