@@ -77,13 +77,13 @@ def drawings(results: Results) -> list[Drawing]:
     return [*_of_all(results), *_maps_of_models(results), *_of_models(results)]
 
 
-def shown_plan(results: Results, target: str, choice: str = "lowest_loss") -> dict[str, Any] | None:
+def shown_plan(results: Results, target: str, choice: str = "lowest_loss") -> dict[Any, Any] | None:
     """Row of `chosen` of a model's first replicate that has a plan; None where every start failed."""
     rows = results.chosen[(results.chosen["target"] == target) & (results.chosen["choice"] == choice)]
     return rows.sort_values("replicate").to_dict("records")[0] if len(rows) else None
 
 
-def showcase(results: Results) -> dict[str, Any] | None:
+def showcase(results: Results) -> dict[Any, Any] | None:
     """Row of `chosen`, lowest loss, of the model that matches most objects; a group of people only where there is nothing else."""
     rows = results.chosen[results.chosen["choice"] == "lowest_loss"]
     models = rows[rows["family"].str.lower() != "human"]
@@ -289,7 +289,7 @@ def _maps_of_models(results: Results) -> Iterator[Drawing]:
         )
 
 
-def _workflow(results: Results, best: dict[str, Any]) -> Axes:
+def _workflow(results: Results, best: dict[Any, Any]) -> Axes:
     by = _groups(results)
     order = None
     if by is not None:

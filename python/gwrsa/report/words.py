@@ -244,7 +244,7 @@ def _value(row: dict[str, Any], measure: str, k: int) -> float:
     return float(row["rates"]["lowest_loss", measure, k]["value"])
 
 
-def _interval(row: dict[str, Any]) -> dict[str, float | None]:
+def _interval(row: dict[Any, Any]) -> dict[str, float | None]:
     return {c: float(row[c]) if np.isfinite(row[c]) else None for c in ("value", "low", "high")}
 
 
