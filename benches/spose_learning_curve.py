@@ -1,6 +1,6 @@
 """Accuracy of a fitted SPoSE embedding on held-out human answers against the number of triplets it was fitted to.
 
-python benches/spose_learning_curve.py [--data FOLDER] [--quick | --draw]
+python benches/spose_learning_curve.py [--data FOLDER] [--checkpoints FOLDER] [--quick | --draw]
 
 A fifth of `triplets.npy`, drawn once, is never fitted; the smaller training sets are the first triplets of the larger ones. All are
 fitted with the same settings, those of `gwrsa.fit_spose`, whose validation triplets come out of the training set. Above stands the
@@ -26,6 +26,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data" / "things")
     parser.add_argument("--quick", action="store_true", help="the smallest two, nothing saved: does the bench run?")
+    parser.add_argument("--checkpoints", type=Path, help="folder of the fits, to go on from after a kill")
     parser.add_argument("--draw", action="store_true", help="only the figure, from what was measured before")
     args = parser.parse_args()
     if args.draw:
@@ -43,8 +44,11 @@ def main():
     reference = gwrsa.calibrate(published, rest)
     for size in SIZES[:2] if args.quick else SIZES:
         train = gwrsa.Triplets(rest.indices[order[:size]], rest.items)
+        path = None if args.checkpoints is None else args.checkpoints / f"{len(train)}.npz"
+        resumed = path is not None and path.exists()
         began = time.process_time()
-        fitted = gwrsa.fit_spose(train, DIMS, device="cpu", progress=False)
+        fitted = gwrsa.fit_spose(train, DIMS, device="cpu", checkpoint=path, progress=False)
+        spent = time.process_time() - began
         how = fitted.meta["spose"]
         rows.append(
             {
@@ -55,7 +59,7 @@ def main():
                 "epochs": how["epochs"],
                 "status": how["status"],
                 "rsa_choice": gwrsa.rsa(fitted.rdm("choice"), reference.rdm("choice")),
-                "cpu_seconds": round(time.process_time() - began, 1),
+                "cpu_seconds": None if resumed else round(spent, 1),
             }
         )
         r = rows[-1]
