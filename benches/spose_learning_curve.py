@@ -1,6 +1,6 @@
 """Accuracy of a fitted SPoSE embedding on held-out human answers against the number of triplets it was fitted to.
 
-python benches/spose_learning_curve.py [--data FOLDER] [--quick]
+python benches/spose_learning_curve.py [--data FOLDER] [--checkpoints FOLDER] [--quick | --draw]
 
 A fifth of `triplets.npy`, drawn once, is never fitted; the smaller training sets are the first triplets of the larger ones. All are
 fitted with the same settings, those of `gwrsa.fit_spose`, whose validation triplets come out of the training set. Above stands the
@@ -8,13 +8,14 @@ published embedding, which was fitted to other triplets, and many more.
 """
 
 import argparse
+import json
 import time
 from pathlib import Path
 
 import numpy as np
 
 import gwrsa
-from _results import save
+from _results import FOLDER, save
 
 SIZES = (7_500, 15_000, 30_000, 60_000, None)
 DIMS = 66
@@ -25,7 +26,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "data" / "things")
     parser.add_argument("--quick", action="store_true", help="the smallest two, nothing saved: does the bench run?")
+    parser.add_argument("--checkpoints", type=Path, help="folder of the fits, to go on from after a kill")
+    parser.add_argument("--draw", action="store_true", help="only the figure, from what was measured before")
     args = parser.parse_args()
+    if args.draw:
+        draw(json.loads((FOLDER / "spose_learning_curve.json").read_text())["result"])
+        return
     items = args.data / "unique_id.txt"
     answers = gwrsa.Triplets.load(args.data / "triplets.npy", items=items)
     published = gwrsa.Embedding.load(args.data / "human_spose66.npy", items=items)
@@ -38,8 +44,11 @@ def main():
     reference = gwrsa.calibrate(published, rest)
     for size in SIZES[:2] if args.quick else SIZES:
         train = gwrsa.Triplets(rest.indices[order[:size]], rest.items)
+        path = None if args.checkpoints is None else args.checkpoints / f"{len(train)}.npz"
+        resumed = path is not None and path.exists()
         began = time.process_time()
-        fitted = gwrsa.fit_spose(train, DIMS, device="cpu", progress=False)
+        fitted = gwrsa.fit_spose(train, DIMS, device="cpu", checkpoint=path, progress=False)
+        spent = time.process_time() - began
         how = fitted.meta["spose"]
         rows.append(
             {
@@ -50,7 +59,7 @@ def main():
                 "epochs": how["epochs"],
                 "status": how["status"],
                 "rsa_choice": gwrsa.rsa(fitted.rdm("choice"), reference.rdm("choice")),
-                "cpu_seconds": round(time.process_time() - began, 1),
+                "cpu_seconds": None if resumed else round(spent, 1),
             }
         )
         r = rows[-1]
@@ -62,6 +71,7 @@ def main():
     print(f"{'published':>10}{ceiling:>15.2%}{published.values.shape[1]:>12}")
     result = {
         "problem": f"THINGS triplets.npy, {len(test)} held out; accuracy's standard error {np.sqrt(0.25 / len(test)):.4f} at most",
+        "n_test": len(test),
         "settings": {
             k: how[k] for k in ("n_dims", "l1", "validation", "batch_size", "learning_rate", "epochs", "seed")
         },
@@ -70,6 +80,25 @@ def main():
     }
     if not args.quick:
         print(f"written to {save('spose_learning_curve', result).name}")
+        draw(result)
+
+
+def draw(result):
+    """Accuracy against triplets, with two standard errors of the test set, the published embedding above and chance below."""
+    import matplotlib.pyplot as plt
+
+    curve, test = result["curve"], result["n_test"]
+    x, y = (np.array([row[k] for row in curve]) for k in ("triplets", "test_accuracy"))
+    _, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
+    ax.errorbar(x, 100 * y, 200 * np.sqrt(y * (1 - y) / test), marker="o", color="#0072B2", capsize=3)
+    for value, label in ((result["published_test_accuracy"], "published embedding"), (1 / 3, "chance")):
+        ax.axhline(100 * value, color="0.4", linestyle="--", linewidth=1)
+        ax.annotate(label, (x[0], 100 * value), xytext=(0, 3), textcoords="offset points", fontsize=8, color="0.3")
+    ax.set(xscale="log", xlabel="triplets", ylabel="held-out accuracy (%)")
+    ax.set_xticks(x, [f"{n:,}" for n in x], rotation=30)
+    ax.minorticks_off()
+    ax.spines[["top", "right"]].set_visible(False)
+    plt.savefig(FOLDER.parents[1] / "docs" / "figures" / "spose_learning_curve.png", dpi=200)
 
 
 if __name__ == "__main__":
