@@ -261,5 +261,5 @@ def test_without_categories_there_is_no_word_of_them(tmp_path, monkeypatch):
     assert not {d.name for d in drawings(found)} & {"figure_5a_category_lowest_loss", "figure_s3_category_rates"}
     monkeypatch.setattr("gwrsa.report.page._picture", lambda *_: "data:,")
     html = report.write(found).read_text(encoding="utf-8")
-    assert "Category top-1" not in html
+    assert "Cat. top-1" not in html
     assert "categories;" not in " ".join(methods(found))

@@ -136,6 +136,14 @@ def _of_all(results: Results) -> Iterator[Drawing]:
         f"Correlation of each model's dissimilarities with those of {human}.{several}",
         lambda: rsa_bars(rsa),
     )
+    by = _groups(results)
+    alone, order = _sorting(by)
+    yield Drawing(
+        "figure_3_rdm_human",
+        f"Figure 3. Dissimilarities of {human}",
+        f"All pairs of objects{order}.{alone}",
+        lambda: rdm(results.human.square(), by),
+    )
     measures = ["matching"] + (["category"] if (results.rates["measure"] == "category").any() else [])
     for measure, figure in zip(measures, (4, 5), strict=False):
         what = "their own counterpart" if measure == "matching" else "an object of their category"
@@ -188,21 +196,13 @@ def _of_all(results: Results) -> Iterator[Drawing]:
 def _of_models(results: Results) -> Iterator[Drawing]:
     human = results.human.name or "human"
     by = _groups(results)
-    alone = " Objects without a category are left out." if by is not None and None in by else ""
-    order = ", sorted by category" if by is not None else ""
+    alone, order = _sorting(by)
     items = list(results.objects["item"])
     members = None if results.members is None else results.members.members
     images = results.settings["images"]["root"]
     folder = None if images is None else Path(results.provenance["base"]) / images
     if folder is not None and not folder.is_dir():
         folder = None  # the study was moved to where its images are not
-
-    yield Drawing(
-        "figure_3_rdm_human",
-        f"Figure 3. Dissimilarities of {human}",
-        f"All pairs of objects{order}.{alone}",
-        lambda: rdm(results.human.square(), by),
-    )
 
     @lru_cache(maxsize=1)
     def coupling(key: str) -> Any:  # noqa: ANN401
@@ -328,6 +328,13 @@ def _groups(results: Results) -> list[str | None] | None:
     """The category by which objects are sorted; None where there are none."""
     groups = [str(c) if c else None for c in results.objects["one"]]
     return groups if any(groups) else None
+
+
+def _sorting(groups: list[str | None] | None) -> tuple[str, str]:
+    """What captions say of objects without a category, and of the order."""
+    if groups is None:
+        return "", ""
+    return " Objects without a category are left out." if None in groups else "", ", sorted by category"
 
 
 def _several(results: Results, target: str | None = None) -> bool:

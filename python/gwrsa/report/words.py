@@ -21,11 +21,13 @@ _ENOUGH_MODELS = 4
 
 def question(results: Results) -> str:
     """The question, for a reader who knows none of the terms."""
-    human, n, m = results.human.name or "human", len(results.objects), results.rsa["target"].nunique()
+    sides = results.rsa.drop_duplicates("target")["family"].str.lower() == "human"
+    whom = [_counted(int((~sides).sum()), "model"), _counted(int(sides.sum()), "group")]
+    others = " and ".join(text for text in whom if text) + (" of people" if whom[1] else "")
     return (
-        f"{n:,} objects; how similar each is to each other was measured for {human} and for {m} "
-        f"{'model' if m == 1 else 'models'}. If all names were taken off, could the objects of a model be told from their "
-        f"similarities alone - each object found again as itself (the fine grain), or at least as one of its own category (the coarse grain)?"
+        f"How similar {len(results.objects):,} objects are to each other is known for the reference ({results.human.name or 'human'}) and "
+        f"for {others}. If all names were taken off, could objects be recognised by their similarities alone: each one as itself (the "
+        "fine grain), or at least as one of its category (the coarse grain)?"
     )
 
 
@@ -60,7 +62,10 @@ def findings(results: Results) -> list[str]:
     chance = {r["measure"]: r for r in results.chance.to_dict("records") if int(r["k"]) == k}
     people = [r for r in rows if r["family"].lower() == "human"]
     models = [r for r in rows if r["family"].lower() != "human"] or rows
-    said = [_of_rsa(models)]
+    statistics = results.settings["statistics"]
+    # Benjamini and Hochberg's smallest p is not multiplied where all are as small.
+    n_tests = len(rows) if statistics["correction"] == "holm" else 1
+    said = [_of_rsa(models, statistics["permutations"], n_tests)]
     for measure, what, meets in (
         ("matching", "Fine grain", "of objects are found as themselves"),
         ("category", "Coarse grain", "of objects are found in their category"),
@@ -86,16 +91,17 @@ def findings(results: Results) -> list[str]:
     return said
 
 
-def _of_rsa(models: list[dict[str, Any]]) -> str:
+def _of_rsa(models: list[dict[str, Any]], n_permutations: int, n_tests: int) -> str:
     by = sorted(models, key=lambda r: -r["rsa"]["value"])
     significant = sum(r["p"] < 0.05 for r in by)
-    ends = f"from {by[0]['rsa']['value']:.2f} ({by[0]['target']}) to {by[-1]['rsa']['value']:.2f} ({by[-1]['target']})"
-    found = (
-        f"RSA, which is told the correspondence, goes {ends}"
-        if len(by) > 1
-        else f"RSA is {by[0]['rsa']['value']:.2f} ({by[0]['target']})"
-    )
-    return f"{found}; {significant} of {len(by)} models have an adjusted p below 0.05."
+    number = {r["target"]: _two(r["rsa"]["value"]) for r in by}
+    ends = f"from {number[by[0]['target']]} ({by[0]['target']}) to {number[by[-1]['target']]} ({by[-1]['target']})"
+    what = "RSA, which is told the correspondence,"
+    found = f"{what} goes {ends}" if len(by) > 1 else f"{what} is {number[by[0]['target']]} ({by[0]['target']})"
+    # Holm multiplies the smallest of m p-values by m: too few permutations can reach nothing.
+    smallest = n_tests / (1 + n_permutations)
+    weak = f" {n_permutations} permutations cannot give less than {smallest:.2g} for the first." if smallest >= 0.05 else ""
+    return f"{found}; {significant} of {len(by)} have an adjusted p below 0.05.{weak}"
 
 
 def _parting(models: list[dict[str, Any]], chance: dict[str, Any], k: int) -> list[str]:
@@ -121,7 +127,7 @@ def _parting(models: list[dict[str, Any]], chance: dict[str, Any], k: int) -> li
     if pairs:
         _, a, b = max(pairs, key=lambda p: p[0])
         said.append(
-            f"Alike for RSA, not for the plan: {a['target']} ({a['rsa']['value']:.2f}) and {b['target']} ({b['rsa']['value']:.2f}) match "
+            f"Alike for RSA, not for the plan: {a['target']} ({_two(a['rsa']['value'])}) and {b['target']} ({_two(b['rsa']['value'])}) match "
             f"{_percent(_value(a, 'matching', k))} and {_percent(_value(b, 'matching', k))} of objects."
         )
     if len(having) >= _ENOUGH_MODELS:
@@ -250,6 +256,15 @@ def _interval(row: dict[Any, Any]) -> dict[str, float | None]:
 
 def _percent(rate: float) -> str:
     return f"{100 * rate:.1f} %" if rate >= 0.01 or rate == 0 else f"{100 * rate:.2g} %"
+
+
+def _two(value: float) -> str:
+    """Two decimals, and no minus before a zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}" if n else ""
 
 
 def _range(values: pd.Series[float]) -> str:
