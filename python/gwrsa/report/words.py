@@ -100,7 +100,11 @@ def _of_rsa(models: list[dict[str, Any]], n_permutations: int, n_tests: int) -> 
     found = f"{what} goes {ends}" if len(by) > 1 else f"{what} is {number[by[0]['target']]} ({by[0]['target']})"
     # Holm multiplies the smallest of m p-values by m: too few permutations can reach nothing.
     smallest = n_tests / (1 + n_permutations)
-    weak = f" {n_permutations} permutations cannot give less than {smallest:.2g} for the first." if smallest >= 0.05 else ""
+    weak = (
+        f" {n_permutations} permutations cannot give less than {smallest:.2g} for the first."
+        if smallest >= 0.05
+        else ""
+    )
     return f"{found}; {significant} of {len(by)} have an adjusted p below 0.05.{weak}"
 
 
