@@ -262,7 +262,7 @@ def rdm_histograms(
     axes.set_ylabel("density")
     axes.set_ylim(bottom=0)
     if values:
-        axes.legend(loc="best")
+        axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return axes
 
 
