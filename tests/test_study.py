@@ -12,6 +12,7 @@ import gwrsa
 from gwrsa import statistics, tables
 from gwrsa.cli import app
 from gwrsa.store import Results
+from gwrsa.study import Study
 from study_files import TOML, N, assert_same, run, shards, write
 
 
@@ -319,10 +320,14 @@ def test_the_verb_prints_a_table_of_every_model_and_chance(tmp_path):
     assert f"{100 * near:.2f}" in lines[4].split()
 
 
-def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r"gwrsa\[study\]"):
-        run(write(tmp_path), tmp_path / "out")
+def test_where_a_package_is_missing_the_extra_is_named_before_any_work(tmp_path, monkeypatch):
+    path = write(tmp_path)
+    monkeypatch.setattr("gwrsa.store.find_spec", lambda name: None if name in {"jinja2", "pyarrow"} else name)
+    with pytest.raises(ImportError, match=r"a study needs pyarrow and jinja2; install gwrsa\[study\]"):
+        Study.from_toml(path).run(tmp_path / "out", progress=False)
+    with pytest.raises(ImportError, match="a study needs pyarrow;"):
+        run(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 # ---- networks

@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,17 +234,16 @@ def save_categories(folder: Path, categories: Categories) -> None:
     save_arrays(folder / "categories.npz", {"names": np.array(categories.names), "members": categories.members})
 
 
-def need_pyarrow() -> None:
-    """Raise an ImportError that names the extra, where pyarrow is missing."""
-    try:
-        import pyarrow as pa  # noqa: F401
-    except ImportError as error:
-        raise ImportError("a study needs pyarrow; install gwrsa[study]") from error
+def need(*packages: str) -> None:
+    """Raise an ImportError that names the extra, where one of the packages is missing."""
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise ImportError(f"a study needs {' and '.join(missing)}; install gwrsa[study]")
 
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a table that `write_table` wrote."""
-    need_pyarrow()
+    need("pyarrow")
     import pandas as pd
 
     return pd.read_parquet(path)

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
-from importlib import import_module, metadata
-from importlib.util import find_spec
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from gwrsa.store import (
     TABLES,
     Results,
     load_provenance,
-    need_pyarrow,
+    need,
     save_categories,
     save_provenance,
     write_table,
@@ -37,6 +36,10 @@ from gwrsa.study_work import Entry, Work, key_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+
+FIGURES = ("matplotlib", "jinja2")
+"""Packages that figures and report need."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,10 @@ class Study:
             If a representation cannot be read or lacks objects, or the folder holds something else, a study of another version, or
             one whose inputs have changed since.
         ImportError
-            If pyarrow, or what extraction needs, is missing.
+            If pyarrow, matplotlib and jinja2 for figures and report, or what extraction needs is missing.
         """
         threads = check.threads("workers", workers) or _cores()
-        need_pyarrow()
+        need("pyarrow", *(FIGURES if figures else ()))
         clock, began = time.perf_counter(), _now()
         settings = replace(self.settings, all_pairs=self.settings.all_pairs or all_pairs)
         folder, inputs = Path(out), Inputs(settings, self.base)
@@ -227,9 +230,11 @@ def finish(work: Work, provenance: dict[str, Any], *, figures: bool) -> Results:
 
 def publish(results: Results) -> None:
     """Draw the figures of a study and write its report, into its folder."""
-    for module, verb in (("gwrsa.figures.study", "draw"), ("gwrsa.report", "write")):
-        if find_spec(module) is not None:
-            getattr(import_module(module), verb)(results)
+    from gwrsa import report
+    from gwrsa.figures import study as drawings
+
+    drawings.draw(results)
+    report.write(results)
 
 
 def sides_of(work: Work) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gwrsa.shards import replace as replaced
 from gwrsa.shards import replace_text, sweep
-from gwrsa.store import Results, need_pyarrow, save_provenance
-from gwrsa.study import checked_folder, finish, sides_of
+from gwrsa.store import Results, need, save_provenance
+from gwrsa.study import FIGURES, checked_folder, finish, sides_of
 from gwrsa.study_settings import Model, Settings
 from gwrsa.study_work import Entry, Work, key_of
 
@@ -35,7 +35,7 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
     ValueError
         If they differ in what has to agree, or hold two different models of one name; the message names it.
     """
-    need_pyarrow()
+    need("pyarrow", "tomli_w", *(FIGURES if figures else ()))
     if len(folders) < 2:
         raise ValueError(f"folders must be at least 2 studies, got {len(folders)}")
     parts = [_part(Path(f)) for f in folders]
