@@ -2,7 +2,7 @@
 
 use crate::awake::each;
 use crate::kernels::dot;
-use crate::linalg::solve_positive;
+use crate::linalg::closest_combination;
 use crate::mat::Mat;
 use crate::real::Real;
 
@@ -76,7 +76,6 @@ impl<R: Real> Anderson<R> {
 
     /// From `x` and its image `g` the next iterate, written to `x`.
     pub fn advance(&mut self, x: &mut Mat<R>, g: &mut Mat<R>, parallel: bool) {
-        let known = self.steps.min(self.depth);
         if self.residual.is_empty() {
             self.residual.extend(g.data.iter().zip(&x.data).map(|(&g, &x)| g - x));
             self.image.extend_from_slice(&g.data);
@@ -99,8 +98,7 @@ impl<R: Real> Anderson<R> {
             }
         });
         self.steps += 1;
-        let known = (known + 1).min(self.depth);
-        let mut inner = vec![(0.0, 0.0); known];
+        let mut inner = vec![(0.0, 0.0); self.steps.min(self.depth)];
         let (newest, residual) = (&self.moves[at].0, &self.residual);
         each(inner.iter_mut().zip(&self.moves), parallel, |(inner, (by, _))| {
             *inner = (dot(newest, by).to_f64(), dot(by, residual).to_f64());
@@ -109,7 +107,9 @@ impl<R: Real> Anderson<R> {
             self.gram.row_mut(at)[k] = product;
             self.gram.row_mut(k)[at] = product;
         }
-        let weights: Vec<R> = self.weights(&inner).into_iter().map(R::from_f64).collect();
+        let with: Vec<f64> = inner.into_iter().map(|(_, product)| product).collect();
+        let weights = closest_combination(&self.gram, &with, 10.0 * R::MIN_TOL).unwrap_or_default();
+        let weights: Vec<R> = weights.into_iter().map(R::from_f64).collect();
         std::mem::swap(x, g);
         let moves = &self.moves;
         each(x.data.chunks_mut(PART).enumerate(), parallel, |(part, x)| {
@@ -117,22 +117,6 @@ impl<R: Real> Anderson<R> {
                 x.iter_mut().zip(&moved[part * PART..]).for_each(|(x, &m)| *x = *x - w * m);
             }
         });
-    }
-
-    /// Least squares of the residual by its differences, from normal equations with columns scaled to length 1. `inner` holds the
-    /// products of each difference with the newest one and with the residual.
-    fn weights(&self, inner: &[(f64, f64)]) -> Vec<f64> {
-        let k = inner.len();
-        let at = |i: usize, j: usize| self.gram.row(i)[j];
-        let length: Vec<f64> = (0..k).map(|i| at(i, i).max(f64::MIN_POSITIVE).sqrt()).collect();
-        let normal = Mat::from_fn(k, k, |i, j| {
-            at(i, j) / (length[i] * length[j]) + if i == j { 10.0 * R::MIN_TOL } else { 0.0 }
-        });
-        let right: Vec<f64> = inner.iter().zip(&length).map(|((_, product), length)| product / length).collect();
-        match solve_positive(&normal, &right) {
-            Some(w) if w.iter().all(|x| x.is_finite()) => w.iter().zip(&length).map(|(w, l)| w / l).collect(),
-            _ => vec![0.0; k],
-        }
     }
 }
 

@@ -179,9 +179,13 @@ impl<R: Real> Descent<'_, R> {
             let at = Instant::now();
             operator.outer_step(&state.x, 4.0 / epsilon, &mut state.y, parallel);
             state.phases.products += at.elapsed().as_secs_f64();
-            if let Some(by) = forecast.shift(&state.x).filter(|_| !scaling.is_slow()) {
+            let at = Instant::now();
+            if !scaling.is_slow()
+                && let Some(by) = forecast.shift(&state.x)
+            {
                 scaling.shift(&by);
             }
+            state.phases.summary += at.elapsed().as_secs_f64();
             let inner_tol = (0.1 * state.change).min(LOOSEST_INNER).max(0.3 * tol);
             let y = &state.y;
             let fill = |i: usize, out: &mut [R]| operator.exponent_rows(y, i, out);

@@ -4,7 +4,7 @@
 //! potentials move when the summary moves on; sweeps that begin there have less left to mend.
 
 use crate::kernels::dot;
-use crate::linalg::solve_positive;
+use crate::linalg::closest_combination;
 use crate::mat::Mat;
 use crate::real::Real;
 
@@ -64,14 +64,10 @@ impl<R: Real> Forecast<R> {
         sampled_minus(&mut self.ahead, x, &self.x);
         let inner = |a: &[R], b: &[R]| dot(a, b).to_f64();
         let gram = Mat::from_fn(k, k, |i, j| inner(&self.moves[i].0, &self.moves[j].0));
-        let length: Vec<f64> = (0..k).map(|i| gram.row(i)[i].max(f64::MIN_POSITIVE).sqrt()).collect();
-        let normal =
-            Mat::from_fn(k, k, |i, j| gram.row(i)[j] / (length[i] * length[j]) + if i == j { RIDGE } else { 0.0 });
-        let right: Vec<f64> = (0..k).map(|i| inner(&self.moves[i].0, &self.ahead) / length[i]).collect();
-        let weights = solve_positive(&normal, &right)?;
+        let with: Vec<f64> = self.moves.iter().map(|(by, _)| inner(by, &self.ahead)).collect();
         let mut shift = vec![0.0; self.potentials.len()];
-        for ((weight, length), (_, moved)) in weights.iter().zip(&length).zip(&self.moves) {
-            shift.iter_mut().zip(moved).for_each(|(s, m)| *s += weight / length * m);
+        for (weight, (_, moved)) in closest_combination(&gram, &with, RIDGE)?.iter().zip(&self.moves) {
+            shift.iter_mut().zip(moved).for_each(|(s, m)| *s += weight * m);
         }
         shift.iter().all(|s| s.is_finite()).then_some(shift)
     }

@@ -23,6 +23,17 @@ pub fn solve_positive(a: &Mat<f64>, b: &[f64]) -> Option<Vec<f64>> {
     Some((0..b.len()).map(|i| x[(i, 0)]).collect())
 }
 
+/// The combination of moves that comes closest to a vector, from the moves' inner products `gram` and theirs with the vector, `with`. Moves
+/// count by their directions; `ridge` is the relative weight at which one that repeats the others is left out. None when it is not finite.
+pub fn closest_combination(gram: &Mat<f64>, with: &[f64], ridge: f64) -> Option<Vec<f64>> {
+    let k = with.len();
+    let length: Vec<f64> = (0..k).map(|i| gram.row(i)[i].max(f64::MIN_POSITIVE).sqrt()).collect();
+    let normal = Mat::from_fn(k, k, |i, j| gram.row(i)[j] / (length[i] * length[j]) + if i == j { ridge } else { 0.0 });
+    let right: Vec<f64> = with.iter().zip(&length).map(|(product, length)| product / length).collect();
+    let weights: Vec<f64> = solve_positive(&normal, &right)?.iter().zip(&length).map(|(w, l)| w / l).collect();
+    weights.iter().all(|w| w.is_finite()).then_some(weights)
+}
+
 /// Pivots above `tol * max|S|` in the LU decomposition of `size` rows and columns of S, evenly spread: a lower bound of its numerical rank,
 /// and nearly always the rank itself when it is below `size`.
 fn sampled_rank(s: &Mat<f64>, size: usize, tol: f64) -> usize {
