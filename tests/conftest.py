@@ -6,6 +6,8 @@ import matplotlib as mpl
 import pytest
 from hypothesis import HealthCheck, settings
 
+import study_files
+
 mpl.use("Agg")
 
 settings.register_profile(
@@ -22,6 +24,14 @@ def things_dir():
     if not folder.is_dir():
         pytest.skip("the THINGS data are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A small study, its file and its results, model against model too; to be read only."""
+    folder = tmp_path_factory.mktemp("study")
+    path = study_files.write(folder)
+    return path, study_files.run(path, folder / "out", all_pairs=True)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-import small_study
+import study_files
 from gwrsa import figures, report
 from gwrsa.figures.study import draw, drawings, slugs
 from gwrsa.report.page import for_script
@@ -21,7 +21,7 @@ NASTY = "<script>alert('x')</script>"
 def results(tmp_path_factory):
     """A study whose first object and first model are named like an attack."""
     folder = tmp_path_factory.mktemp("study") / "in"
-    path = small_study.write(folder)
+    path = study_files.write(folder)
     for file in ("items.txt", "categories.csv"):
         text = (folder / file).read_text()
         (folder / file).write_text(text.replace("object 0", NASTY).replace("animal", "</script><b>animal</b>"))
@@ -255,8 +255,8 @@ def test_browser_prints_every_model(tab):
 
 
 def test_without_categories_there_is_no_word_of_them(tmp_path, monkeypatch):
-    toml = re.sub(r"\[categories\]\nfile = .*\n", "", small_study.TOML)
-    path = small_study.write(tmp_path / "in", toml)
+    toml = re.sub(r"\[categories\]\nfile = .*\n", "", study_files.TOML)
+    path = study_files.write(tmp_path / "in", toml)
     found = Study.from_toml(path).run(tmp_path / "out", figures=False, progress=False)
     assert not {d.name for d in drawings(found)} & {"figure_5a_category_lowest_loss", "figure_s3_category_rates"}
     monkeypatch.setattr("gwrsa.report.page._picture", lambda *_: "data:,")

@@ -15,14 +15,6 @@ from gwrsa.store import Results
 from gwrsa.study import Study
 from study_files import TOML, N, assert_same, run, shards, write
 
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study")
-    path = write(folder)
-    return path, run(path, folder / "out", all_pairs=True)
-
-
 # ---- what is computed
 
 

@@ -7,13 +7,6 @@ from gwrsa.study_merge import merge
 from study_files import TOML, assert_same, run, shards, write
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study")
-    path = write(folder)
-    return path, run(path, folder / "out", all_pairs=True)
-
-
 def parts(folder):
     first = TOML.index('[[models]]\nname = "shuffled"')
     second, rest = TOML.index("[[models]]"), TOML.index("[categories]")
