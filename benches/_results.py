@@ -8,9 +8,14 @@ from _machine import describe
 FOLDER = Path(__file__).parent / "results"
 
 
+def write(path, content):
+    """Write JSON, whole or not at all; returns its path."""
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_name(f".{path.stem}.part")
+    part.write_text(json.dumps(content, indent=1) + "\n")
+    return part.replace(path)
+
+
 def save(name, result):
-    """Write `results/NAME.json`, whole or not at all; returns its path."""
-    FOLDER.mkdir(exist_ok=True)
-    part = FOLDER / f".{name}.part"
-    part.write_text(json.dumps({"result": result, "machine": describe()}, indent=1) + "\n")
-    return part.replace(FOLDER / f"{name}.json")
+    """Write `results/NAME.json`; returns its path."""
+    return write(FOLDER / f"{name}.json", {"result": result, "machine": describe()})

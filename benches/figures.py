@@ -28,7 +28,12 @@ def draw(results, folder):
             ("one_start", ("r1_pot_5e-3", "r1_solves_5e-3"), (5.6, 3.1), lambda axes: _one_start(axes, got)),
             ("search", ("loss_against_time",), (5.6, 3.1), lambda axes: _search(axes, got)),
             ("planted", ("planted",), (4.8, 3.1), lambda axes: _planted(axes, got)),
-            ("planted_limits", ("planted_limits",), (8.4, 2.8), lambda axes: _planted_limits(axes, got)),
+            (
+                "planted_limits",
+                ("planted_limits",),
+                (8.4, 2.8),
+                lambda axes: planted_limits(axes, got["planted_limits"]),
+            ),
         ):
             path = folder / f"bench_{name}.png"
             path.unlink(missing_ok=True)
@@ -173,10 +178,10 @@ def _planted(axes, got):
     axes.legend(frameon=False, loc="upper right", fontsize=8)
 
 
-def _planted_limits(panels, got):
-    r = got["planted_limits"]
-    for axes, kind in zip(panels, dict.fromkeys(x["kind"] for x in r["rows"]), strict=True):
-        mine = [x for x in r["rows"] if x["kind"] == kind]
+def planted_limits(panels, result):
+    """Share found against noise, a panel a problem, beside what is found from the answer and by chance."""
+    for axes, kind in zip(panels, dict.fromkeys(x["kind"] for x in result["rows"]), strict=True):
+        mine = [x for x in result["rows"] if x["kind"] == kind]
         noise = sorted({x["noise"] for x in mine})
         for key, label, style in (
             ("told", "from the answer", {"color": GREY, "ls": "--"}),
@@ -186,7 +191,7 @@ def _planted_limits(panels, got):
             axes.plot(
                 noise, [100 * np.mean([x[key] for x in mine if x["noise"] == v]) for v in noise], label=label, **style
             )
-        axes.set_title(f"{kind}, n = {r['n']}")
+        axes.set_title(f"{kind}, n = {result['n']}")
         axes.set_xlabel("noise")
         axes.set_ylim(-3, 103)
     panels[0].set_ylabel("found (%)")

@@ -4,14 +4,12 @@ The problem of outer step k + 1 as it is met, with the potentials of step k: `K 
 A sweep is one pass, and so is a product with the Hessian of the dual, `diag(c) - T' diag(1 / p) T`.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
 
 import cases
 import ours
 from _machine import describe
+from _results import FOLDER, write
 
 TOLERANCES = (1e-2, 1e-4, 1e-6, 1e-9)
 PROBLEMS = (("R1", 5e-3), ("R1", 1e-3), ("R3", 2.0), ("group1 vs group2, raw", 1e-3))
@@ -145,12 +143,12 @@ def compare(k):
 
 def main():
     """All problems and steps; written after each."""
-    out, rows = Path(__file__).parent / "results" / "inner_methods.json", []
+    out, rows = FOLDER / "inner_methods.json", []
     for name, epsilon in PROBLEMS:
         for step in STEPS:
             passes = compare(kernel(name, epsilon, step))
             rows.append({"problem": name, "epsilon": epsilon, "step": step, "passes": passes})
-            out.write_text(json.dumps({"machine": describe(), "rows": rows}, indent=1) + "\n")
+            write(out, {"machine": describe(), "rows": rows})
             print(name, epsilon, step, {method: list(p.values()) for method, p in passes.items()}, flush=True)
 
 

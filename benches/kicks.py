@@ -13,6 +13,7 @@ import numpy as np
 
 import gwrsa
 from _machine import describe
+from _results import write
 from search_study import PAIRS, RESULTS, sides
 
 SEARCHES = {"align": {}, "n_starts=24": {"n_starts": 24}, "n_kicks=16": {"n_kicks": 16}}
@@ -65,9 +66,7 @@ def main():
         if row in there or time.monotonic() - began > 60 * args.minutes:
             continue
         rows.append(measure(*row))
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps({"machine": describe(), "rows": rows}, indent=1) + "\n")
-        unfinished.replace(path)
+        write(path, {"machine": describe(), "rows": rows})
         print(*row, {k: round(rows[-1][k]["loss"], 6) for k in SEARCHES}, flush=True)
 
 

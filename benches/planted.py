@@ -6,16 +6,15 @@ between the two is the search's to find, what lies above the second is lost to n
 """
 
 import argparse
-import json
 import time
-from pathlib import Path
 
 import numpy as np
 
 import gwrsa
 from _machine import describe
+from _results import FOLDER, write
+from figures import planted_limits
 
-HERE = Path(__file__).parent
 NOISE = (0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5)
 N = 96
 
@@ -75,7 +74,17 @@ def once(kind, noise, seed):
     }
 
 
-def draw(rows, repeats):
+def rows(repeats, noise=NOISE):
+    """Every problem at every noise, so many times each."""
+    return [
+        {"kind": kind, "noise": level, "seed": seed} | once(kind, level, seed)
+        for kind in KINDS
+        for level in noise
+        for seed in range(repeats)
+    ]
+
+
+def draw(result):
     """Share found against noise, a panel a problem."""
     import matplotlib as mpl
 
@@ -83,20 +92,8 @@ def draw(rows, repeats):
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(1, 3, figsize=(9, 3), sharey=True, layout="constrained")
-    for axes, kind in zip(panels, KINDS, strict=True):
-        mine = [r for r in rows if r["kind"] == kind]
-        noise = sorted({r["noise"] for r in mine})
-        for key, label, style in (
-            ("told", "from the answer", {"color": "#777777", "ls": "--"}),
-            ("search", "align", {"color": "#0072B2", "marker": "o", "ms": 4}),
-            ("chance", "chance", {"color": "#D55E00", "ls": ":"}),
-        ):
-            mean = [np.mean([r[key] for r in mine if r["noise"] == x]) for x in noise]
-            axes.plot(noise, mean, label=label, **style)
-        axes.set(title=f"{kind}, n = {N}", xlabel="noise", ylim=(-0.03, 1.03))
-    panels[0].set_ylabel(f"share found (mean of {repeats})")
-    panels[0].legend(frameon=False)
-    figure.savefig(HERE.parent / "docs" / "figures" / "planted_limits.png", dpi=120)
+    planted_limits(panels, result)
+    figure.savefig(FOLDER.parents[1] / "docs" / "figures" / "planted_limits.png", dpi=120)
 
 
 def main():
@@ -105,16 +102,11 @@ def main():
     parser.add_argument("--repeats", type=int, default=3, help="problems of each kind and noise (default 3)")
     repeats = parser.parse_args().repeats
     began = time.process_time()
-    rows = [
-        {"kind": kind, "noise": noise, "seed": seed} | once(kind, noise, seed)
-        for kind in KINDS
-        for noise in NOISE
-        for seed in range(repeats)
-    ]
-    result = {"n": N, "epsilon": 0.02, "repeats": repeats, "cpu_seconds": time.process_time() - began, "rows": rows}
+    found = rows(repeats)
+    result = {"n": N, "epsilon": 0.02, "repeats": repeats, "cpu_seconds": time.process_time() - began, "rows": found}
     out = {"machine": describe(), "measured_at": time.strftime("%Y-%m-%d %H:%M"), "result": result}
-    (HERE / "results" / "planted_limits.json").write_text(json.dumps(out, indent=1) + "\n")
-    draw(rows, repeats)
+    write(FOLDER / "planted_limits.json", out)
+    draw(result)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
+import _results
 from _machine import describe
 from table import all_shards
 
@@ -64,10 +65,7 @@ def write(folder, shard, outcome, seconds):
         "took_seconds": round(seconds, 1),
         **outcome,
     }
-    folder.mkdir(exist_ok=True)
-    part = folder / f".{shard.name}.part"
-    part.write_text(json.dumps(found, indent=1) + "\n")
-    part.replace(folder / f"{shard.name}.json")
+    _results.write(folder / f"{shard.name}.json", found)
 
 
 def present(folder, shard):

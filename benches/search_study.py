@@ -16,6 +16,7 @@ import numpy as np
 
 import cases
 from _machine import describe
+from _results import write
 from gwrsa import schedule
 from search_ways import FROM_A_PLAN, WAYS, Pair
 
@@ -124,9 +125,7 @@ def main():
                     return
                 found["machine"] = describe()
                 found["levels"][key] = level(*sides(name, args.every, part), epsilon, part)
-                unfinished = path.with_suffix(".unfinished")
-                unfinished.write_text(json.dumps(found, indent=1) + "\n")
-                unfinished.replace(path)
+                write(path, found)
                 print(f"{name}, {key}: {time.monotonic() - began:.0f} s", flush=True)
 
 

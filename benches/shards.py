@@ -304,13 +304,7 @@ def planted_limits(*, repeats=3, noise=None):
     """How far points, blocks and a ring are found again, beside what is found from the answer itself."""
     import planted
 
-    rows = [
-        {"kind": kind, "noise": level, "seed": seed} | planted.once(kind, level, seed)
-        for kind in planted.KINDS
-        for level in noise or planted.NOISE
-        for seed in range(repeats)
-    ]
-    return {"n": planted.N, "repeats": repeats, "rows": rows}
+    return {"n": planted.N, "repeats": repeats, "rows": planted.rows(repeats, noise or planted.NOISE)}
 
 
 def polished(name="R1", epsilon=1e-3, *, n=None):
