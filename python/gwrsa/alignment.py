@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from gwrsa.compare import rsa
 from gwrsa.embedding import Embedding
 from gwrsa.polishing import Polished
 from gwrsa.rdm import RDM, Metric, from_embedding
+from gwrsa.shards import replace_text, save_arrays
 from gwrsa.solve import GWSolution
 
 if TYPE_CHECKING:
@@ -187,11 +187,10 @@ class Alignment:
         Each file is written under a temporary name and renamed, so that no half file is ever seen. Returns the folder.
         """
         out = Path(folder)
-        (out / "plans").mkdir(parents=True, exist_ok=True)
         best = {"lowest_loss": self.lowest_loss}
         if self.starts[0].matching:
             best["highest_matching"] = self.highest_matching()
-        _replace(out / "results.csv", lambda path: self.table.to_csv(path, index=False))
+        replace_text(out / "results.csv", self.table.to_csv(index=False))
         summary = {
             "source": self.source.name,
             "target": self.target.name,
@@ -203,7 +202,7 @@ class Alignment:
         }
         if self.polished is not None:
             summary["polished"] = self.polished.row()
-        _replace(out / "summary.json", lambda path: path.write_text(json.dumps(summary, indent=2) + "\n"))
+        replace_text(out / "summary.json", json.dumps(summary, indent=2) + "\n")
         saved: dict[str, dict[str, Any]] = {name: {"plan": s.plan, "top": s.top} for name, s in best.items()}
         if self.polished is not None:
             saved["polished"] = {"plan": self.polished.plan}
@@ -211,12 +210,7 @@ class Alignment:
             for side, which in (("source", self.source), ("target", self.target)):
                 if which.items is not None:
                     arrays[f"{side}_items"] = np.array(which.items)
-
-            def write(path: Path, arrays: dict[str, Any] = arrays) -> None:
-                with path.open("wb") as file:
-                    np.savez_compressed(file, **arrays)
-
-            _replace(out / "plans" / f"{name}.npz", write)
+            save_arrays(out / "plans" / f"{name}.npz", arrays, compressed=True)
         return out
 
     def _eligible(self) -> list[Start]:
@@ -262,9 +256,3 @@ def _as_rdm(side: RDM | Embedding, metric: Metric) -> RDM:
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     """JSON has no infinity."""
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    write(temporary)
-    temporary.replace(path)

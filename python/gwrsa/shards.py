@@ -65,9 +65,10 @@ def sweep(folder: Path) -> None:
                 path.unlink()
 
 
-def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Path:
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> Path:
     """Write an .npz file, whole or not at all."""
-    return replace(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]  # names are strings
+    save = np.savez_compressed if compressed else np.savez
+    return replace(path, lambda file: save(file, **arrays))  # type: ignore[arg-type]  # names are strings
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:

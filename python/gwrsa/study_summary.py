@@ -21,13 +21,10 @@ def summary(results: Results) -> str:
     """
     import pandas as pd
 
-    columns = ["target", "family", "replicate", "value", "low", "high"]
-    rsa = tables.summarise(results.rsa[columns])
-    p = dict(zip(results.rsa["target"], results.rsa["p_adjusted"], strict=True))
     rates = tables.summarise(results.rates)
     heads = [f"{_SHORT[m]} {k}" for m, k in _measures(results)]
     rows = []
-    for row in rsa.to_dict("records"):
+    for row in tables.summarise_rsa(results.rsa).to_dict("records"):
         name = row["target"]
         of = rates[rates["target"] == name]
         n = int(row["n_replicates"])
@@ -36,7 +33,7 @@ def summary(results: Results) -> str:
                 "model": f"{name} (mean of {n})" if n > 1 else str(name),
                 "family": row["family"],
                 "RSA": f"{row['value']:.3f}",
-                "p adj.": _p(p[name]),
+                "p adj.": _p(row["p_adjusted"]),
                 **_rates(of[of["choice"] == "lowest_loss"], results),
                 "best top 1": _rates(of[of["choice"] == "highest_matching"], results).get("top 1", ""),
             }

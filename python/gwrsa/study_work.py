@@ -77,12 +77,7 @@ class Work:
 
     def alignment_unit(self, source: Entry, target: Entry) -> dict[str, Any]:
         """All that determines the alignment of a pair; its digest is the key."""
-        return {
-            "unit": "alignment",
-            "store": STORE,
-            "gwrsa": __version__,
-            "source": [source.side, source.metric],
-            "target": [target.side, target.metric],
+        return _unit("alignment", source, target) | {
             "histogram": [self.human.side, self.human.metric] if self.settings.alignment.match_histogram else None,
             "alignment": asdict(self.settings.alignment),
             "categories": None if self.categories is None else _categories_digest(self.categories),
@@ -94,15 +89,7 @@ class Work:
         """All that determines an RSA: with the human side also its permutations."""
         s = self.settings.statistics
         tested = {"permutations": s.permutations, "seed": s.seed} if source == self.human else {}
-        return {
-            "unit": "rsa",
-            "store": STORE,
-            "gwrsa": __version__,
-            "source": [source.side, source.metric],
-            "target": [target.side, target.metric],
-            "method": s.rsa,
-            **tested,
-        }
+        return _unit("rsa", source, target) | {"method": s.rsa} | tested
 
     def alignment(self, source: Entry, target: Entry) -> dict[str, Any] | None:
         """Starts of a pair, if they are there and whole with their plans."""
@@ -212,6 +199,17 @@ class Work:
 def key_of(unit: dict[str, Any]) -> str:
     """Name of the shard of a unit of work."""
     return digest(unit)[:32]
+
+
+def _unit(what: str, source: Entry, target: Entry) -> dict[str, Any]:
+    """What the result of any unit of a pair depends on."""
+    return {
+        "unit": what,
+        "store": STORE,
+        "gwrsa": __version__,
+        "source": [source.side, source.metric],
+        "target": [target.side, target.metric],
+    }
 
 
 def rows_of(result: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -89,6 +89,12 @@ def summarise(values: pd.DataFrame, *, percentiles: tuple[float, float] = (5, 95
     return pd.DataFrame(rows, columns=[*keys, "value", "low", "high", "n_replicates"])
 
 
+def summarise_rsa(rsa: pd.DataFrame) -> pd.DataFrame:
+    """`summarise` of the RSA table of a study, with the columns p_value and p_adjusted, which are a model's."""
+    made = summarise(rsa[["target", "family", "replicate", "value", "low", "high"]])
+    return made.join(rsa.drop_duplicates("target").set_index("target")[["p_value", "p_adjusted"]], on="target")
+
+
 def chance_table(
     n: int,
     categories: ArrayLike | None = None,

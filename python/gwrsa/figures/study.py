@@ -22,7 +22,6 @@ from gwrsa.figures.style import save
 from gwrsa.figures.workflow import workflow
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
     from gwrsa.store import Results
@@ -109,14 +108,6 @@ def slugs(results: Results) -> dict[str, str]:
     return found
 
 
-def rsa_summary(results: Results) -> pd.DataFrame:
-    """A row a model: mean over replicates with percentiles, and the model's p-values."""
-    columns = ["target", "family", "replicate", "value", "low", "high"]
-    made = tables.summarise(results.rsa[columns])
-    p = results.rsa.drop_duplicates("target").set_index("target")[["p_value", "p_adjusted"]]
-    return made.join(p, on="target")
-
-
 def _of_all(results: Results) -> Iterator[Drawing]:
     human = results.human.name or "human"
     first = showcase(results)
@@ -128,7 +119,7 @@ def _of_all(results: Results) -> Iterator[Drawing]:
             "plan between them is found without labels. RSA is told which object is which.",
             lambda: _workflow(results, first),
         )
-    rsa, rates = rsa_summary(results), tables.summarise(results.rates)
+    rsa, rates = tables.summarise_rsa(results.rsa), tables.summarise(results.rates)
     several = " Of several initialisations: their mean, 5th to 95th percentile." if _several(results) else ""
     yield Drawing(
         "figure_2_rsa",

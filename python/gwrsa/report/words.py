@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gwrsa import tables
-from gwrsa.figures.study import rsa_summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +38,7 @@ def model_rows(results: Results) -> list[dict[str, Any]]:
         first = some.sort_values("replicate").iloc[0]
         starts[target, choice] = {"gw_loss": float(first["gw_loss"]), "epsilon_ratio": float(first["epsilon_ratio"])}
     rows = []
-    for r in rsa_summary(results).to_dict("records"):
+    for r in tables.summarise_rsa(results.rsa).to_dict("records"):
         mine = rates[rates["target"] == r["target"]].to_dict("records")
         rows.append(
             {
