@@ -20,6 +20,10 @@ use crate::stride::Stride;
 /// Loosest marginal error of an inner loop, and its share of the last outer change. Looser, and a start close to the unstable
 /// uniform plan leaves it along another branch than the exact step takes: another basin.
 const LOOSEST_INNER: f64 = 1e-3;
+/// Marginal error that rounding leaves, in units of the smallest tolerance.
+const INNER_NOISE: f64 = 0.2;
+/// Relative change above which the plan is still being formed: nothing can be foretold.
+const FORMED: f64 = 0.3;
 /// Share of the summary's scale below which its own norm no longer counts: near the uniform plan it vanishes.
 const SCALE_FLOOR: f64 = 1e-2;
 /// Steps that the acceleration combines, and the bytes its history may take.
@@ -180,13 +184,16 @@ impl<R: Real> Descent<'_, R> {
             operator.outer_step(&state.x, 4.0 / epsilon, &mut state.y, parallel);
             state.phases.products += at.elapsed().as_secs_f64();
             let at = Instant::now();
-            if !scaling.is_slow()
+            if state.change < FORMED
+                && !scaling.is_slow()
                 && let Some(by) = forecast.shift(&state.x)
             {
                 scaling.shift(&by);
             }
             state.phases.summary += at.elapsed().as_secs_f64();
             let inner_tol = (0.1 * state.change).min(LOOSEST_INNER).max(0.3 * tol);
+            // Where sweeps are slow, a small marginal error is left by potentials that are still far off.
+            let inner_tol = (inner_tol * scaling.contraction()).max(inner_tol.min(INNER_NOISE * R::MIN_TOL));
             let y = &state.y;
             let fill = |i: usize, out: &mut [R]| operator.exponent_rows(y, i, out);
             let projection = scaling.project(&fill, inner_tol, self.settings.max_sinkhorn, parallel, self.cancel);

@@ -113,6 +113,12 @@ impl<R: Real> Scaling<R> {
         self.relaxation.omega() > SLOW
     }
 
+    /// By how much a sweep shrinks what is left, relative to it: a marginal error says that the potentials are this much farther off.
+    #[must_use]
+    pub fn contraction(&self) -> f64 {
+        2.0 - self.relaxation.omega()
+    }
+
     /// Move the potentials, of rows and then of columns, before the next projection.
     pub fn shift(&mut self, by: &[f64]) {
         let (rows, columns) = by.split_at(self.f.len());
