@@ -109,6 +109,8 @@ class GWSolution:
     def top(self, k: int) -> NDArray[np.int64]:
         """The k most probable targets of each source item (n, k), most probable first; the plan is not formed for it.
 
+        Of the plan before it is rounded onto the marginals, which moves an entry by about `marginal_error` at most.
+
         Raises
         ------
         ValueError
