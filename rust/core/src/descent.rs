@@ -184,7 +184,9 @@ impl<R: Real> Descent<'_, R> {
             operator.outer_step(&state.x, 4.0 / epsilon, &mut state.y, parallel);
             state.phases.products += at.elapsed().as_secs_f64();
             let at = Instant::now();
+            // With a dense source the products take the time, and sweeps are not worth an inexact start.
             if state.change < FORMED
+                && operator.factor().is_some()
                 && !scaling.is_slow()
                 && let Some(by) = forecast.shift(&state.x)
             {
