@@ -66,11 +66,11 @@ def matrix_of_models(
     axes = blank(ax, side + 1.9, side + 1.4)
     axes.set_facecolor(PALE)
     there = shown[np.isfinite(shown)]
-    low, high = min(there.min(initial=0.0), 0.0), there.max(initial=0.0)
+    low, high = float(there.min(initial=0.0)), float(there.max(initial=0.0))
     image = axes.imshow(shown, cmap="viridis", vmin=low, vmax=high if high > low else low + 1)
     if n <= _MOST_NUMBERS:
         for i, j in np.argwhere(np.isfinite(shown)):
-            colour = INK if image.norm(shown[i, j]) > 0.6 else "white"
+            colour = INK if shown[i, j] > low + 0.6 * (high - low) else "white"
             text = _written(float(shown[i, j]), percent=percent)
             axes.text(j, i, text, ha="center", va="center", fontsize=6, color=colour)
     told = [names[i] for i in order]
