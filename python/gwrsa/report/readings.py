@@ -206,7 +206,9 @@ class _Readings:
         ):
             if column in pairs and pairs[column].notna().any():
                 ranked = pairs.dropna(subset=[column]).sort_values(column, kind="stable").to_dict("records")
-                low, high = (f"{r['source']} and {r['target']}, {write(float(r[column]))}" for r in (ranked[0], ranked[-1]))
+                low, high = (
+                    f"{r['source']} and {r['target']}, {write(float(r[column]))}" for r in (ranked[0], ranked[-1])
+                )
                 yield name, f"Highest: {high}; lowest: {low}."
 
     # ---- of one model
