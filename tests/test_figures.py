@@ -87,6 +87,7 @@ EVERY = {
     "category_rates": lambda ax: figures.category_rates(by_category(), ax=ax),
     "map_of_spaces": lambda ax: figures.map_of_spaces(SQUARE, SQUARE, PLAN, GROUPS, ax=ax),
     "map_of_models": lambda ax: figures.map_of_models(SQUARE[:4, :4], list("abcd"), FAMILIES, ax=ax),
+    "matrix_of_models": lambda ax: figures.matrix_of_models(SQUARE[:4, :4], list("abcd"), FAMILIES, ax=ax),
 }
 
 
@@ -282,6 +283,20 @@ def test_map_of_spaces_turns_the_target_as_the_plan_says():
     np.testing.assert_allclose(ends[:, 1] - ends[:, 0], shift, atol=1e-9)
 
 
+def test_matrix_of_models_is_sorted_by_family_and_leaves_out_the_diagonal_and_what_is_missing():
+    values = np.array([[1, 0.25, np.nan], [0.25, 1, 0.004], [np.nan, 0.004, 1]])
+    axes = figures.matrix_of_models(values, ["people", "net", "raw"], ["human", "clip", "untrained"], percent=True)
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["net", "people", "raw"]
+    shown = np.ma.filled(axes.images[0].get_array(), np.nan)
+    np.testing.assert_allclose(shown, [[np.nan, 25, 0.4], [25, np.nan, np.nan], [0.4, np.nan, np.nan]])
+    assert {(t.get_position(), t.get_text()) for t in axes.texts} == {
+        ((1, 0), "25"),
+        ((0, 1), "25"),
+        ((2, 0), "0.4"),
+        ((0, 2), "0.4"),
+    }
+
+
 def test_one_model_and_none_are_drawn():
     for n in (0, 1):
         table = rates(n)
@@ -296,6 +311,7 @@ def test_one_model_and_none_are_drawn():
         ):
             axes.figure.draw_without_rendering()
     figures.map_of_models([[0.0]], ["a"], ["clip"]).figure.draw_without_rendering()
+    figures.matrix_of_models([[0.0]], ["a"], ["clip"]).figure.draw_without_rendering()
 
 
 def test_equal_epsilons_have_a_colour():
@@ -374,6 +390,9 @@ def test_save_writes_every_format_and_the_same_bytes_again(tmp_path):
         (lambda: figures.fine_vs_coarse(rates(), choice="best"), "choice must be one of"),
         (lambda: figures.map_of_models(SQUARE, ["a"], ["clip"]), "names must have length 12"),
         (lambda: figures.map_of_models([[0, 1], [2, 0]], ["a", "b"], ["clip"] * 2), "must be symmetric"),
+        (lambda: figures.matrix_of_models(SQUARE, ["a"], ["clip"]), "names must have length 12"),
+        (lambda: figures.matrix_of_models([[0, 1], [2, 0]], ["a", "b"], ["clip"] * 2), "must be symmetric"),
+        (lambda: figures.matrix_of_models([[0, np.nan], [2, 0]], ["a", "b"], ["clip"] * 2), "must be symmetric"),
         (lambda: figures.map_of_spaces(SQUARE, SQUARE, PLAN[:, :3]), r"plan must have shape \(12, 12\)"),
         (lambda: figures.map_of_spaces(SQUARE, SQUARE, PLAN, ["a"]), "categories must have length 12"),
         (lambda: figures.workflow(SQUARE, SQUARE[:3, :3], PLAN, rsa=0, matching=0), "got 12, 3 and 12"),

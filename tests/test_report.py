@@ -5,13 +5,16 @@ import os
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 import study_files
 from gwrsa import figures, report
 from gwrsa.figures.study import draw, drawings, slugs
+from gwrsa.report.numbers import model_rows
 from gwrsa.report.page import for_script
-from gwrsa.report.words import findings, methods, model_rows
+from gwrsa.report.readings import readings
+from gwrsa.report.words import findings, methods
 from gwrsa.study import Study
 
 NASTY = "<script>alert('x')</script>"
@@ -83,7 +86,8 @@ def test_every_figure_is_drawn_in_every_format_under_a_name_of_its_own(results, 
     assert {p.name for p in drawn} == {f"{name}.{suffix}" for name in wanted for suffix in ("png", "svg", "pdf")}
     assert {p.parent for p in drawn} == {results.folder / "figures"}
     stems = {name.split("_")[1] for name in wanted}
-    assert stems == {"1", "2", "3", "4a", "4b", "4c", "5a", "5b", "6a", "6b", "s1", "s2", "s3", "s4", "s5", "s6"}
+    of_all = {"1", "2", "3", "4a", "4b", "4c", "5a", "5b", "6a", "6b", "s1", "s2", "s3", "s4", "s5", "s6"}
+    assert stems == of_all | {"s7a", "s7b", "s7c"}
     assert len(set(slugs(results).values())) == 4
 
 
@@ -127,6 +131,34 @@ def test_findings_say_the_numbers_of_the_study(results):
     assert f"from {rsa.max():.2f} (" in text
     assert f"to {rsa.min():.2f} (" in text
     assert f"made {len(results.results)} starts" in text
+
+
+def test_every_figure_but_6b_is_read_in_words_with_the_numbers_of_the_study(results, page):
+    said = readings(results)
+    assert {d.name for d in drawings(results)} - set(said) == {"figure_6b_fine_vs_coarse_highest_matching"}
+    html = page.read_text(encoding="utf-8")
+    assert html.count('<span class="reading">') == len(said)
+    far = results.rsa.set_index("target").loc["far", "value"]
+    assert f"supervised {far:.2f} (far)" in said["figure_2_rsa"]
+    rates = results.rates.query("choice == 'lowest_loss' and measure == 'matching' and k == 1")
+    noise = rates.query("target == 'noise'")["value"].mean()
+    assert f"untrained {100 * noise:.1f} % (noise)" in said["figure_4a_matching_lowest_loss"]
+    inside = results.members.members
+    square, shared = results.human.square(), inside @ inside.T > 0
+    off = ~np.eye(len(square), dtype=bool)
+    within, between = square[shared & off].mean(), square[~shared & off].mean()
+    text = f"share a category are {within:.2g} apart on average, two others {between:.2g}."
+    assert text in said["figure_3_rdm_human"]
+    mine = results.pairs.query("source == 'people'").set_index("target")["gw_loss"]
+    assert f"is {mine.idxmin()}, farthest {mine.idxmax()}." in said["figure_s5_map_of_models_gw_loss"]
+
+
+def test_the_reference_study_is_set_beside_its_own_families_only(results):
+    said = readings(results)
+    assert "at best about 20 %" in said["figure_4a_matching_lowest_loss"]
+    assert "untrained models are at chance" in said["figure_4a_matching_lowest_loss"]
+    assert "self-supervised" not in " ".join(said[f"figure_{f}"] for f in ("4a_matching_lowest_loss", "3_plan_far"))
+    assert "reference study" not in said["figure_3_plan_far"]
 
 
 def test_methods_name_the_parameters(results):

@@ -9,6 +9,7 @@ from gwrsa.figures.categories import category_rates, plan_by_category
 from gwrsa.figures.maps import map_of_models, map_of_spaces
 from gwrsa.figures.matrices import one_category, plan, plan_in_colours, rdm
 from gwrsa.figures.objects import top_table
+from gwrsa.figures.pairs import matrix_of_models
 from gwrsa.figures.scatter import fine_vs_coarse, local_optima, loss_against_epsilon, rdm_histograms
 from gwrsa.figures.style import FAMILIES, family_colour, save, style
 from gwrsa.figures.workflow import workflow
@@ -22,6 +23,7 @@ __all__ = [
     "loss_against_epsilon",
     "map_of_models",
     "map_of_spaces",
+    "matrix_of_models",
     "one_category",
     "plan",
     "plan_by_category",

@@ -17,6 +17,7 @@ from gwrsa.figures.categories import category_rates
 from gwrsa.figures.maps import map_of_models, map_of_spaces
 from gwrsa.figures.matrices import plan, rdm, sorted_by
 from gwrsa.figures.objects import top_table
+from gwrsa.figures.pairs import matrix_of_models
 from gwrsa.figures.scatter import fine_vs_coarse, local_optima, loss_against_epsilon, rdm_histograms
 from gwrsa.figures.style import save
 from gwrsa.figures.workflow import workflow
@@ -73,7 +74,7 @@ def draw(results: Results, out: str | Path | None = None) -> list[Path]:
 
 def drawings(results: Results) -> list[Drawing]:
     """Every figure of a study in the order of its paper; those of one model follow each other."""
-    return [*_of_all(results), *_maps_of_models(results), *_of_models(results)]
+    return [*_of_all(results), *_of_pairs(results), *_of_models(results)]
 
 
 def shown_plan(results: Results, target: str, choice: str = "lowest_loss") -> dict[Any, Any] | None:
@@ -252,30 +253,51 @@ def _of_models(results: Results) -> Iterator[Drawing]:
         )
 
 
-def _maps_of_models(results: Results) -> Iterator[Drawing]:
+def _of_pairs(results: Results) -> Iterator[Drawing]:
+    """All models against each other, the human side among them: maps, then the numbers."""
     if results.pairs is None or not len(results.pairs):
         return
     pairs = results.pairs
     families = dict(zip(pairs["source"], pairs["source_family"], strict=True))
     families |= dict(zip(pairs["target"], pairs["target_family"], strict=True))
-    names = list(families)
+    names, of = list(families), list(families.values())
     at = {name: i for i, name in enumerate(names)}
     rows, columns = pairs["source"].map(at).to_numpy(), pairs["target"].map(at).to_numpy()
-    for letter, title, values in (
-        ("gw_loss", "root of the GW loss", np.sqrt(np.maximum(pairs["gw_loss"].to_numpy(dtype=float), 0.0))),
-        ("matching", "1 - matching rate", 1.0 - pairs["top1"].to_numpy(dtype=float)),
+
+    def square(values: Any) -> Any:  # noqa: ANN401
+        made = np.full((len(names), len(names)), np.nan)
+        made[rows, columns] = made[columns, rows] = values
+        np.fill_diagonal(made, 0.0)
+        return made
+
+    for nth, what, title, values in (
+        (5, "gw_loss", "root of the GW loss", np.sqrt(np.maximum(pairs["gw_loss"].to_numpy(dtype=float), 0.0))),
+        (6, "matching", "1 - matching rate", 1.0 - pairs["top1"].to_numpy(dtype=float)),
     ):
-        square = np.full((len(names), len(names)), np.nan)
-        square[rows, columns] = square[columns, rows] = values
-        np.fill_diagonal(square, 0.0)
-        if not np.isfinite(square).all():
+        between = square(values)
+        if not np.isfinite(between).all():
             continue  # a pair without a plan has no place on a map
         yield Drawing(
-            f"figure_s{5 if letter == 'gw_loss' else 6}_map_of_models_{letter}",
-            f"Figure S{5 if letter == 'gw_loss' else 6}. Map of the models by {title}",
+            f"figure_s{nth}_map_of_models_{what}",
+            f"Figure S{nth}. Map of the models by {title}",
             f"Classical MDS of the {title} of all pairs; start of lowest GW loss, first replicates.",
-            lambda square=square, title=title: map_of_models(  # type: ignore[misc]
-                square, names, [families[n] for n in names], title=title
+            lambda between=between, title=title: map_of_models(between, names, of, title=title),  # type: ignore[misc]
+        )
+    for letter, column, title, percent in (
+        ("a", "rsa", "RSA", False),
+        ("b", "top1", "matching rate", True),
+        ("c", "category", "category matching rate", True),
+    ):
+        if column not in pairs:
+            continue
+        between = square(pairs[column].to_numpy(dtype=float))
+        told = "told which object is which" if column == "rsa" else "top-1, start of lowest GW loss"
+        yield Drawing(
+            f"figure_s7{letter}_pairs_{column}",
+            f"Figure S7{letter}. {title[0].upper()}{title[1:]} of all pairs",
+            f"Every representation with every other, {told}; first replicates. Grey: not a pair, or one without a plan.",
+            lambda between=between, title=title, percent=percent: matrix_of_models(  # type: ignore[misc]
+                between, names, of, label=title, percent=percent
             ),
         )
 

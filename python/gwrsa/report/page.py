@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from gwrsa.figures.study import Drawing, drawings, shown_plan, slugs
 from gwrsa.figures.style import FAMILIES, FORMATS, family_colour, save
+from gwrsa.report.numbers import model_rows
 from gwrsa.report.plans import explorer
-from gwrsa.report.words import findings, methods, model_rows, question
+from gwrsa.report.readings import readings
+from gwrsa.report.words import findings, methods, question
 
 if TYPE_CHECKING:
     from gwrsa.store import Results
@@ -69,6 +71,7 @@ def write(results: Results, path: str | Path | None = None) -> Path:
         question=question(results),
         findings=findings(results),
         methods=methods(results),
+        readings=readings(results),
         rows=rows,
         ks=sorted({int(k) for k in results.rates["k"]}),
         has_categories=bool((results.rates["measure"] == "category").any()),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gwrsa import tables
+from gwrsa.report.numbers import having, model_rows, percent, two, value_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,30 +30,6 @@ def question(results: Results) -> str:
     )
 
 
-def model_rows(results: Results) -> list[dict[str, Any]]:
-    """A row a model, for the table: RSA, and by (choice, measure, k) the rates; missing is None."""
-    rates = tables.summarise(results.rates)
-    starts = {}
-    for (target, choice), some in results.chosen.groupby(["target", "choice"], sort=False):
-        first = some.sort_values("replicate").iloc[0]
-        starts[target, choice] = {"gw_loss": float(first["gw_loss"]), "epsilon_ratio": float(first["epsilon_ratio"])}
-    rows = []
-    for r in tables.summarise_rsa(results.rsa).to_dict("records"):
-        mine = rates[rates["target"] == r["target"]].to_dict("records")
-        rows.append(
-            {
-                "target": str(r["target"]),
-                "family": str(r["family"]),
-                "n": int(r["n_replicates"]),
-                "rsa": _interval(r),
-                "p": float(r["p_adjusted"]),
-                "rates": {(x["choice"], x["measure"], int(x["k"])): _interval(x) for x in mine},
-                "starts": {choice: s for (target, choice), s in starts.items() if target == r["target"]},
-            }
-        )
-    return rows
-
-
 def findings(results: Results) -> list[str]:
     """Headlines: RSA, the fine grain, the coarse grain, where they part, and how far the search can be trusted."""
     rows = model_rows(results)
@@ -69,19 +45,19 @@ def findings(results: Results) -> list[str]:
         ("matching", "Fine grain", "of objects are found as themselves"),
         ("category", "Coarse grain", "of objects are found in their category"),
     ):
-        having = _having(models, measure, k)
-        if not having or measure not in chance:
+        found = having(models, measure, k)
+        if not found or measure not in chance:
             continue
         c = chance[measure]
-        best = having[0]
-        above = [r for r in having if _value(r, measure, k) > c["high"]]
+        best = found[0]
+        above = [r for r in found if value_of(r, measure, k) > c["high"]]
         text = (
-            f"{what}: {best['target']} comes out highest: {_percent(_value(best, measure, k))} {meets} without labels (top-{k}, lowest GW "
-            f"loss; chance {_percent(c['value'])}). {len(above)} of {len(having)} models exceed the 95th percentile of chance."
+            f"{what}: {best['target']} comes out highest: {percent(value_of(best, measure, k))} {meets} without labels (top-{k}, lowest GW "
+            f"loss; chance {percent(c['value'])}). {len(above)} of {len(found)} models exceed the 95th percentile of chance."
         )
-        others = _having(people, measure, k) if models is not rows else []
+        others = having(people, measure, k) if models is not rows else []
         if others:
-            low, high = (_percent(_value(others[i], measure, k)) for i in (-1, 0))
+            low, high = (percent(value_of(others[i], measure, k)) for i in (-1, 0))
             text += f" Groups of people reach {high if low == high else f'{low} to {high}'}."
         said.append(text)
     said += _parting(models, chance, k)
@@ -93,7 +69,7 @@ def findings(results: Results) -> list[str]:
 def _of_rsa(models: list[dict[str, Any]], n_permutations: int, n_tests: int) -> str:
     by = sorted(models, key=lambda r: -r["rsa"]["value"])
     significant = sum(r["p"] < 0.05 for r in by)
-    number = {r["target"]: _two(r["rsa"]["value"]) for r in by}
+    number = {r["target"]: two(r["rsa"]["value"]) for r in by}
     ends = f"from {number[by[0]['target']]} ({by[0]['target']}) to {number[by[-1]['target']]} ({by[-1]['target']})"
     what = "RSA, which is told the correspondence,"
     found = f"{what} goes {ends}" if len(by) > 1 else f"{what} is {number[by[0]['target']]} ({by[0]['target']})"
@@ -113,42 +89,42 @@ def _parting(models: list[dict[str, Any]], chance: dict[str, Any], k: int) -> li
     if {"matching", "category"} <= set(chance):
         coarse = [
             r
-            for r in _having(models, "category", k)
-            if _value(r, "category", k) > chance["category"]["high"]
-            and _value(r, "matching", k) <= chance["matching"]["high"]
+            for r in having(models, "category", k)
+            if value_of(r, "category", k) > chance["category"]["high"]
+            and value_of(r, "matching", k) <= chance["matching"]["high"]
         ]
         if coarse:
             names = ", ".join(r["target"] for r in coarse)
             said.append(f"The grains part: categories above chance, objects not, in {names}.")
-    having = _having(models, "matching", k)
+    found = having(models, "matching", k)
     pairs = [
-        (abs(_value(a, "matching", k) - _value(b, "matching", k)), a, b)
-        for i, a in enumerate(having)
-        for b in having[i + 1 :]
+        (abs(value_of(a, "matching", k) - value_of(b, "matching", k)), a, b)
+        for i, a in enumerate(found)
+        for b in found[i + 1 :]
         if abs(a["rsa"]["value"] - b["rsa"]["value"]) < _SAME_RSA
     ]
     if pairs:
         _, a, b = max(pairs, key=lambda p: p[0])
         said.append(
-            f"Alike for RSA, not for the plan: {a['target']} ({_two(a['rsa']['value'])}) and {b['target']} ({_two(b['rsa']['value'])}) match "
-            f"{_percent(_value(a, 'matching', k))} and {_percent(_value(b, 'matching', k))} of objects."
+            f"Alike for RSA, not for the plan: {a['target']} ({two(a['rsa']['value'])}) and {b['target']} ({two(b['rsa']['value'])}) match "
+            f"{percent(value_of(a, 'matching', k))} and {percent(value_of(b, 'matching', k))} of objects."
         )
-    if len(having) >= _ENOUGH_MODELS:
+    if len(found) >= _ENOUGH_MODELS:
         from scipy.stats import spearmanr
 
-        x, y = [r["rsa"]["value"] for r in having], [_value(r, "matching", k) for r in having]
+        x, y = [r["rsa"]["value"] for r in found], [value_of(r, "matching", k) for r in found]
         if min(np.ptp(x), np.ptp(y)) > 0:
             rho = spearmanr(x, y).statistic
             said.append(
-                f"Across {len(having)} models, RSA and matching rate agree in rank by Spearman's rho = {rho:.2f}."
+                f"Across {len(found)} models, RSA and matching rate agree in rank by Spearman's rho = {rho:.2f}."
             )
     return said
 
 
 def _by_the_answer(models: list[dict[str, Any]], k: int) -> list[str]:
     gains = [
-        (r["rates"]["highest_matching", "matching", k]["value"] - _value(r, "matching", k), r)
-        for r in _having(models, "matching", k)
+        (r["rates"]["highest_matching", "matching", k]["value"] - value_of(r, "matching", k), r)
+        for r in having(models, "matching", k)
         if ("highest_matching", "matching", k) in r["rates"]
     ]
     if not gains:
@@ -160,7 +136,7 @@ def _by_the_answer(models: list[dict[str, Any]], k: int) -> list[str]:
     return [
         (
             f"Chosen by the answer instead of by the loss, the matching rate rises most for {r['target']}: from "
-            f"{_percent(_value(r, 'matching', k))} to {_percent(end)}. That choice is an upper end, not an estimate."
+            f"{percent(value_of(r, 'matching', k))} to {percent(end)}. That choice is an upper end, not an estimate."
         )
     ]
 
@@ -242,28 +218,6 @@ def methods(results: Results) -> list[str]:
 
 _RSA = {"corr": "Pearson correlation", "spearman": "Spearman correlation", "cosine": "Cosine similarity"}
 _CORRECTION = {"holm": "Holm's method", "bh": "Benjamini and Hochberg's method"}
-
-
-def _having(rows: list[dict[str, Any]], measure: str, k: int) -> list[dict[str, Any]]:
-    """Those that have the rate of the start of lowest loss, the highest first."""
-    return sorted((r for r in rows if ("lowest_loss", measure, k) in r["rates"]), key=lambda r: -_value(r, measure, k))
-
-
-def _value(row: dict[str, Any], measure: str, k: int) -> float:
-    return float(row["rates"]["lowest_loss", measure, k]["value"])
-
-
-def _interval(row: dict[Any, Any]) -> dict[str, float | None]:
-    return {c: float(row[c]) if np.isfinite(row[c]) else None for c in ("value", "low", "high")}
-
-
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.1f} %" if rate >= 0.01 or rate == 0 else f"{100 * rate:.2g} %"
-
-
-def _two(value: float) -> str:
-    """Two decimals, and no minus before a zero."""
-    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _counted(n: int, noun: str) -> str:
