@@ -118,7 +118,7 @@ def test_a_kill_leaves_no_shard_that_is_taken_for_whole(tmp_path):
         f"cache.Batches(__import__('pathlib').Path({str(tmp_path)!r}), {{}}).save(['a'], np.ones((1, 2)), np.ones(1, bool))\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    assert list(tmp_path.rglob("*.tmp"))
+    assert list(tmp_path.rglob(".*.part"))
     assert cache.Batches(tmp_path, {}).load(["a"]) is None
 
 
