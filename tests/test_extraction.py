@@ -74,6 +74,22 @@ def test_skipped_images_are_named_also_when_they_come_from_the_cache(tmp_path, a
     assert "1.png" in made.meta["broken"][0]
 
 
+def test_sixteen_bits_keep_their_scale_and_floats_are_refused(tmp_path):
+    steps = np.linspace(0, 65535, 6).astype(np.uint16)
+    for i, grey in enumerate(steps):
+        Image.fromarray(np.full((2, 2), grey)).save(tmp_path / f"{i}.png")
+    assert read(tmp_path).values[:, 2].tolist() == (steps // 256).tolist()
+    Image.fromarray(np.full((2, 2), 0.5, np.float32)).save(tmp_path / "6.tif")
+    with pytest.raises(ValueError, match=r"got 1 of 7 that are not: .*6\.tif: must have 8 or 16 bits a channel"):
+        read(tmp_path)
+
+
+def test_what_is_wrong_with_an_image_is_the_same_at_every_run(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=rf"{tmp_path / 'a.png'}: not an image that can be read$"):
+        read(tmp_path)
+
+
 def test_other_files_are_named(tmp_path):
     picture(tmp_path / "a.png", (1, 2, 3))
     (tmp_path / "notes.md").write_text("x")
@@ -118,7 +134,7 @@ def test_a_kill_leaves_no_shard_that_is_taken_for_whole(tmp_path):
         f"cache.Batches(__import__('pathlib').Path({str(tmp_path)!r}), {{}}).save(['a'], np.ones((1, 2)), np.ones(1, bool))\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    assert list(tmp_path.rglob("*.tmp"))
+    assert list(tmp_path.rglob(".*.part"))
     assert cache.Batches(tmp_path, {}).load(["a"]) is None
 
 

@@ -223,6 +223,24 @@ def test_top_table_shows_images_where_there_are_any(tmp_path):
     assert [tuple(p[0, 0]) for p in pixels] == [(255, 0, 0), (0, 0, 0), (0, 0, 0), (255, 0, 0), (255, 0, 0)]
 
 
+def test_top_table_names_and_counts_broken_images(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "ant.PNG")
+    whole = (tmp_path / "ant.PNG").read_bytes()
+    (tmp_path / "bee.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "cat.tif").write_bytes(b"no image")
+    (tmp_path / "not shown.png").write_bytes(b"no image")
+    labels = ["ant", "bee", "cat", "dog", "not shown"]
+    with pytest.warns(UserWarning, match=r"images must be whole, got 2 of 3 shown that are not: .*bee\.png.*cat\.tif"):
+        axes = figures.top_table(np.array([[1], [2], [3], [0], [4]]), labels, k=1, rows=[0, 1, 2], images=tmp_path)
+    drawn = [[t.get_text() for t in child.texts] or child.images[0].get_array().shape for child in axes.child_axes]
+    broken = ["broken\nimage"]
+    assert drawn == [(20, 20, 3), broken, broken, broken, broken]
+    named = [t.get_text() for t in axes.texts]
+    assert [named.count(label) for label in labels[:4]] == [1, 2, 2, 1]
+
+
 def test_local_optima_circle_both_choices():
     table = starts()
     table.loc[5, "failed"] = True

@@ -1,5 +1,7 @@
 """The page of a study: what it says, that it is one file, and that a label is text whatever it looks like."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -7,6 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import study_files
 from gwrsa import figures, report
@@ -20,9 +23,14 @@ from gwrsa.study import Study
 NASTY = "<script>alert('x')</script>"
 
 
+def shade(i):
+    """A colour that nothing else on the page has, another for each object."""
+    return 255, 10 * i, 255
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """A study whose first object and first model are named like an attack."""
+    """A study whose first object and first model are named like an attack, with images of all objects but two."""
     folder = tmp_path_factory.mktemp("study") / "in"
     path = study_files.write(folder)
     for file in ("items.txt", "categories.csv"):
@@ -35,7 +43,10 @@ def results(tmp_path_factory):
         .replace("shuffled.npz", "shuffled.npy")
         .replace('"near"', "'a <img src=x onerror=alert(1)> \"model\"'")
     )
-    path.write_text(toml.replace('name = "shuffled"', 'name = "A  (img)"'))
+    path.write_text(toml.replace('name = "shuffled"', 'name = "A  (img)"') + '[images]\nroot = "pictures"\n')
+    (folder / "pictures").mkdir()
+    for i in range(2, study_files.N):
+        Image.new("RGB", (9, 8), shade(i)).save(folder / "pictures" / f"object {i}.png")
     return Study.from_toml(path).run(folder.parent / "out", all_pairs=True, figures=False, progress=False)
 
 
@@ -113,6 +124,62 @@ def test_page_is_one_file_of_text_with_every_figure(results, page):
     assert "<script>alert" not in html
     assert "onerror=alert(1)>" not in html
     assert len(re.findall(r"</script>", html)) == 2
+
+
+def objects_figure(results, model="noise"):
+    return next(d for d in drawings(results) if d.name == f"figure_3_top_{model}")
+
+
+def test_objects_are_shown_with_their_own_images(results):
+    drawing = objects_figure(results)
+    assert "counterparts; start of lowest GW loss. 2 of 24 objects have no image." in drawing.caption
+    axes = drawing.make()
+    pixels = [tuple(child.images[0].get_array()[0, 0]) for child in axes.child_axes]
+    labels = [t.get_text() for t in axes.texts if t.get_text().startswith("object ")]
+    pictured = [shade(int(label.split()[1])) for label in labels if label != "object 1"]
+    assert len(pictured) >= 50
+    assert pixels == pictured
+
+
+def test_images_are_on_the_page(results, page):
+    html = page.read_text(encoding="utf-8")
+    (source,) = re.findall(
+        r'<figure[^>]*id="[^"]*figure_3_top_noise".*?src="data:image/\w+;base64,([^"]+)"', html, re.DOTALL
+    )
+    with Image.open(io.BytesIO(base64.b64decode(source))) as opened:
+        red, green, blue = np.asarray(opened.convert("RGB")).astype(int).transpose(2, 0, 1)
+    violet = (red > 240) & (blue > 240) & (green < 235)
+    assert violet.mean() > 0.05
+    assert np.ptp(green[violet]) > 150
+
+
+def test_broken_images_are_counted_and_named_when_figures_are_drawn(results):
+    file = results.folder.parent / "in" / "pictures" / "object 3.png"
+    whole = file.read_bytes()
+    rows = objects_figure(results).make
+    try:
+        file.write_bytes(whole[: len(whole) // 2])
+        with pytest.warns(
+            UserWarning, match=r"images must be whole, got 1 of \d+ shown that are not: .*object 3\.png: "
+        ):
+            axes = rows()
+    finally:
+        file.write_bytes(whole)
+    labels = [t.get_text() for t in axes.texts]
+    assert [t.get_text() for child in axes.child_axes for t in child.texts] == ["broken\nimage"] * labels.count(
+        "object 3"
+    )
+
+
+def test_where_the_images_are_gone_the_caption_says_so(results):
+    folder = results.folder.parent / "in" / "pictures"
+    moved = folder.rename(folder.with_name("elsewhere"))
+    try:
+        drawing = objects_figure(results)
+        assert "The images of the study are not where they were." in drawing.caption
+        assert not drawing.make().child_axes
+    finally:
+        moved.rename(folder)
 
 
 def test_data_give_back_what_went_in_and_end_no_element():

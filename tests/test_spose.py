@@ -138,17 +138,17 @@ def test_the_same_seed_gives_the_same_embedding(answers, fitted):
 
 def test_a_fit_in_two_parts_is_the_fit_in_one(answers, fitted, tmp_path, monkeypatch):
     path = tmp_path / "fit.npz"
-    write, left = spose._write, iter(range(3))  # noqa: SLF001
+    write, left = spose.save_arrays, iter(range(3))
 
     def interrupted(*args):
         write(*args)
         if next(left, None) is None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(spose, "_write", interrupted)
+    monkeypatch.setattr(spose, "save_arrays", interrupted)
     with pytest.raises(KeyboardInterrupt):
         gwrsa.fit_spose(answers, **SETTINGS, checkpoint=path)
-    monkeypatch.setattr(spose, "_write", write)
+    monkeypatch.setattr(spose, "save_arrays", write)
     with np.load(path) as archive:
         assert len(archive["history"]) == 4
     whole = gwrsa.fit_spose(answers, **SETTINGS, checkpoint=path)
@@ -169,11 +169,11 @@ import time
 import torch, numpy as np, gwrsa
 from gwrsa import spose
 torch.set_num_threads(1)
-write = spose._write
+write = spose.save_arrays
 def slow(*args):
     write(*args)
     time.sleep(0.1)
-spose._write = slow
+spose.save_arrays = slow
 gwrsa.fit_spose(np.load({str(tmp_path / "answers.npy")!r}), **{SETTINGS!r}, checkpoint={str(path)!r})
 """
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
@@ -200,7 +200,7 @@ def _wait_for_change(path, process, seconds=120):
 
 
 def test_a_checkpoint_of_another_fit_or_a_broken_one_is_refused(answers, tmp_path):
-    path = tmp_path / "fit.npz"
+    path = tmp_path / "new folder" / "fit.npz"
     settings = SETTINGS | {"epochs": 1}
     gwrsa.fit_spose(answers, **settings, checkpoint=path)
     for changed in ({"seed": 4}, {"n_dims": 9}, {"epochs": 2}):

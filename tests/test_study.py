@@ -384,6 +384,9 @@ root = "images"
     (tmp_path / "images" / "object 1.png").write_bytes(b"two")
     with pytest.raises(ValueError, match="'images' changed since"):
         run(path, tmp_path / "out")
+    (tmp_path / "images").rename(tmp_path / "others")
+    run(write(tmp_path, toml.replace('root = "images"', 'root = "others"')), tmp_path / "out")
+    assert len(calls) == 6
 
 
 def test_a_network_without_anything_to_see_is_refused(tmp_path):

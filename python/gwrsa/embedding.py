@@ -12,6 +12,7 @@ import numpy as np
 
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
+from gwrsa.shards import save_arrays
 
 if TYPE_CHECKING:
     from gwrsa.rdm import RDM, Metric
@@ -119,8 +120,7 @@ class Embedding:
             provenance = json.dumps({"name": self.name, "meta": self.meta})
         except TypeError as error:
             raise ValueError(f"meta must be JSON to be saved, got {self.meta!r}: {error}") from error
-        np.savez_compressed(out, **arrays, provenance=np.array(provenance))
-        return out
+        return save_arrays(out, {**arrays, "provenance": np.array(provenance)}, compressed=True)
 
     def select(self, items: Iterable[object]) -> Embedding:
         """The named objects, in this order; by position (int) where there are no labels.

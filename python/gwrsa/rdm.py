@@ -12,6 +12,7 @@ import numpy as np
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.factored import Factored, factor, unit_rows
+from gwrsa.shards import save_arrays
 
 if TYPE_CHECKING:
     from gwrsa.embedding import Embedding
@@ -162,8 +163,8 @@ class RDM:
         arrays: dict[str, Any] = {"dissimilarities": self.dissimilarities}
         if self.items is not None:
             arrays["items"] = np.array(self.items)
-        np.savez_compressed(out, **arrays, metric=np.array(self.metric), name=np.array(self.name))
-        return out
+        arrays |= {"metric": np.array(self.metric), "name": np.array(self.name)}
+        return save_arrays(out, arrays, compressed=True)
 
     @classmethod
     def load(

@@ -18,9 +18,6 @@ n x n matrix G, and has the gradient (G + G') X: two products of matrices, whate
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gwrsa import _validate as check
 from gwrsa.embedding import Embedding
+from gwrsa.shards import digest, load_arrays, save_arrays
 from gwrsa.triplets import Triplets, as_triplets
 
 if TYPE_CHECKING:
@@ -175,10 +173,8 @@ class _Fit:
         self.n_items = train.n_items
         self.train = _pairs(train, device)
         self.held_out = _pairs(held_out, device)
-        digest = hashlib.sha256(json.dumps([settings, train.n_items], sort_keys=True).encode())
-        for part in (train, held_out):
-            digest.update(part.indices.tobytes())
-        self.key = digest.hexdigest()
+        parts = [hashlib.sha256(part.indices.tobytes()).hexdigest() for part in (train, held_out)]
+        self.key = digest([settings, train.n_items, parts])
 
     def start(self) -> _State:
         rng = np.random.default_rng((self.settings["seed"], 0))
@@ -272,7 +268,7 @@ def _run(fit: _Fit, state: _State, path: Path | None, *, progress: bool) -> _Sta
         while state.epoch < epochs:
             state = fit.epoch(state)
             if path is not None:
-                _write(path, state, fit.key)
+                save_arrays(path, {"key": np.array(fit.key), **{name: getattr(state, name) for name in _ARRAYS}})
             _, loss, accuracy = state.history[-1]
             bar.set_postfix_str(f"validation loss {loss:.4f}, accuracy {accuracy:.2%}", refresh=False)
             bar.update()
@@ -327,21 +323,11 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _write(path: Path, state: _State, key: str) -> None:
-    """Written aside, synced, renamed: whenever the process dies, the file is whole, of this epoch or of the last."""
-    aside = path.with_name(f".{path.name}.part")
-    with aside.open("wb") as file:
-        np.savez(file, key=np.array(key), **{name: getattr(state, name) for name in _ARRAYS})
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-
-
 def _read(path: Path, key: str) -> _State:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            stored, arrays = str(archive["key"]), {name: archive[name] for name in _ARRAYS}
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        archive = load_arrays(path)
+        stored, arrays = str(archive["key"]), {name: archive[name] for name in _ARRAYS}
+    except (KeyError, ValueError, OSError) as error:
         raise ValueError(
             f"checkpoint must be one of fit_spose, got {path}, which is not or is broken: {error}"
         ) from error

@@ -163,13 +163,13 @@ class Study:
         entries, extracted = [], 0
         # What can be read at once is read first: a typing error shows before hours of extraction.
         for model, i in sorted(runs, key=lambda run: run[0].extract is not None):
-            entry = _kept(folder, model, i, human, inputs.hashes)
+            entry = _kept(folder, model, i, human, inputs)
             if entry is None:
                 side = inputs.model(model, i, source, progress=progress)
                 entry = _entry(folder, side, model.name, model.family, i, model.metric)
                 if model.extract is not None:
                     extracted += 1
-                    _keep(folder, model, i, human, inputs.hashes, entry)
+                    _keep(folder, model, i, human, inputs, entry)
             entries.append(entry)
         order = {(model.name, i): at for at, (model, i) in enumerate(runs)}
         entries.sort(key=lambda e: order[e.name, e.replicate])
@@ -277,26 +277,27 @@ def _entry(folder: Path, side: Embedding | RDM, name: str, family: str, replicat
     return Entry(name, family, replicate, metric if embedded else "precomputed", key, meta)
 
 
-def _extraction(model: Model, replicate: int, human: Entry, hashes: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """All that determines extracted features."""
-    of = {p: hashes[p]["sha256"] for p in (model.texts, model.checkpoint) if p is not None}
-    plain = {name: value for name, value in asdict(model).items() if name not in {"name", "family", "seeds", "metric"}}
+def _extraction(model: Model, replicate: int, human: Entry, inputs: Inputs) -> dict[str, Any]:
+    """All that determines extracted features; files by what is in them, wherever they are."""
+    files = {"shown": model.texts or inputs.settings.images.root, "checkpoint": model.checkpoint}
+    no_part = {"name", "family", "seeds", "metric", "texts", "checkpoint"}
+    plain = {name: value for name, value in asdict(model).items() if name not in no_part}
     return {
         "unit": "extraction",
         "store": STORE,
         "gwrsa": __version__,
         "model": plain,
         "seed": replicate,
-        "files": of,
+        "files": {what: inputs.hashes[path]["sha256"] for what, path in files.items() if path is not None},
         "human": human.side,
     }
 
 
-def _kept(folder: Path, model: Model, replicate: int, human: Entry, hashes: dict[str, dict[str, Any]]) -> Entry | None:
+def _kept(folder: Path, model: Model, replicate: int, human: Entry, inputs: Inputs) -> Entry | None:
     """A side that an earlier run has extracted."""
     if model.extract is None:
         return None
-    found = Shards(folder / "shards").load(key_of(_extraction(model, replicate, human, hashes)))
+    found = Shards(folder / "shards").load(key_of(_extraction(model, replicate, human, inputs)))
     if found is None:
         return None
     try:
@@ -306,10 +307,8 @@ def _kept(folder: Path, model: Model, replicate: int, human: Entry, hashes: dict
     return Entry(model.name, model.family, replicate, model.metric, found["side"], found["meta"])
 
 
-def _keep(
-    folder: Path, model: Model, replicate: int, human: Entry, hashes: dict[str, dict[str, Any]], entry: Entry
-) -> None:
-    unit = _extraction(model, replicate, human, hashes)
+def _keep(folder: Path, model: Model, replicate: int, human: Entry, inputs: Inputs, entry: Entry) -> None:
+    unit = _extraction(model, replicate, human, inputs)
     Shards(folder / "shards").save(key_of(unit), unit, {"side": entry.side, "meta": entry.meta})
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import typer
 
 from gwrsa.cli.align import align, demo
@@ -20,6 +23,7 @@ for verb in (rdm, rsa, align, spose, extract, models, study, merge, report, demo
 
 def main() -> None:
     """Entry point: an invalid argument ends with one line on stderr and exit status 2, an interrupt with 130."""
+    warnings.showwarning = _say
     try:
         app()
     except (ValueError, FileNotFoundError, ImportError) as error:
@@ -28,3 +32,8 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("gwrsa: interrupted", err=True)
         raise SystemExit(130) from None
+
+
+def _say(message: Warning | str, *_: Any, **__: Any) -> None:  # noqa: ANN401
+    """A warning in one line, without the line of code that gave it."""
+    typer.echo(f"gwrsa: warning: {message}", err=True)

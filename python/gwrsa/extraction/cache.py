@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import tempfile
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gwrsa.shards import digest, load_arrays, save_arrays, sweep
 
 FORMAT = 1
 
@@ -25,17 +23,11 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gwrsa"
 
 
-def digest(what: Mapping[str, Any]) -> str:
-    """SHA-256 of a mapping of JSON values, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-
-
 @dataclass(frozen=True)
 class Batches:
     """Shards of one network's features.
 
-    A shard is written to a temporary name, synced and renamed, so that what carries its name is whole; a file that is torn
-    all the same is computed again.
+    A shard is seen whole or not at all; a file that is torn all the same is computed again.
 
     Attributes
     ----------
@@ -56,9 +48,9 @@ class Batches:
     def load(self, hashes: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
         """Features (n_whole, d) and which stimuli were whole (n,); None where there is no whole shard."""
         try:
-            with self.path(hashes).open("rb") as file, np.load(file, allow_pickle=False) as shard:
-                values, whole = shard["values"], shard["whole"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            shard = load_arrays(self.path(hashes))
+            values, whole = shard["values"], shard["whole"]
+        except (OSError, ValueError, KeyError):
             return None
         if values.ndim != 2 or whole.shape != (len(hashes),) or int(whole.sum()) != len(values):
             return None
@@ -66,15 +58,5 @@ class Batches:
 
     def save(self, hashes: Sequence[str], values: NDArray[np.float32], whole: NDArray[np.bool_]) -> None:
         """Write a shard."""
-        path = self.path(hashes)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, values=values, whole=whole)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        path = save_arrays(self.path(hashes), {"values": values, "whole": whole})
+        sweep(path.parent)  # the cache is the user's, and nothing else ever tidies it

@@ -59,14 +59,14 @@ class Stimulus:
 
 
 def decode(name: str, data: Any) -> Any:  # noqa: ANN401
-    """RGB image (PIL) of bytes, array or image; transparency is dropped, the orientation stays as stored.
+    """RGB image (PIL) of bytes, array or image; transparency is dropped, the orientation stays as stored, 16 bits become 8.
 
     Raises
     ------
     BrokenImageError
-        If the data are not a whole image.
+        If the data are not a whole image, or one whose scale is not known: of floats, or of integers of more than 16 bits.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         if isinstance(data, bytes):
@@ -76,11 +76,27 @@ def decode(name: str, data: Any) -> Any:  # noqa: ANN401
             image = data
         else:
             image = Image.fromarray(np.asarray(data))
-        if "transparency" in image.info:
-            image = image.convert("RGBA")
-        return image.convert("RGB")
+        fault = _fault(image)
+        if fault is None:
+            if image.mode.startswith("I;16"):  # which Pillow would cut off at 255
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if "transparency" in image.info:
+                image = image.convert("RGBA")
+            return image.convert("RGB")
+    except UnidentifiedImageError:  # its message holds an address in memory
+        raise BrokenImageError(f"{name}: not an image that can be read") from None
     except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
         raise BrokenImageError(f"{name}: {error}") from error
+    raise BrokenImageError(f"{name}: {fault}")
+
+
+def _fault(image: Any) -> str | None:  # noqa: ANN401
+    """Why an image that was decoded cannot be shown to a network."""
+    if not image.width or not image.height:
+        return "has no pixels"
+    if image.mode in {"I", "F"}:
+        return f"must have 8 or 16 bits a channel, got Pillow's mode {image.mode!r}"
+    return None
 
 
 def stimuli(images: Any, kind: Kind) -> tuple[list[Stimulus], list[str]]:  # noqa: ANN401

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gwrsa import _validate as check
+from gwrsa.extraction.inputs import SUFFIXES, BrokenImageError, decode
 from gwrsa.figures.style import COLUMN, INK, PAGE, QUIET, blank, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+_DOTS = 256  # of a thumbnail's side: enough for print
 OWN, SAME = "#9BD4BF", "#D6E6F2"  # its own counterpart; the same category
 
 
@@ -48,8 +50,9 @@ def top_table(
     k : int
         1 to K.
     images : path, optional
-        Folder with `<label>.jpg` (or .jpeg, .png, .webp), or a folder `<label>` whose first image by name is taken. An object
-        without one has its name only.
+        Folder with `<label>.jpg` (or another suffix that `gwrsa.extract` reads), or a folder `<label>` whose first image by name
+        is taken. An object without one has its name only; one whose image is broken says so, and a warning counts and names
+        them.
     ax : matplotlib Axes, optional
         None: a new figure.
 
@@ -78,6 +81,8 @@ def top_table(
         if rows is None
         else [check.integer("rows", r, 0, len(named) - 1) for r in rows]
     )
+    shown = dict.fromkeys(str(label) for i in chosen for label in (items[i], *(labels[j] for j in named[i, :k])))
+    pictures = {} if folder is None else _pictures(folder, shown)
     high = 1.0 if folder else 0.36
     axes = blank(ax, PAGE if k > 3 else COLUMN, 0.35 + len(chosen) * high * (0.62 if folder else 0.55))
     for y, i in enumerate(chosen):
@@ -96,12 +101,11 @@ def top_table(
                     linewidth=0,
                 )
             )
-            picture = _picture(folder, label)
-            if picture is not None:
-                _show(axes, picture, left + 0.5, y + 0.42, 0.66)
+            if label in pictures:
+                _show(axes, pictures[label], left + 0.5, y + 0.42, 0.66)
             axes.text(
                 left + 0.5,
-                y + (0.86 if picture is not None else 0.5),
+                y + (0.86 if label in pictures else 0.5),
                 label.replace("_", " "),
                 ha="center",
                 va="center",
@@ -121,22 +125,50 @@ def top_table(
     return axes
 
 
-def _picture(folder: Path | None, label: str) -> Path | None:
-    if folder is None:
-        return None
-    for suffix in _SUFFIXES:
-        if (folder / f"{label}{suffix}").is_file():
-            return folder / f"{label}{suffix}"
-    inside = folder / label
-    found = sorted(p for p in inside.iterdir() if p.suffix.lower() in _SUFFIXES) if inside.is_dir() else []
-    return found[0] if found else None
+def image_files(folder: Path, labels: Iterable[str]) -> dict[str, Path]:
+    """The image of each object that has one."""
+    entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    alone = {p.stem: p for p in reversed(entries) if p.suffix.lower() in SUFFIXES and p.is_file()}
+    several = {p.name: p for p in entries if p.is_dir()}
+    found = {}
+    for label in labels:
+        inside = sorted(several[label].iterdir()) if label in several and label not in alone else []
+        first = (p for p in inside if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        file = alone.get(label) or next(first, None)
+        if file is not None:
+            found[label] = file
+    return found
 
 
-def _show(axes: Axes, picture: Path, x: float, y: float, size: float) -> None:
-    """A square crop from the middle of a picture, small enough for print."""
-    from PIL import Image, ImageOps
+def _pictures(folder: Path, labels: Iterable[str]) -> dict[str, NDArray[np.uint8] | None]:
+    """A square crop from the middle of each object's image; None where it is broken, which a warning says."""
+    from PIL import ImageOps
 
-    with Image.open(picture) as opened:
-        pixels = np.asarray(ImageOps.fit(opened.convert("RGB"), (256, 256)))
-    axes.inset_axes((x - size / 2, y - size / 2, size, size), transform=axes.transData).imshow(pixels)
-    axes.child_axes[-1].set_axis_off()
+    files = image_files(folder, labels)
+    made: dict[str, NDArray[np.uint8] | None] = {}
+    broken = []
+    for label, file in files.items():
+        try:
+            picture = decode(str(file), file.read_bytes())
+        except (BrokenImageError, OSError) as error:
+            made[label] = None
+            broken.append(str(error))
+            continue
+        side = min(_DOTS, *picture.size)
+        made[label] = np.asarray(ImageOps.fit(picture, (side, side)))
+    if broken:
+        listed = "; ".join(broken[:10]) + ("; ..." if len(broken) > 10 else "")
+        warnings.warn(
+            f"images must be whole, got {len(broken)} of {len(files)} shown that are not: {listed}", stacklevel=4
+        )
+    return made
+
+
+def _show(axes: Axes, picture: NDArray[np.uint8] | None, x: float, y: float, size: float) -> None:
+    """A picture, or that it is broken, round a point."""
+    inset = axes.inset_axes((x - size / 2, y - size / 2, size, size), transform=axes.transData)
+    inset.set_axis_off()
+    if picture is None:
+        inset.text(0.5, 0.5, "broken\nimage", ha="center", va="center", fontsize=6, color=QUIET, style="italic")
+    else:
+        inset.imshow(picture)

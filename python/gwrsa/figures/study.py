@@ -16,7 +16,7 @@ from gwrsa.figures.bars import rate_bars, rsa_bars
 from gwrsa.figures.categories import category_rates
 from gwrsa.figures.maps import map_of_models, map_of_spaces
 from gwrsa.figures.matrices import plan, rdm, sorted_by
-from gwrsa.figures.objects import top_table
+from gwrsa.figures.objects import image_files, top_table
 from gwrsa.figures.pairs import matrix_of_models
 from gwrsa.figures.scatter import fine_vs_coarse, local_optima, loss_against_epsilon, rdm_histograms
 from gwrsa.figures.style import save
@@ -191,10 +191,7 @@ def _of_models(results: Results) -> Iterator[Drawing]:
     alone, order = _sorting(by)
     items = list(results.objects["item"])
     members = None if results.members is None else results.members.members
-    images = results.settings["images"]["root"]
-    folder = None if images is None else Path(results.provenance["base"]) / images
-    if folder is not None and not folder.is_dir():
-        folder = None  # the study was moved to where its images are not
+    folder, bare = _images(results, items)
 
     @lru_cache(maxsize=1)
     def coupling(key: str) -> Any:  # noqa: ANN401
@@ -229,7 +226,7 @@ def _of_models(results: Results) -> Iterator[Drawing]:
         yield Drawing(
             f"figure_3_top_{name}",
             f"Figure 3. Objects and their counterparts in {target}",
-            f"Ten objects, evenly taken, and their {k} most probable counterparts; start of lowest GW loss.{which}",
+            f"Ten objects, evenly taken, and their {k} most probable counterparts; start of lowest GW loss.{bare}{which}",
             lambda top=top, k=k: top_table(top, items, categories=members, k=k, images=folder),  # type: ignore[misc]
             target,
         )
@@ -335,6 +332,18 @@ def _histograms(results: Results) -> Axes:
             shown[entry["name"]] = aligned(side, entry["metric"], None).dissimilarities
             families[entry["name"]] = entry["family"]
     return rdm_histograms(shown, families)
+
+
+def _images(results: Results, items: list[str]) -> tuple[Path | None, str]:
+    """Folder of the study's images, where it has one, and what captions say of objects without an image."""
+    images = results.settings["images"]["root"]
+    if images is None:
+        return None, ""
+    folder = Path(results.provenance["base"]) / images
+    if not folder.is_dir():
+        return None, " The images of the study are not where they were."
+    bare = len(items) - len(image_files(folder, items))
+    return folder, f" {bare:,} of {len(items):,} objects have no image." if bare else ""
 
 
 def _groups(results: Results) -> list[str | None] | None:
