@@ -91,8 +91,14 @@ class Problem(Protocol):
 def prepare(
     c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, *, backend: str = "auto", device: str | None = None
 ) -> Problem:
-    """Build the problem in the backend of this name; "auto" is "rust"."""
-    check.choice("backend", backend, ("auto", "rust"))
+    """Build the problem in the backend of this name; "auto" is "rust", or "torch" where a device other than the CPU is named."""
+    check.choice("backend", backend, ("auto", "rust", "torch"))
+    if backend == "torch" or (backend == "auto" and device not in (None, "cpu")):
+        try:
+            from gwrsa.backends import torch
+        except ImportError as error:
+            raise ImportError(f"backend {backend!r} on device {device!r} needs torch: pip install 'gwrsa[torch]'") from error
+        return torch.prepare(c1, c2, p, q, device)
     if device not in (None, "cpu"):
         raise ValueError(f"device must be None or 'cpu' with backend {backend!r}, got {device!r}")
     from gwrsa.backends import rust
