@@ -106,7 +106,7 @@ class Batch:
         b = len(kernel)
         self.operator, self.max_sinkhorn = operator, max_sinkhorn
         self.device = operator.device
-        self.scale = _SCALE_FLOOR * operator.summary_scale(weights.p)
+        self.scale = _SCALE_FLOOR * operator.summary_scale(weights.p.exact)
         self.x = torch.zeros(b, *operator.summary_shape, dtype=operator.dtype, device=self.device)
         self.next = torch.zeros_like(self.x)
         self.exponents = Exponents(operator, b)

@@ -5,6 +5,8 @@ A block of rows is read twice while it is in cache, so that a sweep takes one pa
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -18,14 +20,46 @@ def exponentiate(kernel: Tensor) -> None:
         torch.nn.functional.threshold_(kernel, NEGLIGIBLE[kernel.dtype], 0.0)
 
 
-def rescaled(weight: Tensor, old: Tensor, sums: Tensor, omega: Tensor) -> Tensor:
+class Side(NamedTuple):
+    """Weights of one side (n,), and which of them are 0."""
+
+    exact: Tensor
+    """In float64."""
+    real: Tensor
+    """In the kernel's precision."""
+    none: Tensor | None
+    """Where there is no weight; None: nowhere."""
+    some: Tensor | None
+    """Positions with a weight; None: all."""
+
+    @classmethod
+    def of(cls, weights: Tensor, dtype: torch.dtype) -> Side:
+        """From weights in float64."""
+        none = weights == 0
+        if not bool(none.any()):
+            return cls(weights, weights.to(dtype), None, None)
+        return cls(weights, weights.to(dtype), none, (~none).nonzero()[:, 0])
+
+    def rows(self, at: slice) -> Side:
+        """Of a block of rows; without positions."""
+        return Side(self.exact[at], self.real[at], None if self.none is None else self.none[at], None)
+
+
+def perhaps(where: Tensor) -> bool:
+    """Whether it is so anywhere; on a card, which would have to be waited for, always."""
+    return where.device.type != "cpu" or bool(where.any())
+
+
+def rescaled(weight: Tensor, none: Tensor | None, old: Tensor, sums: Tensor, omega: Tensor) -> Tensor:
     """Scalings (b, n) that bring marginals `old * sums` to `weight` (n,), relaxed by omega (b, 1); 0 where there is no weight."""
-    plain = weight / sums
-    relaxed = old * (plain / old).pow(omega)
-    return torch.where(omega == 1, plain, relaxed).masked_fill_(weight == 0, 0.0)
+    new = weight / sums
+    relaxed = omega != 1
+    if perhaps(relaxed):
+        new = torch.where(relaxed, old * (new / old).pow(omega), new)
+    return new if none is None else new.masked_fill_(none, 0.0)
 
 
-def sweep_rows(kernel: Tensor, p: Tensor, u: Tensor, v: Tensor, omega: Tensor, active: Tensor, sums: Tensor) -> Tensor:
+def sweep_rows(kernel: Tensor, p: Side, u: Tensor, v: Tensor, omega: Tensor, active: Tensor, sums: Tensor) -> Tensor:
     """Scale the rows of a block, and add its columns' sums.
 
     Parameters
@@ -50,8 +84,12 @@ def sweep_rows(kernel: Tensor, p: Tensor, u: Tensor, v: Tensor, omega: Tensor, a
         L1 error of the row marginals before; 0 where omega is 1, as the rows were then exact.
     """
     products = torch.bmm(kernel, v[:, :, None])[:, :, 0]
-    new = rescaled(p, u, products, omega)
-    error = ((u * products).sub_(p).abs_() * (omega != 1)).masked_fill_(p == 0, 0.0).sum(1, dtype=torch.float64)
+    new = rescaled(p.real, p.none, u, products, omega)
+    relaxed = omega != 1
+    error = sums.new_zeros(len(sums))
+    if perhaps(relaxed):
+        held = (u * products).sub_(p.real).abs_() * relaxed
+        error = (held if p.none is None else held.masked_fill_(p.none, 0.0)).sum(1, dtype=torch.float64)
     u.copy_(torch.where(active, new, u))
     sums += torch.bmm(u[:, None], kernel)[:, 0]
     return error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gwrsa.backends.torch.kernels import perhaps
 from gwrsa.backends.torch.slots import Slots
 
 _WINDOW = 6
@@ -44,8 +45,10 @@ class Relaxation(Slots):
         overshot = ~none & (error > 100 * first)
         length = torch.where(self.omega > 1, (4 / (2 - self.omega)).ceil(), _WINDOW)
         full = ~none & ~overshot & (count > length)
-        rate = (error / first).pow(1 / (count - 1).clamp(min=1))
-        omega = torch.where(full, adapted(self.omega, rate), self.omega).masked_fill(overshot, 1.0)
+        omega = self.omega.masked_fill(overshot, 1.0)
+        if perhaps(full):
+            rate = (error / first).pow(1 / (count - 1).clamp(min=1))
+            omega = torch.where(full, adapted(self.omega, rate), omega)
         # A window begins with the first sweep at its omega, whose error is not comparable with those before.
         count = count.masked_fill(full | overshot | none, 0.0).masked_fill(small, -1.0)
         self.first.copy_(torch.where(active, first, self.first))

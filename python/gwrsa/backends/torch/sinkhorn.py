@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gwrsa.backends.torch import graphs, kernels
+from gwrsa.backends.torch.kernels import Side
 from gwrsa.backends.torch.relaxation import Relaxation
 from gwrsa.backends.torch.slots import Slots
 
@@ -36,20 +37,15 @@ class Exponents(Protocol):
 
 
 class Weights(NamedTuple):
-    """Weights p (n,) and q (m,) in float64 and in the kernel's precision, and the positions that are not 0 (None: all)."""
+    """Weights p (n,) and q (m,)."""
 
-    p: Tensor
-    q: Tensor
-    p_real: Tensor
-    q_real: Tensor
-    p_some: Tensor | None
-    q_some: Tensor | None
+    p: Side
+    q: Side
 
     @classmethod
     def of(cls, p: Tensor, q: Tensor, dtype: torch.dtype) -> Weights:
-        """In either precision."""
-        some = [None if bool((w > 0).all()) else (w > 0).nonzero()[:, 0] for w in (p, q)]
-        return cls(p, q, p.to(dtype), q.to(dtype), some[0], some[1])
+        """From weights in float64."""
+        return cls(Side.of(p, dtype), Side.of(q, dtype))
 
 
 class Scaling(Slots):
@@ -170,7 +166,9 @@ class Scaling(Slots):
 
     def _reset_columns(self, at: slice) -> None:
         # No row spends mass where there is no weight.
-        self.v[at] = (self.weights.q > 0).to(self.dtype)
+        self.v[at] = 1
+        if self.weights.q.none is not None:
+            self.v[at] *= ~self.weights.q.none
 
     def _rebuild(self, at: slice) -> None:
         """Form kernels with the present potentials, absorbed; each block's first sweep runs while it is in cache."""
@@ -198,7 +196,8 @@ class Scaling(Slots):
             shift = -block.amax(2)
             f[:, rows] = shift.double()
             # Rows without weight play no part: their entries become 0.
-            block += shift.masked_fill(self.weights.p_real[rows] == 0, -torch.inf)[:, :, None]
+            none = self.weights.p.rows(rows).none
+            block += (shift if none is None else shift.masked_fill(none, -torch.inf))[:, :, None]
             torch.maximum(top, block.amax(1), out=top)
         g.copy_(-top)
         finite = f.isfinite().all(1) & g.isfinite().all(1)
@@ -214,7 +213,7 @@ class Scaling(Slots):
         kernels.exponentiate(block)
         one = torch.ones_like(self.u[at, :1])
         kernels.sweep_rows(
-            block, self.weights.p_real[rows], self.u[at, rows], self.v[at], one, one > 0, self.sums[at]
+            block, self.weights.p.rows(rows), self.u[at, rows], self.v[at], one, one > 0, self.sums[at]
         )
 
     def _sweep_once(self) -> None:
@@ -230,18 +229,18 @@ class Scaling(Slots):
         row_error = torch.zeros_like(self.error)
         for rows in self._blocks(len(self.kernel)):
             row_error += kernels.sweep_rows(
-                self.kernel[:, rows], self.weights.p_real[rows], self.u[:, rows], self.v, real, mine, self.sums
+                self.kernel[:, rows], self.weights.p.rows(rows), self.u[:, rows], self.v, real, mine, self.sums
             )
         self._finish(slice(0, len(self.kernel)), row_error, active)
 
     def _finish(self, at: slice, row_error: Tensor | None = None, active: Tensor | None = None) -> None:
         """Marginal error, new column scalings, and whether all is in range; then whether a start has ended."""
-        w, v, u, sums, omega = self.weights, self.v[at], self.u[at], self.sums[at], self.omega[at]
+        q, v, u, sums, omega = self.weights.q, self.v[at], self.u[at], self.sums[at], self.omega[at]
         wide = v.double()
-        error = (sums * wide).sub_(w.q).abs_().sum(1)
+        error = (sums * wide).sub_(q.exact).abs_().sum(1)
         if row_error is not None:
             error = error + row_error
-        new = kernels.rescaled(w.q, wide, sums, omega[:, None]).to(self.dtype)
+        new = kernels.rescaled(q.exact, q.none, wide, sums, omega[:, None]).to(self.dtype)
         outcome = self._judged(u, new, error)
         good = outcome == _GOOD
         stabilisations = self.stabilisations[at] + (outcome == _BROKEN)
@@ -266,7 +265,7 @@ class Scaling(Slots):
     def _judged(self, u: Tensor, v: Tensor, error: Tensor) -> Tensor:
         limit = _ABSORB_AT[self.dtype]
         whole, stretched = error.isfinite(), torch.zeros_like(error, dtype=torch.bool)
-        for x, some in ((u, self.weights.p_some), (v, self.weights.q_some)):
+        for x, some in ((u, self.weights.p.some), (v, self.weights.q.some)):
             low, high = torch.aminmax(x if some is None else x[:, some], dim=1)
             low, high = low.double(), high.double()
             # Not where one is NaN.

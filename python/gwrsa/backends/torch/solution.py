@@ -105,7 +105,7 @@ class Rows:
     def __init__(self, problem: Problem, y: Tensor, f: Tensor, g: Tensor) -> None:
         self.y, self.f, self.g = y, f.to(y.dtype), g.to(y.dtype)
         self.operator = problem.operator(y.dtype)
-        self.p, self.q = problem.weights(torch.float64).p, problem.weights(torch.float64).q
+        self.p, self.q = (side.exact for side in problem.weights(torch.float64))
         self.exact = problem.operator(torch.float64)
 
     def computed(self) -> Iterator[tuple[slice, Tensor]]:
