@@ -97,7 +97,7 @@ class AlignmentSettings:
     max_outer: int = 1000
     max_sinkhorn: int = 1000
     backend: str = "auto"
-    device: str | None = None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

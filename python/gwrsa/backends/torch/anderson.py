@@ -67,12 +67,12 @@ class Anderson(Slots):
 
     def advance(self, x: Tensor, g: Tensor, slots: list[int]) -> Tensor:
         """The next iterates of these slots, from x (b, r, m) and their images g; of the others g."""
-        b, device = len(x), x.device
+        b, device, chosen = len(x), x.device, set(slots)
         known = [0] * b
         for slot in slots:
             self.steps[slot] += 1
             known[slot] = min(self.steps[slot], self.depth)
-        mine = torch.tensor([slot in set(slots) for slot in range(b)], device=device)[:, None]
+        mine = torch.tensor([slot in chosen for slot in range(b)], device=device)[:, None]
         at = torch.tensor([max(step - 1, 0) % self.depth for step in self.steps], device=device)
         counted = torch.tensor([[k < known_ for k in range(self.depth)] for known_ in known], device=device)
         each = torch.arange(b, device=device)

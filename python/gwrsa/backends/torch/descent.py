@@ -65,6 +65,8 @@ class Task:
     """Its state, asked for when it comes into the batch."""
     level: Level
     ended: Callable[[State], None]
+    ready: Callable[[], bool] = lambda: True
+    """Whether the state is there; the others do not wait for it."""
 
 
 class Exponents(Slots):
@@ -122,31 +124,28 @@ class Batch:
 
     def run(self, todo: deque[Task]) -> None:
         """Take tasks until there are none; what has ended is told, and no longer in `todo` or in `tasks`."""
-        for slot in range(len(self.tasks)):
-            self._load(slot, todo)
         while True:
+            for slot, task in enumerate(self.tasks):
+                if task is None and todo and (todo[0].ready() or not self.unfinished()):
+                    self._load(slot, todo.popleft())
             left = [slot for slot, task in enumerate(self.tasks) if task is not None]
             if not left:
                 return
-            if len(left) <= len(self.tasks) // 2:
+            if not todo and len(left) <= len(self.tasks) // 2:
                 self._keep(left)
-            for slot in self._step():
-                self._load(slot, todo)
+            self._step()
 
     def unfinished(self) -> list[Task]:
         """Tasks that are in the batch."""
         return [task for task in self.tasks if task is not None]
 
-    def _load(self, slot: int, todo: deque[Task]) -> None:
-        self.tasks[slot] = self.states[slot] = None
-        if not todo:
-            return
-        task = todo.popleft()
+    def _load(self, slot: int, task: Task) -> None:
         self.tasks[slot] = task
         self.clock.mark("start")
         state = task.begin()
         self.clock.mark("")
-        # From a copy: a level that runs out of memory begins again.
+        # It goes on with a copy: a level that runs out of memory begins again.
+        task.begin, task.ready = (lambda: state), (lambda: True)
         self.states[slot] = state = State(**vars(state) | {"path": [*state.path], "phases": {**state.phases}})
         state.phases["start"] += self.clock.read().get("start", 0.0)
         self.x[slot] = state.x
@@ -176,8 +175,8 @@ class Batch:
             [1.0 if task is None else value(task) for task in self.tasks], dtype=torch.float64, device=self.device
         )
 
-    def _step(self) -> list[int]:
-        """One outer step of each; the slots that are free then."""
+    def _step(self) -> None:
+        """One outer step of each."""
         mark = self.clock.mark
         mark("products")
         self.operator.exponent(self.x, 4 / self._per_slot(lambda t: t.level.epsilon), self.exponents.y)
@@ -186,7 +185,7 @@ class Batch:
         self.scaling.shift(self.forecast.shift(self.x), known)
         tol = torch.tensor(
             [
-                1.0 if task is None else max(min(0.1 * change, _LOOSEST_INNER), 0.3 * task.level.tol)
+                math.inf if task is None else max(min(0.1 * change, _LOOSEST_INNER), 0.3 * task.level.tol)
                 for task, change in zip(self.tasks, self.change, strict=True)
             ],
             dtype=torch.float64,
@@ -223,7 +222,6 @@ class Batch:
                 for phase, seconds in spent.items():
                     state.phases[phase] += seconds / active
         self._tell(done + failed, failed)
-        return done + failed
 
     def _advance(self, done: list[int]) -> None:
         """The next iterates."""
@@ -248,7 +246,8 @@ class Batch:
         self.x.copy_(new)
 
     def _mask(self, slots: list[int]) -> Tensor:
-        return torch.tensor([slot in set(slots) for slot in range(len(self.tasks))], device=self.device)
+        chosen = set(slots)
+        return torch.tensor([slot in chosen for slot in range(len(self.tasks))], device=self.device)
 
     def _status(self, slot: int) -> str | None:
         state = self.states[slot]
@@ -268,8 +267,14 @@ class Batch:
             if slot not in failed:
                 state.x = self.x[slot].clone()
             state.path.append((task.level.epsilon, self.steps[slot], state.change))
-            self.tasks[slot] = self.states[slot] = None
             task.ended(state)
+            self._empty(slot)
+
+    def _empty(self, slot: int) -> None:
+        """Nothing there: a uniform plan, whose projection ends at once."""
+        self.tasks[slot] = self.states[slot] = None
+        self.x[slot] = 0
+        self.scaling.load(slot, None, 1.0)
 
     def _relative_change(self) -> Tensor:
         """`|next - x| / max(|next|, scale)` of each, Frobenius, summed in float64."""

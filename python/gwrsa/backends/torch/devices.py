@@ -45,9 +45,17 @@ def free_memory(device: torch.device) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 62
 
 
+_WORTH_THREADS = 1 << 17
+
+
 @contextmanager
-def settled(device: torch.device, threads: int) -> Iterator[None]:
-    """Float32 products in float32 whatever was set outside (no TF32, no bfloat16), no gradients, `threads` CPU threads (0: as many as there are)."""
+def settled(device: torch.device, threads: int, entries: int) -> Iterator[None]:
+    """Float32 products in float32 whatever was set outside (no TF32, no bfloat16), no gradients, and `threads` CPU threads.
+
+    0: as many as torch has; one for kernels of few `entries`, whose threads would wait for each other longer than they work.
+    """
+    if not threads and entries < _WORTH_THREADS:
+        threads = 1
     precision, before = torch.get_float32_matmul_precision(), torch.get_num_threads()
     torch.set_float32_matmul_precision("highest")
     if threads and device.type == "cpu":

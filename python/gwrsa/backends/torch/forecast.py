@@ -55,7 +55,7 @@ class Forecast(Slots):
             for slot, at in enumerate(self.steps):
                 if at > 0:
                     self.by[slot, at % _DEPTH], self.moved[slot, at % _DEPTH] = by[slot], moved[slot]
-        self.x, self.potentials = here, now
+        self.x, self.potentials = here.clone(), now
         self.steps = [at + 1 for at in self.steps]
 
     def shift(self, x: Tensor) -> Tensor:

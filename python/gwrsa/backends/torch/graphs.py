@@ -26,7 +26,7 @@ class Repeated:
         if self.graph is None and self.device.type == "cuda" and self.calls > 2:
             # The first calls have compiled and allocated what there was to.
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._all()
             self.graph = graph
         if self.graph is not None:

@@ -5,7 +5,9 @@ A block of rows is read twice while it is in cache, so that a sweep takes one pa
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import os
+import sys
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +20,18 @@ def exponentiate(kernel: Tensor) -> None:
     kernel.exp_()
     if kernel.device.type == "cpu":
         torch.nn.functional.threshold_(kernel, NEGLIGIBLE[kernel.dtype], 0.0)
+
+
+def chosen(device: torch.device) -> Any:  # noqa: ANN401
+    """The module whose passes are used there: `fused` on a card with Triton, unless GWRSA_TRITON is 0; otherwise this one."""
+    if device.type == "cuda" and os.environ.get("GWRSA_TRITON") != "0":
+        try:
+            from gwrsa.backends.torch import fused
+        except ImportError:
+            pass
+        else:
+            return fused
+    return sys.modules[__name__]
 
 
 class Side(NamedTuple):
@@ -93,3 +107,9 @@ def sweep_rows(kernel: Tensor, p: Side, u: Tensor, v: Tensor, omega: Tensor, act
     u.copy_(torch.where(active, new, u))
     sums += torch.bmm(u[:, None], kernel)[:, 0]
     return error
+
+
+def first_sweep(kernel: Tensor, p: Side, u: Tensor, v: Tensor, omega: Tensor, active: Tensor, sums: Tensor) -> Tensor:
+    """`sweep_rows` of a block that still holds exponents."""
+    exponentiate(kernel)
+    return sweep_rows(kernel, p, u, v, omega, active, sums)

@@ -24,7 +24,14 @@ def start_bytes(operator: Operator) -> int:
         small += 2 * n * (operator.r + 3) * size
     # Potentials, scalings, weights, sums, and what the forecast knows of them.
     vectors = 8 * 20 * (n + m)
-    return n * m * size + small + vectors
+    # Beside the kernel the column sums of its blocks of rows.
+    return n * m * size * 17 // 16 + small + vectors
+
+
+def evaluation_bytes(operator: Operator) -> int:
+    """What the evaluation of a loss in float64 takes for a moment: blocks of the plan, or with dense costs the plan and its products."""
+    n, m = operator.n, operator.m
+    return min(4 * 8 * n * m, 1 << 29) if operator.factored else 4 * 8 * n * m
 
 
 def state_bytes(operator: Operator) -> int:
@@ -38,7 +45,8 @@ def batch_size(operator: Operator, n_states: int) -> int:
     one = start_bytes(operator)
     if operator.device.type == "cpu":
         return int(min(_MOST, max(1, _CACHE // (operator.n * operator.m * operator.dtype.itemsize))))
-    free = _SHARE * devices.free_memory(operator.device) - n_states * state_bytes(operator)
+    waiting = n_states * state_bytes(operator) + evaluation_bytes(operator)
+    free = _SHARE * devices.free_memory(operator.device) - waiting
     return int(min(_MOST, max(1, free // one)))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gwrsa import _core
 from gwrsa.backends.torch import memory
+from gwrsa.backends.torch.ahead import Ahead
 from gwrsa.backends.torch.descent import Batch, Level, State, Task
 from gwrsa.backends.torch.devices import settled
 from gwrsa.backends.torch.operator import Operator
@@ -88,7 +89,7 @@ class Problem:
         search = _Search(self, _DTYPES[precision], max_sinkhorn, threads, done or (lambda _, __: None))
         rough = Level(0.0, max(level_tol, tol), level_max_outer, last=False)
         exact = Level(0.0, tol, max_outer, last=True)
-        with settled(self.device, threads):
+        with settled(self.device, threads, self.shape[0] * self.shape[1]):
             if all(len(epsilons) == 1 for _, epsilons in starts):
                 return search.independent([(init, replace(exact, epsilon=e)) for init, (e,) in starts])
             runners = [
@@ -104,11 +105,20 @@ class _Search:
     def __init__(self, problem: Problem, dtype: torch.dtype, max_sinkhorn: int, threads: int, done: Done) -> None:
         self.problem, self.max_sinkhorn, self.threads, self.done = problem, max_sinkhorn, threads, done
         self.operator, self.weights = problem.operator(dtype), problem.weights(dtype)
+        # Losses are evaluated with it; here, so that it is there when free memory is asked for.
+        problem.operator(torch.float64)
+
+    def draw(self, init: Init) -> FloatArray:
+        """Summary of an initial plan, by the core."""
+        return self.problem.core.initial_summary(init, self.threads)
+
+    def state(self, summary: FloatArray) -> State:
+        """There, on the device."""
+        return State(torch.as_tensor(summary).to(device=self.operator.device, dtype=self.operator.dtype))
 
     def begin(self, init: Init) -> State:
-        """The state at an initial plan, drawn by the core."""
-        summary = torch.as_tensor(self.problem.core.initial_summary(init, self.threads))
-        return State(summary.to(device=self.operator.device, dtype=self.operator.dtype))
+        """The state at an initial plan."""
+        return self.state(self.draw(init))
 
     def independent(self, starts: list[tuple[Init, Level]]) -> list[Solution]:
         """Each at its one epsilon: nothing of one is kept while another runs."""
@@ -118,9 +128,16 @@ class _Search:
             ends[number] = finished(self.problem, state)
             self.done(number, ends[number])
 
-        self.go(
-            [Task(partial(self.begin, init), level, partial(ended, i)) for i, (init, level) in enumerate(starts)], 0
-        )
+        levels = [level for _, level in starts]
+        if self.operator.device.type == "cpu":
+            begins = [partial(self.begin, init) for init, _ in starts]
+            self.go([Task(b, level, partial(ended, i)) for i, (b, level) in enumerate(zip(begins, levels, strict=True))], 0)
+        else:
+            # The card solves while the CPU draws the next starts.
+            size = 8 * self.operator.summary_shape[0] * self.operator.m
+            with Ahead([partial(self.draw, init) for init, _ in starts], size) as ahead:
+                begin = lambda: self.state(ahead.take())  # noqa: E731
+                self.go([Task(begin, level, partial(ended, i), ahead.ready) for i, level in enumerate(levels)], 0)
         return [ends[i] for i in range(len(starts))]
 
     def together(self, runners: list[Runner]) -> list[Solution]:
@@ -154,6 +171,8 @@ class _Search:
     def go(self, tasks: list[Task], n_states: int) -> None:
         """Through their levels, as many at once as the memory holds."""
         todo = deque(tasks)
+        if memory.start_bytes(self.operator) > memory.devices.free_memory(self.operator.device):
+            raise MemoryError(memory.message(self.operator))
         size = min(len(todo), memory.batch_size(self.operator, n_states))
         while todo:
             batch = None
@@ -165,7 +184,7 @@ class _Search:
                 batch.run(todo)
             except torch.OutOfMemoryError as error:
                 if batch is not None:
-                    todo.extendleft(batch.unfinished())
+                    todo.extendleft(reversed(batch.unfinished()))
                 if size == 1:
                     raise MemoryError(memory.message(self.operator)) from error
                 size = max(1, size // 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from gwrsa.backends.torch.descent import Level, State
@@ -54,20 +55,28 @@ def levels(epsilons: list[float], rough: Level, exact: Level) -> list[Level]:
 def merge(runners: list[Runner], uniform: Tensor) -> None:
     """Merge those that wait at the same place into the first of each basin."""
     for later in runners[1:]:
-        for first in runners[: later.number]:
-            if not first.waits or not later.waits:
-                continue
-            # The level behind them counts too: it is where they are.
-            if first.levels[first.at - 1 :] != later.levels[later.at - 1 :]:
-                continue
-            apart, from_uniform = _distance(first.state.x, later.state.x), _distance(first.state.x, uniform)
-            norm = float(first.state.x.double().norm()) ** 2
+        if not later.waits:
+            continue
+        # The level behind them counts too: it is where they are.
+        same = [
+            r
+            for r in runners[: later.number]
+            if r.waits and r.levels[r.at - 1 :] == later.levels[later.at - 1 :]
+        ]
+        if not same:
+            continue
+        there = torch.stack([r.state.x for r in same])
+        apart, from_uniform, norm = torch.stack(
+            [_squares(there - later.state.x), _squares(there - uniform), _squares(there)]
+        ).tolist()
+        for first, distance, far, length in zip(same, apart, from_uniform, norm, strict=True):
             # Close to the uniform plan nothing is decided yet.
-            if from_uniform > _UNDECIDED * norm and apart < _SAME_BASIN**2 * from_uniform:
+            if far > _UNDECIDED * length and distance < _SAME_BASIN**2 * far:
                 # Those that were merged into it before come along.
                 for r in runners:
                     if later.number in (r.number, r.merged_into):
                         r.merged_into = first.number
+                break
 
 
 def stop(runners: list[Runner], loss_of: Callable[[State], float]) -> None:
@@ -83,6 +92,6 @@ def stop(runners: list[Runner], loss_of: Callable[[State], float]) -> None:
             r.state.status = "stopped"
 
 
-def _distance(a: Tensor, b: Tensor) -> float:
-    """Squared, summed in float64."""
-    return float((a - b).double().norm()) ** 2
+def _squares(x: Tensor) -> Tensor:
+    """Sums of squares of matrices, in float64."""
+    return torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64).square()

@@ -54,7 +54,7 @@ class Scaling(Slots):
     def __init__(self, kernel: Tensor, weights: Weights, exponents: Exponents) -> None:
         b, n, m = kernel.shape
         device, self.dtype = kernel.device, kernel.dtype
-        self.weights, self.exponents = weights, exponents
+        self.weights, self.exponents, self.passes = weights, exponents, kernels.chosen(device)
         self.kernel = kernel
         self.u, self.v = kernel.new_ones(b, n), kernel.new_ones(b, m)
         self.f = torch.zeros(b, n, dtype=torch.float64, device=device)
@@ -83,6 +83,8 @@ class Scaling(Slots):
         """Begin a start anew, from potentials of another epsilon times `factor`, or from none."""
         self.fresh[slot] = potentials is None
         self.relaxation.forget(slice(slot, slot + 1))
+        self.f[slot] = 0
+        self.g[slot] = 0
         if potentials is not None:
             for to, given in zip((self.f, self.g), potentials, strict=True):
                 # An item without weight keeps a finite potential: its scaling is 0.
@@ -135,12 +137,13 @@ class Scaling(Slots):
         fresh, self.fresh = self.fresh, [False] * len(self.fresh)
         if all(fresh):
             self._rebuild_centred(slice(0, len(fresh)))
-        elif not any(fresh):
-            self._rebuild(slice(0, len(fresh)))
-        else:
-            for slot, new in enumerate(fresh):
+            return
+        self._rebuild(slice(0, len(fresh)))
+        for slot, new in enumerate(fresh):
+            if new:
                 at = slice(slot, slot + 1)
-                (self._rebuild_centred if new else self._rebuild)(at)
+                self.stabilisations[at] = 0
+                self._rebuild_centred(at)
 
     def _mend(self, at: slice, *, broken: bool) -> None:
         self.sweeps[at] += 1
@@ -210,9 +213,8 @@ class Scaling(Slots):
         self.outcome[at] = torch.where(finite, self.outcome[at], _BROKEN)
 
     def _first_sweep(self, block: Tensor, at: slice, rows: slice) -> None:
-        kernels.exponentiate(block)
         one = torch.ones_like(self.u[at, :1])
-        kernels.sweep_rows(
+        self.passes.first_sweep(
             block, self.weights.p.rows(rows), self.u[at, rows], self.v[at], one, one > 0, self.sums[at]
         )
 
@@ -227,8 +229,9 @@ class Scaling(Slots):
         self.sums.zero_()
         real, mine = self.omega.to(self.dtype)[:, None], active[:, None]
         row_error = torch.zeros_like(self.error)
-        for rows in self._blocks(len(self.kernel)):
-            row_error += kernels.sweep_rows(
+        blocks = [slice(0, self.kernel.shape[1])] if self.passes is not kernels else self._blocks(len(self.kernel))
+        for rows in blocks:
+            row_error += self.passes.sweep_rows(
                 self.kernel[:, rows], self.weights.p.rows(rows), self.u[:, rows], self.v, real, mine, self.sums
             )
         self._finish(slice(0, len(self.kernel)), row_error, active)
