@@ -1,6 +1,10 @@
 """What all tests share: where the data are, how many examples hypothesis tries."""
 
+import os
 from pathlib import Path
+
+# Before torch: its threads wait for each other in loops, which on shared cores takes a hundred times longer than the work.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import matplotlib as mpl
 import pytest

@@ -1,11 +1,13 @@
 """Size: what a solve from embeddings holds in memory."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
 PROGRAM = """
+import json
 import sys
 import numpy as np
 import gwrsa
@@ -16,8 +18,11 @@ def peak():
 
 n = 6000
 a, b = (gwrsa.Embedding(np.random.default_rng(i).exponential(size=(n, 20))) for i in range(2))
+how = json.loads(sys.argv[2])
+if how:
+    gwrsa.entropic_gw(a.select(range(50)), b.select(range(50)), epsilon=0.1, **how)  # torch and its libraries
 before = peak()
-end = gwrsa.entropic_gw(a, b, epsilon=0.01, init=sys.argv[1], max_outer=2, tol=1e-12)
+end = gwrsa.entropic_gw(a, b, epsilon=0.01, init=sys.argv[1], max_outer=2, tol=1e-12, **how)
 top = end.top(10)
 assert end.n_outer == 2 and 0 < end.gw_loss < 1 and top.shape == (n, 10)
 print((peak() - before) / (8 * n * n))
@@ -26,9 +31,10 @@ print((peak() - before) / (8 * n * n))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize("init", ["random", "spectral"])
-def test_a_solve_from_embeddings_holds_its_float32_kernel_only(init):
+@pytest.mark.parametrize("how", [{}, {"backend": "torch"}], ids=["rust", "torch"])
+def test_a_solve_from_embeddings_holds_its_float32_kernel_only(init, how):
     out = subprocess.run(
-        [sys.executable, "-c", PROGRAM, init], capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-c", PROGRAM, init, json.dumps(how)], capture_output=True, text=True, check=False, timeout=300
     )
     assert out.returncode == 0, out.stderr
     # The kernel is half a float64 n x n array; the first plan, the loss and the top targets add small blocks to it.

@@ -1,5 +1,6 @@
 """entropic_gw and sinkhorn: brute force, invariances, the failures seen elsewhere, messages."""
 
+import json
 import os
 import signal
 import subprocess
@@ -16,10 +17,22 @@ import brute_force
 import gwrsa
 from gwrsa import _core
 from problems import asymmetric, distances, points, weights
+from solvers import SOLVERS
+
+
+CHOSEN = {}
+
+
+@pytest.fixture(autouse=True, scope="module", params=SOLVERS)
+def solver(request):
+    """Every test here is of every backend and device."""
+    CHOSEN.clear()
+    CHOSEN.update(request.param)
+    return request.param
 
 
 def solve(c1, c2, p=None, q=None, *, epsilon=0.2, precision="float64", tol=1e-10, **settings):
-    return gwrsa.entropic_gw(c1, c2, p, q, epsilon=epsilon, precision=precision, tol=tol, **settings)
+    return gwrsa.entropic_gw(c1, c2, p, q, epsilon=epsilon, precision=precision, tol=tol, **CHOSEN, **settings)
 
 
 @pytest.mark.parametrize("zeros", [0, 1])
@@ -248,23 +261,26 @@ def test_threads_do_not_change_a_bit(precision):
     a, b = gwrsa.Embedding(points(300, 8, 1)), gwrsa.Embedding(points(280, 9, 2))
     args = {"epsilon": 0.05, "init": "random", "precision": precision, "tol": 1e-5, "max_outer": 60}
     one, two, three = (solve(a, b, threads=t, **args) for t in (1, 2, 3))
-    assert np.array_equal(one.plan, two.plan)
-    assert np.array_equal(one.plan, three.plan)
+    # Torch sums in another order with other threads.
+    most = 0 if CHOSEN["backend"] == "rust" else {"mixed": 1e-3, "float64": 1e-9}[precision]
+    assert np.abs(one.plan - two.plan).sum() <= most
+    assert np.abs(one.plan - three.plan).sum() <= most
 
 
 def test_ctrl_c_ends_a_solve_within_a_second():
     code = """
-import signal, sys, numpy as np, gwrsa
+import json, signal, sys, numpy as np, gwrsa
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the parent ignores it
 x = np.random.default_rng(0).standard_normal((1500, 1500))
 c = np.abs(x + x.T); np.fill_diagonal(c, 0)
 print("ready", flush=True)
 try:
-    gwrsa.entropic_gw(c, c[::-1, ::-1].copy(), epsilon=1e-3, tol=1e-15, max_outer=10**6, max_sinkhorn=10**6, init="random")
+    gwrsa.entropic_gw(c, c[::-1, ::-1].copy(), epsilon=1e-3, tol=1e-15, max_outer=10**6, max_sinkhorn=10**6, init="random",
+        **json.loads(sys.argv[1]))
 except KeyboardInterrupt:
     sys.exit(7)
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", code, json.dumps(CHOSEN)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(4)
@@ -294,50 +310,6 @@ def test_other_python_threads_run_while_a_solve_does():
     assert len(during) > 0.2 * (ended - began) / 0.005
 
 
-# Arguments
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"epsilon": 0}, "epsilon must be positive and finite, got 0"),
-        ({"epsilon": -1.0}, "epsilon must be positive and finite, got -1.0"),
-        ({"epsilon": float("nan")}, "epsilon must be positive and finite, got nan"),
-        ({"epsilon": "0.1"}, "epsilon must be a positive number, got '0.1'"),
-        ({"tol": 0}, "tol must be positive"),
-        ({"max_outer": 0}, "max_outer must be at least 1, got 0"),
-        ({"max_outer": 2.5}, "max_outer must be an integer at least 1, got 2.5"),
-        ({"max_sinkhorn": -1}, "max_sinkhorn must be at least 1"),
-        ({"precision": "half"}, "precision must be one of 'mixed', 'float64', got 'half'"),
-        ({"backend": "jax"}, "backend must be one of 'auto', 'rust', got 'jax'"),
-        ({"device": "cuda"}, "device must be None or 'cpu'"),
-        ({"init": "best"}, "init must be one of"),
-        ({"seed": -1}, "seed must be between 0"),
-        ({"threads": 0}, "threads must be at least 1, got 0"),
-        ({"threads": 100_000}, "threads must be at most 1024, got 100000"),
-        ({"max_outer": 2**64}, "max_outer must be at most 4294967295, got 18446744073709551616"),
-        ({"max_sinkhorn": 2**64}, "max_sinkhorn must be at most"),
-        ({"epsilon": 10**400}, "epsilon must be positive and finite, got 10"),
-        ({"precision": np.array("mixed")}, "precision must be one of 'mixed', 'float64', got array"),
-        ({"p": np.full(5, 1e308)}, "p must sum to 1, got a sum of inf"),
-        ({"c1": np.ma.array(np.ones((5, 5)), mask=np.eye(5))}, "c1 must have no masked entries, got 5"),
-        ({"metric": "l1"}, "metric must be one of"),
-        ({"p": np.full(5, 0.1)}, "p must sum to 1, got a sum of 0.5"),
-        ({"p": np.array([-0.5, 0.5, 0.5, 0.25, 0.25])}, "p must not be negative, got -0.5 at 0"),
-        ({"q": np.full(4, 0.25)}, "q must have length 5, got 4"),
-        ({"c1": np.zeros((5, 4))}, r"c1 must be square, got shape \(5, 4\)"),
-        ({"c1": np.zeros(10)}, r"c1 must be 2-D, got shape \(10,\)"),
-        ({"c1": np.zeros((5, 5), dtype=complex)}, "c1 must be an array of real numbers, got dtype complex128"),
-        ({"c1": [["a", "b"], ["c", "d"]]}, "c1 must be an array of real numbers"),
-        ({"c1": np.zeros((0, 0))}, r"c1 must not be empty, got shape \(0, 0\)"),
-    ],
-)
-def test_invalid_arguments_are_named(change, message):
-    args = {"c1": distances(5), "c2": distances(5, seed=1), "epsilon": 0.1} | change
-    with pytest.raises(ValueError, match=message):
-        gwrsa.entropic_gw(**args)
-
-
 def test_strides_and_dtypes_do_not_matter():
     c1, c2 = distances(20, seed=1), distances(20, seed=2)
     plain = solve(c1, c2, init="random").plan
@@ -359,41 +331,20 @@ def test_any_problem_gives_a_plan_or_says_why_not(n, m, exponent, ratio, seed, p
     scale = 10.0**exponent
     c1, c2 = scale * asymmetric(n, seed), scale * asymmetric(m, seed + 1)
     p, q = weights(n, seed), weights(m, seed + 1)
-    end = gwrsa.entropic_gw(
-        c1, c2, p, q, epsilon=scale**2 * 10.0**ratio, precision=precision, init="random", max_outer=30, max_sinkhorn=50
+    end = solve(
+        c1,
+        c2,
+        p,
+        q,
+        epsilon=scale**2 * 10.0**ratio,
+        precision=precision,
+        tol=None,
+        init="random",
+        max_outer=30,
+        max_sinkhorn=50,
     )
     assert not np.isnan(end.gw_loss)
     if not end.failed:
         assert np.isfinite(end.plan).all()
         assert np.abs(end.plan.sum(axis=1) - p).sum() + np.abs(end.plan.sum(axis=0) - q).sum() < 1e-11
         assert end.gw_loss >= 0
-
-
-# The linear problem
-
-
-def test_sinkhorn_is_its_slow_twin():
-    cost, p, q = np.random.default_rng(0).standard_normal((9, 7)), weights(9, 1, zeros=2), weights(7, 2)
-    end = gwrsa.sinkhorn(cost, p, q, epsilon=0.3, tol=1e-13)
-    assert end.status == "converged"
-    assert np.abs(end.plan - brute_force.sinkhorn(cost, p, q, 0.3, 500)).sum() < 1e-10
-    assert end.transport_cost == pytest.approx((cost * end.plan).sum())
-    f, g = end.potentials
-    assert np.abs(np.exp(f[:, None] + g - cost / 0.3) - end.plan).sum() < 1e-10
-
-
-@pytest.mark.parametrize("precision", ["mixed", "float64"])
-def test_default_tolerance_is_within_reach_of_the_precision(precision):
-    for epsilon in (0.3, 1.0, 1e300):
-        end = gwrsa.sinkhorn(np.random.default_rng(0).uniform(size=(50, 40)), epsilon=epsilon, precision=precision)
-        assert end.status == "converged"
-
-
-def test_sinkhorn_at_tiny_epsilon_is_the_assignment():
-    from scipy.optimize import linear_sum_assignment
-
-    cost = np.random.default_rng(0).uniform(size=(12, 12))
-    end = gwrsa.sinkhorn(cost, epsilon=1e-4, tol=1e-6, max_sinkhorn=200_000)
-    rows, cols = linear_sum_assignment(cost)
-    assert end.transport_cost == pytest.approx(cost[rows, cols].mean(), rel=1e-3)
-    assert (end.plan.argmax(axis=1) == cols).all()

@@ -96,6 +96,7 @@ def test_model_against_model_holds_every_pair_once(made):
         (("[alignment]", "[alignment]\nmatch_histogram = false"), "alignment"),
         (("[alignment]", '[alignment]\nsearch = "multistart"\nepsilon = [0.1, 0.4]\nseed = 4'), "alignment"),
         (("[alignment]", '[alignment]\nprecision = "float64"'), "alignment"),
+        (("[alignment]", '[alignment]\nbackend = "torch"\ndevice = "cpu"'), "alignment"),
     ],
 )
 def test_settings_of_the_alignment_arrive(tmp_path, change, what):

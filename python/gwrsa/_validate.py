@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gwrsa.tensors import host
+
 FloatArray = NDArray[np.float64]
 MOST_STEPS = 2**32 - 1
 # A slip of the keyboard must not start threads, or make starts, until the machine stands still.
@@ -19,10 +21,10 @@ _Choice = TypeVar("_Choice", bound=Hashable)
 
 
 def array(name: str, value: Any, ndim: int | tuple[int, ...]) -> FloatArray:  # noqa: ANN401
-    """Real, finite float64 array of `ndim` dimensions; integers and booleans are converted."""
+    """Real, finite float64 array of `ndim` dimensions; integers, booleans and torch tensors are converted."""
     ndims = (ndim,) if isinstance(ndim, int) else ndim
     try:
-        raw = np.asarray(value)
+        raw = np.asarray(host(value))
     except ValueError as error:  # rows of unequal length
         raise ValueError(f"{name} must be an array of numbers, got {error}") from error
     if np.ma.is_masked(value):

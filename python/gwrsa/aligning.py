@@ -70,7 +70,7 @@ def align(
     seed : int
         At least 0. The outcome is a function of the arguments; it does not depend on `workers`.
     workers : int, optional
-        Threads. None: one a core.
+        Threads. None: one a core. Threads that prepare the starts, with a CUDA device.
     progress : bool
         A bar on stderr.
     absolute : bool

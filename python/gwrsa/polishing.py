@@ -119,7 +119,7 @@ def polish(
     tol = check.positive("tol", tol)
     left = check.integer("max_frank_wolfe", max_frank_wolfe, 1)
     pair = _Pair(_Side.of(as_cost("c1", c1, metric)), _Side.of(as_cost("c2", c2, metric)))
-    start = _doubly_stochastic(plan.plan if isinstance(plan, GWSolution) else check.array("plan", plan, 2), pair)
+    start = _doubly_stochastic(check.array("plan", plan.plan if isinstance(plan, GWSolution) else plan, 2), pair)
     start_loss = pair.loss(start)
     rest = _frank_wolfe(pair, start, tol, left)
     first_rest, steps, n_swaps = rest.loss, rest.n_steps, 0

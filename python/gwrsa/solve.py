@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gwrsa import _core, backends
+from gwrsa import _core, backends, tensors
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.backends import Cost, Exponent, Problem, RawSolution, Status
@@ -53,10 +53,12 @@ class GWSolution:
     """Seconds by what was done: "start" (first plan), "products" (with the costs), "kernel" (exponential and first sweep), "sweeps" (the
     others), "summary" (of the new plan), "evaluation" (loss)."""
     _raw: RawSolution = field(repr=False)
+    _device: Any = field(default=None, repr=False)
+    """Where both costs were, as torch tensors, and where arrays go back to."""
 
     @classmethod
-    def from_raw(cls, raw: RawSolution) -> GWSolution:
-        """From what a backend returns."""
+    def from_raw(cls, raw: RawSolution, device: Any = None) -> GWSolution:  # noqa: ANN401
+        """From what a backend returns; with a torch device, arrays are given as tensors on it."""
         return cls(
             gw_loss=raw.gw_loss,
             objective=raw.objective,
@@ -70,6 +72,7 @@ class GWSolution:
             path=raw.path,
             phases=dict(raw.phases),
             _raw=raw,
+            _device=device,
         )
 
     @property
@@ -86,19 +89,24 @@ class GWSolution:
     def plan(self) -> FloatArray:
         """The plan (n, m), float64, with the marginals p and q to 1e-12 (Altschuler et al. 2017, algorithm 2).
 
+        Where both costs were torch tensors, it is one too, on their device; so are `potentials` and `top`.
+
         Raises
         ------
         ValueError
             After a numerical error, when there is none.
         """
         self._needs_plan()
-        return self._raw.plan()
+        if self._device is not None and hasattr(self._raw, "plan_tensor"):
+            return self._raw.plan_tensor().to(self._device)  # type: ignore[no-any-return]
+        return tensors.on(self._raw.plan(), self._device)  # type: ignore[no-any-return]
 
     @property
     def potentials(self) -> tuple[FloatArray, FloatArray]:
         """F (n,) and g (m,) of `T = exp(M + f + g)`, in units of epsilon; -inf where a weight is 0."""
         self._needs_plan()
-        return self._raw.potentials()
+        f, g = self._raw.potentials()
+        return tensors.on(f, self._device), tensors.on(g, self._device)
 
     @property
     def exponent(self) -> Exponent:
@@ -118,7 +126,7 @@ class GWSolution:
         """
         self._needs_plan()
         check.integer("k", k, 1, len(self._raw.potentials()[1]))
-        return self._raw.top(k).astype(np.int64)
+        return tensors.on(self._raw.top(k).astype(np.int64), self._device)  # type: ignore[no-any-return]
 
     def _needs_plan(self) -> None:
         if self.failed:
@@ -172,7 +180,8 @@ def entropic_gw(
     ----------
     c1, c2 : RDM, Embedding or square array-like, shapes (n, n) and (m, m)
         Dissimilarities; arrays need not be symmetric. An Embedding stands for its distances by `metric`, which are never
-        formed where they factor exactly.
+        formed where they factor exactly. Torch tensors are arrays too; where both are, plan, potentials and top targets come back as
+        tensors on their device.
     p, q : array-like, shapes (n,) and (m,), optional
         Weights that sum to 1; zeros are allowed. None: uniform.
     epsilon : float
@@ -191,12 +200,14 @@ def entropic_gw(
         "mixed": kernel and products in float32, sums, potentials and the loss in float64. "float64": everything.
     metric : str
         How an Embedding becomes dissimilarities; unused for arrays and RDMs.
-    backend, device : str
-        "auto" or "rust", on the "cpu" (also None).
+    backend : str
+        "rust" or "torch"; "auto": "torch" where a CUDA device is asked for, by name or by two tensors on it, otherwise "rust".
+    device : str, optional
+        Of "torch": "cpu", "cuda" or "cuda:N". None: that of two tensors, otherwise the CPU.
     seed : int
         Of a random start, at least 0.
     threads : int, optional
-        None: one a core. The result does not depend on it.
+        None: one a core. The result does not depend on it (with "torch": but for rounding).
 
     Returns
     -------
@@ -227,7 +238,7 @@ def entropic_gw(
         level_max_outer=25,
         threads=check.threads("threads", threads),
     )
-    return GWSolution.from_raw(raw)
+    return GWSolution.from_raw(raw, tensors.device_of(c1, c2))
 
 
 def sinkhorn(
@@ -296,6 +307,9 @@ def build_problem(
 ) -> Problem:
     """Check both sides and prepare them in the backend; arguments as in `entropic_gw`."""
     check.choice("metric", metric, METRICS)
+    there = tensors.device_of(c1, c2)
+    if device is None and there is not None and backend != "rust":
+        device = str(there)
     source, target = as_cost("c1", c1, metric), as_cost("c2", c2, metric)
     return backends.prepare(
         source,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gwrsa import _validate as check
+from gwrsa import backends
 from gwrsa._core import __version__
 from gwrsa.embedding import Embedding
 from gwrsa.rdm import RDM
@@ -80,6 +81,8 @@ class Study:
         *,
         workers: int | None = None,
         all_pairs: bool = False,
+        backend: str | None = None,
+        device: str | None = None,
         figures: bool = True,
         progress: bool = True,
     ) -> Results:
@@ -94,6 +97,8 @@ class Study:
             Threads. None: one a core. The outcome does not depend on it.
         all_pairs : bool
             Model against model too, as `all_pairs = true` in the file.
+        backend, device : str, optional
+            Of `gwrsa.align`, in place of those of the file. None: those.
         figures : bool
             Draw the figures and write the report.
         progress : bool
@@ -114,7 +119,8 @@ class Study:
         threads = check.threads("workers", workers) or _cores()
         need("pyarrow", *(FIGURES if figures else ()))
         clock, began = time.perf_counter(), _now()
-        settings = replace(self.settings, all_pairs=self.settings.all_pairs or all_pairs)
+        settings = replace(self.settings, all_pairs=self.settings.all_pairs or all_pairs).solved_by(backend, device)
+        backends.check_device(settings.alignment.backend, settings.alignment.device)
         folder, inputs = Path(out), Inputs(settings, self.base)
         inputs.hash_all()
         before = checked_folder(folder, inputs.hashes)
@@ -316,6 +322,8 @@ def _versions(settings: Settings) -> dict[str, str]:
     names = ["numpy", "scipy", "pandas", "pyarrow"]
     if any(m.extract for m in settings.models):
         names += ["torch", "torchvision", "timm", "open_clip_torch", "sentence-transformers"]
+    elif backends.chosen(settings.alignment.backend, settings.alignment.device) == "torch":
+        names += ["torch"]
     found = {"gwrsa": __version__, "python": platform.python_version()}
     for name in names:
         with suppress(metadata.PackageNotFoundError):

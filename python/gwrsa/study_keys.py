@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 from gwrsa import _validate as check
+from gwrsa.backends import BACKENDS
 from gwrsa.rdm import METRICS
 from gwrsa.solve import PRECISIONS
 from gwrsa.triplets import MISSING
@@ -148,6 +149,8 @@ ALIGNMENT: dict[str, Check] = {
     "tol": check.positive,
     "max_outer": check.steps,
     "max_sinkhorn": check.steps,
+    "backend": _one(*BACKENDS),
+    "device": _text,
 }
 STATISTICS: dict[str, Check] = {
     "top_k": _top_k,

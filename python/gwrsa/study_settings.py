@@ -96,6 +96,8 @@ class AlignmentSettings:
     tol: float = 1e-5
     max_outer: int = 1000
     max_sinkhorn: int = 1000
+    backend: str = "auto"
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,11 @@ class Settings:
             categories=at(self.categories, ("file",)),
             images=at(self.images, ("root",)),
         )
+
+    def solved_by(self, backend: str | None, device: str | None) -> Settings:
+        """The same study, aligned by another backend or on another device; None: as it is."""
+        given = {name: value for name, value in (("backend", backend), ("device", device)) if value is not None}
+        return replace(self, alignment=replace(self.alignment, **keys.section("alignment", given, keys.ALIGNMENT)))
 
     def toml(self) -> str:
         """As a study.toml, without what is as by default. Needs tomli-w."""

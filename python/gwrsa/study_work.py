@@ -170,6 +170,8 @@ class Work:
             tol=a.tol,
             max_outer=a.max_outer,
             max_sinkhorn=a.max_sinkhorn,
+            backend=a.backend,
+            device=a.device,
         )
         plans = {}
         if unit["plans"]:

@@ -88,13 +88,38 @@ class Problem(Protocol):
     ) -> Sequence[RawSolution]: ...
 
 
+BACKENDS = ("auto", "rust", "torch")
+
+
+def chosen(backend: str, device: str | None) -> str:
+    """The backend that a name and a device stand for: "auto" is "torch" where a CUDA device is named, otherwise "rust"."""
+    check.choice("backend", backend, BACKENDS)
+    return backend if backend != "auto" else "rust" if device in (None, "cpu") else "torch"
+
+
+def check_device(backend: str, device: str | None) -> None:
+    """Raise a ValueError unless this backend can solve on this device, an ImportError where it needs a package that is not there."""
+    if chosen(backend, device) == "torch":
+        _torch().device_of(device)
+    elif device not in (None, "cpu"):
+        raise ValueError(f"device must be None or 'cpu' with backend {backend!r}, got {device!r}")
+
+
 def prepare(
     c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, *, backend: str = "auto", device: str | None = None
 ) -> Problem:
-    """Build the problem in the backend of this name; "auto" is "rust"."""
-    check.choice("backend", backend, ("auto", "rust"))
-    if device not in (None, "cpu"):
-        raise ValueError(f"device must be None or 'cpu' with backend {backend!r}, got {device!r}")
+    """Build the problem in the backend of this name."""
+    check_device(backend, device)
+    if chosen(backend, device) == "torch":
+        return _torch().prepare(c1, c2, p, q, device)  # type: ignore[no-any-return]
     from gwrsa.backends import rust
 
     return rust.prepare(c1, c2, p, q)
+
+
+def _torch() -> Any:  # noqa: ANN401
+    try:
+        from gwrsa.backends import torch
+    except ImportError as error:
+        raise ImportError("backend 'torch' needs torch: pip install 'gwrsa[torch]'") from error
+    return torch

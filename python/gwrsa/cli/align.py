@@ -43,6 +43,10 @@ def align(
         Literal["exclude", "category", "miss"], typer.Option(help="What an object without a category counts as.")
     ] = "exclude",
     precision: Annotated[Literal["mixed", "float64"], typer.Option(help="Of the kernel.")] = "mixed",
+    backend: Annotated[
+        Literal["auto", "rust", "torch"], typer.Option(help="What solves; auto: torch where a CUDA device is named.")
+    ] = "auto",
+    device: Annotated[Optional[str], typer.Option(help="cpu, cuda or cuda:N; by default the CPU.")] = None,
     polish: Annotated[
         bool, typer.Option("--polish", help="Follow the lowest loss down to a permutation, without entropy.")
     ] = False,
@@ -84,6 +88,8 @@ def align(
         categories=groups,
         uncategorised=uncategorised,
         precision=precision,
+        backend=backend,
+        device=device,
         polish="permutation" if polish else None,
         progress=progress,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
 
@@ -17,6 +17,12 @@ def study(
     ] = None,
     workers: Annotated[Optional[int], typer.Option(help="Threads; by default one a core.")] = None,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Model against model too.")] = False,
+    backend: Annotated[
+        Optional[Literal["auto", "rust", "torch"]], typer.Option(help="What solves; by default as in the file.")
+    ] = None,
+    device: Annotated[
+        Optional[str], typer.Option(help="cpu, cuda or cuda:N; by default as in the file.")
+    ] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Tables only, no figures and no report.")] = False,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
 ) -> None:
@@ -29,7 +35,13 @@ def study(
 
     began = time.perf_counter()
     found = Study.from_toml(settings, base=data).run(
-        out, workers=workers, all_pairs=all_pairs, figures=not no_report, progress=progress
+        out,
+        workers=workers,
+        all_pairs=all_pairs,
+        backend=backend,
+        device=device,
+        figures=not no_report,
+        progress=progress,
     )
     typer.echo(summary(found))
     _tell(out, report=not no_report)

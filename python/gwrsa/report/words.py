@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gwrsa import backends
 from gwrsa.report.numbers import having, model_rows, percent, two, value_of
 
 if TYPE_CHECKING:
@@ -162,6 +163,8 @@ def methods(results: Results) -> list[str]:
         "anneal": "each annealed from a high epsilon down to the one at which its solution is read",
         "multistart": "each solved at its own epsilon",
     }[a["search"]]
+    device = a.get("device", "cpu")
+    solver = f", on {device} by torch" if backends.chosen(a.get("backend", "auto"), device) == "torch" else ""
     metrics = sorted({e["metric"] for e in results.provenance["models"]})
     matched = (
         f"The dissimilarities of each model were given the distribution of those of {results.human.name} by rank (histogram matching). "
@@ -178,7 +181,7 @@ def methods(results: Results) -> list[str]:
             "Alignment. Entropic Gromov-Wasserstein optimal transport with square loss and uniform weights: the plan T minimises "
             "sum (C1_ik - C2_jl)^2 T_ij T_kl - epsilon H(T) over all couplings, by projected mirror descent whose inner step is Sinkhorn's. "
             f"Search {a['search']!r}: {n_starts} starts a pair, {how}; final epsilon {epsilon} (absolute), {ratio} in units of the pair's critical "
-            f"epsilon; seed {a['seed']}; precision {a['precision']!r}; tolerance {a['tol']:g} (relative change of the plan), at most {a['max_outer']} "
+            f"epsilon; seed {a['seed']}; precision {a['precision']!r}{solver}; tolerance {a['tol']:g} (relative change of the plan), at most {a['max_outer']} "
             f"outer steps and {a['max_sinkhorn']} Sinkhorn iterations. Starts that did not converge are not eligible unless none of a pair did; "
             "those that failed never are."
         ),

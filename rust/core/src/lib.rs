@@ -61,6 +61,7 @@ pub use error::InvalidInput;
 pub use gw::{Precision, Settings, Start, Status, solve};
 pub use init::{Init, InitKind};
 pub use mat::Mat;
+pub use operator::{Operator, Right};
 pub use plan::{marginal_error, round_to_marginals};
 pub use problem::Problem;
 pub use search::{Done, pool, search};

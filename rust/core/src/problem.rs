@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use crate::cost::{Centred, Dissimilarity};
 use crate::error::InvalidInput;
+use crate::init::Init;
 use crate::mat::{Mat, product};
 use crate::operator::Operator;
 use crate::plan::marginal_error;
@@ -90,6 +91,38 @@ impl Problem {
         if self.swapped { (b, a) } else { (a, b) }
     }
 
+    /// What an outer step is made of, for solvers beside this one; source and target as they are worked with.
+    #[must_use]
+    pub fn operator(&self) -> &Operator<f64> {
+        &self.exact
+    }
+
+    /// Whether source and target are exchanged in [`Self::operator`] and in summaries of plans.
+    #[must_use]
+    pub fn swapped(&self) -> bool {
+        self.swapped
+    }
+
+    /// Weights, each summing to 1, source and target as they are worked with.
+    #[must_use]
+    pub fn weights(&self) -> (&[f64], &[f64]) {
+        (&self.p, &self.q)
+    }
+
+    /// GW(T) is this minus twice the overlap of T; see [`Operator::overlap`].
+    #[must_use]
+    pub fn constant(&self) -> f64 {
+        self.source.square_mean + self.target.square_mean - 2.0 * self.source.mean * self.target.mean
+    }
+
+    /// What an outer step needs of an initial plan, `A1' T` (r x m) or the plan (n x m) as it is worked with. Over the current rayon pool.
+    ///
+    /// # Errors
+    /// A given plan that does not fit the problem.
+    pub fn summary(&self, init: &Init) -> Result<Mat<f64>, InvalidInput> {
+        self.initial_summary(init, &self.exact, true)
+    }
+
     /// The epsilon above which the uniform plan is a stable fixed point: 16 w1 w2, w the eigenvalue of largest magnitude of
     /// `-P^1/2 S P^1/2 / 2` (for uniform weights, that of -JCJ/2 divided by n). From the linearised outer step: a perturbation
     /// `pq'(1 + h)` is multiplied by (4 / epsilon) (2 w1) (2 w2).
@@ -121,8 +154,7 @@ impl Problem {
 
     /// From what determines the loss of a plan T; see [`Operator::overlap`].
     pub(crate) fn loss_of(&self, x: &Mat<f64>, parallel: bool) -> f64 {
-        let constant = self.source.square_mean + self.target.square_mean - 2.0 * self.source.mean * self.target.mean;
-        (constant - 2.0 * self.exact.overlap(x, parallel)).max(0.0)
+        (self.constant() - 2.0 * self.exact.overlap(x, parallel)).max(0.0)
     }
 
     /// A plan as given, checked, in the inner orientation.

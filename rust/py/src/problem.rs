@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use gwrsa_core::{Exponent, Init, InitKind, Mat, Precision, Settings, Start};
+use gwrsa_core::{Exponent, Init, InitKind, Mat, Operator, Precision, Right, Settings, Start};
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::convert::{CostInput, matrix, status_name, to_numpy, value_error, vector};
 use crate::interruptible;
@@ -46,6 +46,10 @@ impl ExponentInput<'_> {
             }
         }
     }
+}
+
+fn no_threads(threads: usize, e: impl std::fmt::Display) -> PyErr {
+    PyValueError::new_err(format!("threads must be a number the system can start, got {threads}: {e}"))
 }
 
 /// Two costs and two weights.
@@ -100,6 +104,54 @@ impl Problem {
         to_numpy(py, plan)
     }
 
+    /// For other backends: the arrays of an outer step by their names in the core.
+    fn operator<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (p, q) = self.inner.weights();
+        let out = PyDict::new(py);
+        let vector = |x: &[f64]| PyArray1::from_slice(py, x);
+        let matrix = |x: &Mat<f64>| vector(&x.data).reshape([x.rows, x.cols]);
+        out.set_item("p", vector(p))?;
+        out.set_item("q", vector(q))?;
+        out.set_item("swapped", self.inner.swapped())?;
+        out.set_item("constant", self.inner.constant())?;
+        match self.inner.operator() {
+            Operator::Factored { left, sign, right, a2 } => {
+                out.set_item("left", matrix(left)?)?;
+                out.set_item("sign", vector(sign))?;
+                out.set_item("a2", vector(a2))?;
+                match right {
+                    Right::Dense(s) => out.set_item("right", matrix(s)?)?,
+                    Right::Factored(a, sign) => {
+                        out.set_item("right", matrix(a)?)?;
+                        out.set_item("right_sign", vector(sign))?;
+                    }
+                }
+            }
+            Operator::Dense { s1, s2, skew, outer } => {
+                out.set_item("s1", matrix(s1)?)?;
+                out.set_item("s2", matrix(s2)?)?;
+                if let Some((k1, k2)) = skew {
+                    out.set_item("skew", (matrix(k1)?, matrix(k2)?))?;
+                }
+                let outer: Vec<_> = outer.iter().map(|(a, b)| (vector(a), vector(b))).collect();
+                out.set_item("outer", outer)?;
+            }
+        }
+        Ok(out)
+    }
+
+    fn initial_summary<'py>(
+        &self,
+        py: Python<'py>,
+        init: InitInput<'py>,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let init = init.init()?;
+        let pool = gwrsa_core::pool(threads).map_err(|e| no_threads(threads, e))?;
+        let summary = py.detach(|| pool.install(|| self.inner.summary(&init))).map_err(value_error)?;
+        to_numpy(py, summary)
+    }
+
     fn restore(
         &self,
         py: Python<'_>,
@@ -142,9 +194,7 @@ impl Problem {
             .iter()
             .map(|(init, epsilons)| Ok(Start { init: init.init()?, epsilons: epsilons.clone() }))
             .collect::<PyResult<Vec<_>>>()?;
-        let pool = gwrsa_core::pool(threads).map_err(|e| {
-            PyValueError::new_err(format!("threads must be a number the system can start, got {threads}: {e}"))
-        })?;
+        let pool = gwrsa_core::pool(threads).map_err(|e| no_threads(threads, e))?;
         let ended: Mutex<Vec<(usize, Option<gwrsa_core::Solution>)>> = Mutex::new(Vec::new());
         let done = done.map(Bound::unbind);
         let problem = &*self.inner;

@@ -1,0 +1,44 @@
+"""Calls made by another thread before their results are asked for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Generic, TypeVar
+
+_T = TypeVar("_T")
+_BYTES = 1 << 30
+
+
+class Ahead(Generic[_T]):
+    """Results of calls, in their order; as many are ready beforehand as 1 GiB holds, of `size` bytes each."""
+
+    def __init__(self, calls: Iterable[Callable[[], _T]], size: int) -> None:
+        self._calls = iter(calls)
+        self._pool = ThreadPoolExecutor(1)
+        self._coming: deque[Future[_T]] = deque()
+        for _ in range(max(1, min(64, _BYTES // size))):
+            self._call()
+
+    def _call(self) -> None:
+        call = next(self._calls, None)
+        if call is not None:
+            self._coming.append(self._pool.submit(call))
+
+    def ready(self) -> bool:
+        """Whether the next result is there."""
+        return self._coming[0].done()
+
+    def take(self) -> _T:
+        """The next result."""
+        found = self._coming.popleft().result()
+        self._call()
+        return found
+
+    def __enter__(self) -> Ahead[_T]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,115 @@
+"""Passes over the kernel `K = exp(M + f + g)` (b, n, m), in plain torch: what runs on a CPU, and the twin of the fused ones in `fused`.
+
+A block of rows is read twice while it is in cache, so that a sweep takes one pass over the memory. In a batch the block is the whole.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gwrsa.backends.torch.operator import NEGLIGIBLE
+
+
+def exponentiate(kernel: Tensor) -> None:
+    """`exp`, in place; on a CPU without subnormal numbers."""
+    kernel.exp_()
+    if kernel.device.type == "cpu":
+        torch.nn.functional.threshold_(kernel, NEGLIGIBLE[kernel.dtype], 0.0)
+
+
+def chosen(device: torch.device) -> Any:  # noqa: ANN401
+    """The module whose passes are used there: `fused` on a card with Triton, unless GWRSA_TRITON is 0; otherwise this one."""
+    if device.type == "cuda" and os.environ.get("GWRSA_TRITON") != "0":
+        try:
+            from gwrsa.backends.torch import fused
+        except ImportError:
+            pass
+        else:
+            return fused
+    return sys.modules[__name__]
+
+
+class Side(NamedTuple):
+    """Weights of one side (n,), and which of them are 0."""
+
+    exact: Tensor
+    """In float64."""
+    real: Tensor
+    """In the kernel's precision."""
+    none: Tensor | None
+    """Where there is no weight; None: nowhere."""
+    some: Tensor | None
+    """Positions with a weight; None: all."""
+
+    @classmethod
+    def of(cls, weights: Tensor, dtype: torch.dtype) -> Side:
+        """From weights in float64."""
+        none = weights == 0
+        if not bool(none.any()):
+            return cls(weights, weights.to(dtype), None, None)
+        return cls(weights, weights.to(dtype), none, (~none).nonzero()[:, 0])
+
+    def rows(self, at: slice) -> Side:
+        """Of a block of rows; without positions."""
+        return Side(self.exact[at], self.real[at], None if self.none is None else self.none[at], None)
+
+
+def perhaps(where: Tensor) -> bool:
+    """Whether it is so anywhere; on a card, which would have to be waited for, always."""
+    return where.device.type != "cpu" or bool(where.any())
+
+
+def rescaled(weight: Tensor, none: Tensor | None, old: Tensor, sums: Tensor, omega: Tensor) -> Tensor:
+    """Scalings (b, n) that bring marginals `old * sums` to `weight` (n,), relaxed by omega (b, 1); 0 where there is no weight."""
+    new = weight / sums
+    relaxed = omega != 1
+    if perhaps(relaxed):
+        new = torch.where(relaxed, old * (new / old).pow(omega), new)
+    return new if none is None else new.masked_fill_(none, 0.0)
+
+
+def sweep_rows(kernel: Tensor, p: Side, u: Tensor, v: Tensor, omega: Tensor, active: Tensor, sums: Tensor) -> Tensor:
+    """Scale the rows of a block, and add its columns' sums.
+
+    Parameters
+    ----------
+    kernel : (b, rows, m)
+    p : (rows,)
+        Weights.
+    u : (b, rows)
+        Row scalings; new ones are written where `active`.
+    v : (b, m)
+        Column scalings.
+    omega : (b, 1)
+        Relaxation, in the kernel's precision; 1: none.
+    active : (b, 1)
+        Whose scalings change.
+    sums : (b, m) float64
+        `sum_i u_i K_ij` is added.
+
+    Returns
+    -------
+    (b,) float64
+        L1 error of the row marginals before; 0 where omega is 1, as the rows were then exact.
+    """
+    products = torch.bmm(kernel, v[:, :, None])[:, :, 0]
+    new = rescaled(p.real, p.none, u, products, omega)
+    relaxed = omega != 1
+    error = sums.new_zeros(len(sums))
+    if perhaps(relaxed):
+        held = (u * products).sub_(p.real).abs_() * relaxed
+        error = (held if p.none is None else held.masked_fill_(p.none, 0.0)).sum(1, dtype=torch.float64)
+    u.copy_(torch.where(active, new, u))
+    sums += torch.bmm(u[:, None], kernel)[:, 0]
+    return error
+
+
+def first_sweep(kernel: Tensor, p: Side, u: Tensor, v: Tensor, omega: Tensor, active: Tensor, sums: Tensor) -> Tensor:
+    """`sweep_rows` of a block that still holds exponents."""
+    exponentiate(kernel)
+    return sweep_rows(kernel, p, u, v, omega, active, sums)

@@ -1,0 +1,195 @@
+"""A problem on a device: checked, centred, factored and started by the core; solved here."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gwrsa import _core
+from gwrsa.backends.torch import memory
+from gwrsa.backends.torch.ahead import Ahead
+from gwrsa.backends.torch.descent import Batch, Level, State, Task
+from gwrsa.backends.torch.devices import settled
+from gwrsa.backends.torch.operator import Operator
+from gwrsa.backends.torch.search import Runner, levels, merge, stop
+from gwrsa.backends.torch.sinkhorn import Weights
+from gwrsa.backends.torch.solution import Solution, finished
+
+if TYPE_CHECKING:
+    from gwrsa._validate import FloatArray
+    from gwrsa.backends import Cost, Exponent, Init, PlannedStart, RawSolution
+
+Done = Callable[[int, Any], Any]
+_DTYPES = {"mixed": torch.float32, "float64": torch.float64}
+
+
+class Problem:
+    """Two costs and two weights."""
+
+    def __init__(self, c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, device: torch.device) -> None:
+        self.core = _core.Problem(c1, c2, p, q)
+        self.device = device
+        self._arrays = self.core.operator()
+        self.swapped: bool = self._arrays["swapped"]
+        self.constant: float = self._arrays["constant"]
+        self._operators: dict[torch.dtype, Operator] = {}
+        self._weights: dict[torch.dtype, Weights] = {}
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """n and m, as given."""
+        return self.core.shape
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """Ranks of the centred costs; n or m for a dense one."""
+        return self.core.ranks
+
+    def critical_epsilon(self) -> float:
+        """Epsilon above which the uniform plan is a stable fixed point."""
+        return self.core.critical_epsilon()
+
+    def restore(self, exponent: Exponent, f: FloatArray, g: FloatArray, epsilon: float) -> RawSolution:
+        """A solution again; the core's, on the CPU."""
+        return self.core.restore(exponent, f, g, epsilon)
+
+    def operator(self, dtype: torch.dtype) -> Operator:
+        """The costs in this precision, made when first asked for."""
+        if dtype not in self._operators:
+            self._operators[dtype] = Operator(self._arrays, dtype, self.device)
+        return self._operators[dtype]
+
+    def weights(self, dtype: torch.dtype) -> Weights:
+        """The weights in this precision."""
+        if dtype not in self._weights:
+            p, q = (torch.as_tensor(self._arrays[name]).to(self.device) for name in "pq")
+            self._weights[dtype] = Weights.of(p, q, dtype)
+        return self._weights[dtype]
+
+    def solve(
+        self,
+        starts: list[PlannedStart],
+        *,
+        precision: str,
+        tol: float,
+        max_outer: int,
+        max_sinkhorn: int,
+        level_tol: float,
+        level_max_outer: int,
+        threads: int,
+        done: Done | None = None,
+    ) -> Sequence[RawSolution]:
+        """From every start, several at once; as the core's `search`."""
+        search = _Search(self, _DTYPES[precision], max_sinkhorn, threads, done or (lambda _, __: None))
+        rough = Level(0.0, max(level_tol, tol), level_max_outer, last=False)
+        exact = Level(0.0, tol, max_outer, last=True)
+        with settled(self.device, threads, self.shape[0] * self.shape[1]):
+            if all(len(epsilons) == 1 for _, epsilons in starts):
+                return search.independent([(init, replace(exact, epsilon=e)) for init, (e,) in starts])
+            runners = [
+                Runner(number, search.begin(init), levels(epsilons, rough, exact))
+                for number, (init, epsilons) in enumerate(starts)
+            ]
+            return search.together(runners)
+
+
+class _Search:
+    """Many starts of one problem."""
+
+    def __init__(self, problem: Problem, dtype: torch.dtype, max_sinkhorn: int, threads: int, done: Done) -> None:
+        self.problem, self.max_sinkhorn, self.threads, self.done = problem, max_sinkhorn, threads, done
+        self.operator, self.weights = problem.operator(dtype), problem.weights(dtype)
+        # Losses are evaluated with it; here, so that it is there when free memory is asked for.
+        problem.operator(torch.float64)
+
+    def draw(self, init: Init) -> FloatArray:
+        """Summary of an initial plan, by the core."""
+        return self.problem.core.initial_summary(init, self.threads)
+
+    def state(self, summary: FloatArray) -> State:
+        """There, on the device."""
+        return State(torch.as_tensor(summary).to(device=self.operator.device, dtype=self.operator.dtype))
+
+    def begin(self, init: Init) -> State:
+        """The state at an initial plan."""
+        return self.state(self.draw(init))
+
+    def independent(self, starts: list[tuple[Init, Level]]) -> list[Solution]:
+        """Each at its one epsilon: nothing of one is kept while another runs."""
+        ends: dict[int, Solution] = {}
+
+        def ended(number: int, state: State) -> None:
+            ends[number] = finished(self.problem, state)
+            self.done(number, ends[number])
+
+        levels = [level for _, level in starts]
+        if self.operator.device.type == "cpu":
+            begins = [partial(self.begin, init) for init, _ in starts]
+            self.go([Task(b, level, partial(ended, i)) for i, (b, level) in enumerate(zip(begins, levels, strict=True))], 0)
+        else:
+            # The card solves while the CPU draws the next starts.
+            size = 8 * self.operator.summary_shape[0] * self.operator.m
+            with Ahead([partial(self.draw, init) for init, _ in starts], size) as ahead:
+                begin = lambda: self.state(ahead.take())  # noqa: E731
+                self.go([Task(begin, level, partial(ended, i), ahead.ready) for i, level in enumerate(levels)], 0)
+        return [ends[i] for i in range(len(starts))]
+
+    def together(self, runners: list[Runner]) -> list[Solution]:
+        """Starts that come down a schedule, level by level; those that meet are merged, those out of reach stopped."""
+        uniform = self.begin(("uniform", 0, 0)).x
+        while longest := max((len(r.ahead) for r in runners if r.runs), default=0):
+
+            def ended(runner: Runner, state: State) -> None:
+                runner.state = state
+                runner.at += 1
+                if state.status == "numerical_error":
+                    runner.at = len(runner.levels)
+                self.done(runner.number, None)
+
+            round_ = [r for r in runners if r.runs and len(r.ahead) == longest]
+            self.go(
+                [Task(partial(getattr, r, "state"), r.levels[r.at], partial(ended, r)) for r in round_], len(runners)
+            )
+            merge(runners, uniform)
+            if longest == 2:
+                stop(runners, lambda state: finished(self.problem, state).gw_loss)
+        own = [replace(finished(self.problem, r.state), stopped_by=r.stopped_by) for r in runners]
+        ends = []
+        for runner, end in zip(runners, own, strict=True):
+            into = runner.merged_into
+            merged = end if into is None else end.merged(own[into], into)
+            self.done(runner.number, merged)
+            ends.append(merged)
+        return ends
+
+    def go(self, tasks: list[Task], n_states: int) -> None:
+        """Through their levels, as many at once as the memory holds."""
+        todo = deque(tasks)
+        if memory.start_bytes(self.operator) > memory.devices.free_memory(self.operator.device):
+            raise MemoryError(memory.message(self.operator))
+        size = min(len(todo), memory.batch_size(self.operator, n_states))
+        while todo:
+            batch = None
+            try:
+                kernel = torch.empty(
+                    size, self.operator.n, self.operator.m, dtype=self.operator.dtype, device=self.operator.device
+                )
+                batch = Batch(self.operator, self.weights, kernel, self.max_sinkhorn)
+                batch.run(todo)
+            except torch.OutOfMemoryError as error:
+                if batch is not None:
+                    todo.extendleft(reversed(batch.unfinished()))
+                if size == 1:
+                    raise MemoryError(memory.message(self.operator)) from error
+                size = max(1, size // 2)
+                del batch, kernel
+                if self.operator.device.type == "cuda":
+                    torch.cuda.empty_cache()
+
+

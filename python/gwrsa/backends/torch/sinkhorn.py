@@ -1,0 +1,277 @@
+"""Projection on the marginals, for a batch of kernels at once: the core's `sinkhorn`, each start at its own pace.
+
+The plan is `T = diag(u) K diag(v)`, `K = exp(M + f + g)`: scalings in the kernel's precision, potentials absorbed in float64. How a start
+stands is kept on the device; the host asks every few sweeps. What has ended is not changed by the sweeps of the others, so that the outcome
+depends neither on the batch nor on how often the host asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from gwrsa.backends.torch import graphs, kernels
+from gwrsa.backends.torch.kernels import Side
+from gwrsa.backends.torch.relaxation import Relaxation
+from gwrsa.backends.torch.slots import Slots
+
+RUNNING, CONVERGED, MAX_SWEEPS, NUMERICAL_ERROR = range(4)
+_GOOD, _STRETCHED, _BROKEN = range(3)
+_MAX_STABILISATIONS = 20
+_SLOW = 1.9
+_ABSORB_AT = {torch.float32: 1e10, torch.float64: 1e60}
+# Sweeps between two questions of the host; on a CPU asking costs nothing.
+_SWEEPS = {"cpu": 1, "cuda": 8}
+_BLOCK_BYTES = {"cpu": 1 << 23, "cuda": 1 << 24}
+
+
+class Exponents(Protocol):
+    """Where the exponents of a batch come from."""
+
+    def fill(self, out: Tensor, at: slice, rows: slice, f: Tensor, g: Tensor) -> None:
+        """Write `M + f + g` of some starts and rows; f (b, n), g (b, m) in float64."""
+        ...
+
+
+class Weights(NamedTuple):
+    """Weights p (n,) and q (m,)."""
+
+    p: Side
+    q: Side
+
+    @classmethod
+    def of(cls, p: Tensor, q: Tensor, dtype: torch.dtype) -> Weights:
+        """From weights in float64."""
+        return cls(Side.of(p, dtype), Side.of(q, dtype))
+
+
+class Scaling(Slots):
+    """Kernels, scalings and potentials of a batch."""
+
+    def __init__(self, kernel: Tensor, weights: Weights, exponents: Exponents) -> None:
+        b, n, m = kernel.shape
+        device, self.dtype = kernel.device, kernel.dtype
+        self.weights, self.exponents, self.passes = weights, exponents, kernels.chosen(device)
+        self.kernel = kernel
+        self.u, self.v = kernel.new_ones(b, n), kernel.new_ones(b, m)
+        self.f = torch.zeros(b, n, dtype=torch.float64, device=device)
+        self.g = torch.zeros(b, m, dtype=torch.float64, device=device)
+        self.fresh = [True] * b
+        self.relaxation = Relaxation(b, device)
+        self.sums = torch.zeros_like(self.g)
+        self.error, self.tol, self.omega, self.sweeps, self.stabilisations = torch.ones(
+            5, b, dtype=torch.float64, device=device
+        ).unbind()
+        self.ended, self.outcome = torch.zeros(2, b, dtype=torch.int64, device=device).unbind()
+        self.max_sweeps = 0
+        self._burst = graphs.Repeated(self._sweep_once, _SWEEPS[device.type], device)
+
+    def take(self, index: Tensor) -> None:
+        """Keep these starts; their kernels are formed anew."""
+        kernel = self.kernel[: len(index)]
+        del self.kernel
+        super().take(index)
+        self.kernel = kernel
+        self.fresh = [self.fresh[i] for i in index.tolist()]
+        self.relaxation.take(index)
+        self._burst.forget()
+
+    def load(self, slot: int, potentials: tuple[Tensor, Tensor] | None, factor: float) -> None:
+        """Begin a start anew, from potentials of another epsilon times `factor`, or from none."""
+        self.fresh[slot] = potentials is None
+        self.relaxation.forget(slice(slot, slot + 1))
+        self.f[slot] = 0
+        self.g[slot] = 0
+        if potentials is not None:
+            for to, given in zip((self.f, self.g), potentials, strict=True):
+                # An item without weight keeps a finite potential: its scaling is 0.
+                to[slot] = (given * factor).nan_to_num(0.0, 0.0, 0.0).to(self.dtype)
+        self.u[slot] = 1
+        self.v[slot] = 1
+
+    def potentials(self) -> tuple[Tensor, Tensor]:
+        """With the scalings absorbed: `T = exp(M + f + g)`; -inf where a weight is 0."""
+        return self.f + self.u.double().log(), self.g + self.v.double().log()
+
+    def shift(self, by: Tensor, where: Tensor) -> None:
+        """Move the potentials, of rows and then of columns (b, n + m), before the next projection; not where sweeps are slow."""
+        by = by * (where & (self.relaxation.omega <= _SLOW))[:, None]
+        self.f += by[:, : self.f.shape[1]]
+        self.g += by[:, self.f.shape[1] :]
+
+    def project(
+        self, tol: Tensor, max_sweeps: int, mark: Callable[[str], None] = lambda _: None
+    ) -> tuple[list[int], list[int], list[float]]:
+        """Scale until the column marginals are within `tol` (b,) of q in L1; how each ended, its sweeps, and its error then.
+
+        `mark` is told what is done next: "kernel" or "sweeps".
+        """
+        self.max_sweeps = max_sweeps
+        self.tol.copy_(tol)
+        self.error.fill_(torch.inf)
+        self.omega.fill_(1)
+        self.sweeps.fill_(1)
+        for x in (self.stabilisations, self.ended, self.outcome):
+            x.zero_()
+        self.relaxation.begin()
+        self._begin()
+        mark("sweeps")
+        while True:
+            ended, outcome = torch.stack([self.ended, self.outcome]).tolist()
+            if RUNNING not in ended:
+                break
+            mended = False
+            for slot, (end, how) in enumerate(zip(ended, outcome, strict=True)):
+                if end == RUNNING and how != _GOOD:
+                    self._mend(slice(slot, slot + 1), broken=how == _BROKEN)
+                    mended = True
+            if not mended:
+                self._burst()
+        return ended, [int(x) for x in self.sweeps.tolist()], self.error.tolist()
+
+    def _begin(self) -> None:
+        """First kernels and their sweeps."""
+        fresh, self.fresh = self.fresh, [False] * len(self.fresh)
+        if all(fresh):
+            self._rebuild_centred(slice(0, len(fresh)))
+            return
+        self._rebuild(slice(0, len(fresh)))
+        for slot, new in enumerate(fresh):
+            if new:
+                at = slice(slot, slot + 1)
+                self.stabilisations[at] = 0
+                self._rebuild_centred(at)
+
+    def _mend(self, at: slice, *, broken: bool) -> None:
+        self.sweeps[at] += 1
+        self.omega[at] = 1
+        if broken:
+            self.relaxation.forget(at)
+            self._rebuild_centred(at)
+        else:
+            self.relaxation.begin(at)
+            self._rebuild(at)
+
+    def _absorb(self, at: slice) -> None:
+        """Move the scalings into the potentials, which stay numbers of the kernel's precision, so that it sees them exactly."""
+        for potential, scaling in ((self.f[at], self.u[at]), (self.g[at], self.v[at])):
+            moved = (potential + scaling.double().log()).to(self.dtype).double()
+            potential.copy_(torch.where(scaling > 0, moved, potential))
+
+    def _blocks(self, b: int) -> list[slice]:
+        """Rows that stay in cache between two readings; in a batch all at once."""
+        n, m = self.kernel.shape[1:]
+        rows = n if b > 1 else max(16, _BLOCK_BYTES[self.kernel.device.type] // (m * self.kernel.element_size()))
+        return [slice(start, min(n, start + rows)) for start in range(0, n, rows)]
+
+    def _reset_columns(self, at: slice) -> None:
+        # No row spends mass where there is no weight.
+        self.v[at] = 1
+        if self.weights.q.none is not None:
+            self.v[at] *= ~self.weights.q.none
+
+    def _rebuild(self, at: slice) -> None:
+        """Form kernels with the present potentials, absorbed; each block's first sweep runs while it is in cache."""
+        self._absorb(at)
+        self._reset_columns(at)
+        kernel, f, g = self.kernel[at], self.f[at], self.g[at]
+        self.sums[at] = 0
+        for rows in self._blocks(len(kernel)):
+            block = kernel[:, rows]
+            self.exponents.fill(block, at, rows, f, g)
+            self._first_sweep(block, at, rows)
+        self._finish(at)
+
+    def _rebuild_centred(self, at: slice) -> None:
+        """Form kernels from nothing: shift rows, then columns, so that the largest entry of each is 1 and none underflows as a whole."""
+        kernel, f, g = self.kernel[at], self.f[at], self.g[at]
+        f.zero_()
+        g.zero_()
+        self._reset_columns(at)
+        top = torch.full_like(kernel[:, 0], -torch.inf)
+        blocks = self._blocks(len(kernel))
+        for rows in blocks:
+            block = kernel[:, rows]
+            self.exponents.fill(block, at, rows, f, g)
+            shift = -block.amax(2)
+            f[:, rows] = shift.double()
+            # Rows without weight play no part: their entries become 0.
+            none = self.weights.p.rows(rows).none
+            block += (shift if none is None else shift.masked_fill(none, -torch.inf))[:, :, None]
+            torch.maximum(top, block.amax(1), out=top)
+        g.copy_(-top)
+        finite = f.isfinite().all(1) & g.isfinite().all(1)
+        self.sums[at] = 0
+        for rows in blocks:
+            block = kernel[:, rows]
+            block -= top[:, None]
+            self._first_sweep(block, at, rows)
+        self._finish(at)
+        self.outcome[at] = torch.where(finite, self.outcome[at], _BROKEN)
+
+    def _first_sweep(self, block: Tensor, at: slice, rows: slice) -> None:
+        one = torch.ones_like(self.u[at, :1])
+        self.passes.first_sweep(
+            block, self.weights.p.rows(rows), self.u[at, rows], self.v[at], one, one > 0, self.sums[at]
+        )
+
+    def _sweep_once(self) -> None:
+        """One sweep of those that run, decided and judged on the device."""
+        active = (self.ended == RUNNING) & (self.outcome == _GOOD)
+        self.sweeps += active
+        last = self.sweeps >= self.max_sweeps
+        # The last sweep is a plain one, after which the row sums are exact.
+        omega = self.relaxation.next(self.error, self.tol, active & ~last).masked_fill(last, 1.0)
+        self.omega.copy_(torch.where(active, omega, self.omega))
+        self.sums.zero_()
+        real, mine = self.omega.to(self.dtype)[:, None], active[:, None]
+        row_error = torch.zeros_like(self.error)
+        blocks = [slice(0, self.kernel.shape[1])] if self.passes is not kernels else self._blocks(len(self.kernel))
+        for rows in blocks:
+            row_error += self.passes.sweep_rows(
+                self.kernel[:, rows], self.weights.p.rows(rows), self.u[:, rows], self.v, real, mine, self.sums
+            )
+        self._finish(slice(0, len(self.kernel)), row_error, active)
+
+    def _finish(self, at: slice, row_error: Tensor | None = None, active: Tensor | None = None) -> None:
+        """Marginal error, new column scalings, and whether all is in range; then whether a start has ended."""
+        q, v, u, sums, omega = self.weights.q, self.v[at], self.u[at], self.sums[at], self.omega[at]
+        wide = v.double()
+        error = (sums * wide).sub_(q.exact).abs_().sum(1)
+        if row_error is not None:
+            error = error + row_error
+        new = kernels.rescaled(q.exact, q.none, wide, sums, omega[:, None]).to(self.dtype)
+        outcome = self._judged(u, new, error)
+        good = outcome == _GOOD
+        stabilisations = self.stabilisations[at] + (outcome == _BROKEN)
+        exact = good & (omega == 1)
+        ended = torch.zeros_like(outcome)
+        ended.masked_fill_(self.sweeps[at] > self.max_sweeps + _MAX_STABILISATIONS, NUMERICAL_ERROR)
+        ended.masked_fill_(exact & (self.sweeps[at] >= self.max_sweeps), MAX_SWEEPS)
+        ended.masked_fill_(stabilisations > _MAX_STABILISATIONS, NUMERICAL_ERROR)
+        ended.masked_fill_(exact & (error <= self.tol[at]), CONVERGED)
+        error = torch.where(good, error, self.error[at])
+        for to, value in (
+            (v, new),
+            (self.error[at], error),
+            (self.outcome[at], outcome),
+            (self.stabilisations[at], stabilisations),
+            (self.ended[at], ended),
+        ):
+            if active is not None:
+                value = torch.where(active[:, None] if value.ndim == 2 else active, value, to)  # noqa: PLW2901
+            to.copy_(value)
+
+    def _judged(self, u: Tensor, v: Tensor, error: Tensor) -> Tensor:
+        limit = _ABSORB_AT[self.dtype]
+        whole, stretched = error.isfinite(), torch.zeros_like(error, dtype=torch.bool)
+        for x, some in ((u, self.weights.p.some), (v, self.weights.q.some)):
+            low, high = torch.aminmax(x if some is None else x[:, some], dim=1)
+            low, high = low.double(), high.double()
+            # Not where one is NaN.
+            whole = whole & (low > 0) & (high < torch.inf)
+            stretched = stretched | (high > limit * low) | (high > limit * limit)
+        return torch.where(whole, stretched.long() * _STRETCHED, _BROKEN)

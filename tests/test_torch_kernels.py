@@ -1,0 +1,245 @@
+"""The pieces of the torch backend, each against its slow twin."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gwrsa.backends.torch import kernels
+from gwrsa.backends.torch.ahead import Ahead
+from gwrsa.backends.torch.anderson import Anderson
+from gwrsa.backends.torch.combination import closest_combination, sample
+from gwrsa.backends.torch.forecast import Forecast
+from gwrsa.backends.torch.graphs import Repeated
+from gwrsa.backends.torch.relaxation import Relaxation, adapted
+from gwrsa.backends.torch.stride import Stride
+
+CPU = torch.device("cpu")
+
+
+def case(b=3, n=37, m=53, dtype=torch.float32):
+    """A batch in which one start is plain, one relaxed, one not active, and an object has no weight."""
+    rng = torch.Generator().manual_seed(1)
+    p = torch.rand(n, generator=rng, dtype=torch.float64)
+    p[5] = 0
+    p /= p.sum()
+    return {
+        "kernel": torch.randn(b, n, m, generator=rng, dtype=dtype),
+        "p": kernels.Side.of(p, dtype),
+        "u": torch.rand(b, n, generator=rng, dtype=dtype) * (p > 0),
+        "v": torch.rand(b, m, generator=rng, dtype=dtype),
+        "omega": torch.tensor([[1.0], [1.7], [1.3]], dtype=dtype),
+        "active": torch.tensor([[True], [True], [False]]),
+        "sums": torch.zeros(b, m, dtype=torch.float64),
+    }
+
+
+def slow(given, *, first):
+    """By loops, in float64."""
+    kernel, p, u, v, omega = (
+        x.double().numpy() for x in (given["kernel"], given["p"].exact, given["u"], given["v"], given["omega"])
+    )
+    if first:
+        kernel = np.exp(kernel)
+    new, sums, errors = u.copy(), np.zeros((len(u), kernel.shape[2])), np.zeros(len(u))
+    for s in range(len(u)):
+        for i in range(len(p)):
+            held = u[s, i] * (kernel[s, i] @ v[s])
+            if given["active"][s]:
+                new[s, i] = 0 if p[i] == 0 else u[s, i] * (p[i] / held) ** omega[s, 0]
+            errors[s] += abs(held - p[i]) if omega[s, 0] != 1 else 0
+            sums[s] += new[s, i] * kernel[s, i]
+    return new, sums, errors
+
+
+def check_passes(module):
+    """Also run by Triton's interpreter."""
+    for first in (False, True):
+        given = case()
+        if not first:
+            given["kernel"].exp_()
+        new, sums, errors = slow(given, first=first)
+        error = (module.first_sweep if first else module.sweep_rows)(**given)
+        assert np.allclose(given["u"].numpy(), new, rtol=1e-5), first
+        assert np.allclose(given["sums"][:2].numpy(), sums[:2], rtol=1e-5)
+        assert np.allclose(error[:2].numpy(), errors[:2], rtol=1e-4)
+        if first:
+            assert torch.allclose(given["kernel"][:2], case()["kernel"][:2].exp(), rtol=1e-5)
+
+
+def test_a_sweep_is_its_loop():
+    check_passes(kernels)
+
+
+def test_fused_passes_are_their_twins_in_the_interpreter():
+    pytest.importorskip("triton")
+    code = "import test_torch_kernels as t; from gwrsa.backends.torch import fused; t.check_passes(fused)"
+    env = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_fused_passes_are_their_twins_on_a_card(first, dtype):
+    fused = pytest.importorskip("gwrsa.backends.torch.fused")
+
+    def there(given):
+        side = given["p"]
+        moved = {name: x.cuda() for name, x in given.items() if name != "p"}
+        return moved | {"p": kernels.Side(*(None if x is None else x.cuda() for x in side))}
+
+    one, two = there(case(n=500, m=700, dtype=dtype)), there(case(n=500, m=700, dtype=dtype))
+    name = "first_sweep" if first else "sweep_rows"
+    errors = [getattr(module, name)(**given)[:2] for module, given in ((kernels, one), (fused, two))]
+    assert torch.allclose(*errors, rtol=1e-4)
+    for key in ("u", "sums"):
+        assert torch.allclose(one[key][:2], two[key][:2], rtol=1e-5)
+
+
+def test_tiny_entries_become_zero():
+    x = torch.tensor([[[-200.0, -80.0, -60.0, 0.0]]])
+    kernels.exponentiate(x)
+    assert x[0, 0, :2].tolist() == [0, 0]
+    assert x[0, 0, 2:].tolist() == pytest.approx([np.exp(-60.0), 1])
+
+
+def test_omega_follows_from_the_rate_of_plain_sweeps():
+    omega = torch.tensor([1.0, 1.0, 2 / 1.1, 2 / 1.1], dtype=torch.float64)
+    rate = torch.tensor([0.99, 0.5, 2 / 1.1 - 1, 1.2], dtype=torch.float64)
+    found = adapted(omega, rate)
+    assert found[:3].tolist() == pytest.approx([2 / 1.1, 1.0, 2 / 1.1])
+    assert found[3] < 2 / 1.1
+
+
+def test_starts_of_a_batch_are_relaxed_each_for_itself():
+    tol = torch.full((2,), 1e-9, dtype=torch.float64)
+    both, one = Relaxation(2, CPU), Relaxation(1, CPU)
+    seen, alone = [], []
+    for k in range(40):
+        slow_, fast = 0.97**k, 0.5**k
+        active = torch.tensor([True, k % 2 == 0])
+        seen.append(both.next(torch.tensor([slow_, fast], dtype=torch.float64), tol, active)[0].item())
+        alone.append(one.next(torch.tensor([slow_], dtype=torch.float64), tol[:1], active[:1])[0].item())
+    assert seen == alone
+    assert seen[0] == 1
+    assert max(seen) > 1.5
+    # The other converges fast, and is left alone.
+    assert both.omega[1] == 1
+
+
+def test_the_closest_combination_is_least_squares():
+    rng = np.random.default_rng(0)
+    vectors, goal = rng.standard_normal((2, 3, 20)), rng.standard_normal((2, 20))
+    gram, products = vectors @ vectors.transpose(0, 2, 1), np.einsum("bke,be->bk", vectors, goal)
+    found = closest_combination(torch.tensor(gram), torch.tensor(products), 1e-12).numpy()
+    for b in range(2):
+        assert np.allclose(found[b], np.linalg.lstsq(vectors[b].T, goal[b], rcond=None)[0], rtol=1e-8)
+    # What is not known, a length of 0, counts for nothing; what is no number neither.
+    gram[0, 2] = gram[0, :, 2] = products[0, 2] = 0
+    gram[1, 0, 0] = np.nan
+    found = closest_combination(torch.tensor(gram), torch.tensor(products), 1e-12).numpy()
+    assert found[0, 2] == 0
+    assert np.allclose(found[0, :2], np.linalg.lstsq(vectors[0, :2].T, goal[0], rcond=None)[0], rtol=1e-8)
+    assert (found[1] == 0).all()
+
+
+def test_a_sample_has_whole_rows():
+    x = torch.arange(2 * 10 * 3).view(2, 10, 3)
+    assert torch.equal(sample(x, 100), x.flatten(1))
+    assert torch.equal(sample(x, 10), x[:, ::3].flatten(1))
+
+
+def test_anderson_solves_a_linear_map_in_as_many_steps_as_it_has_rates():
+    rates = torch.tensor([0.99, 0.9, 0.5, -0.3], dtype=torch.float64)[None, :, None]
+    x = torch.tensor([[1.0, -2.0, 3.0, 4.0], [5.0, 5.0, 5.0, 5.0]], dtype=torch.float64)[:, :, None]
+    anderson = Anderson(x)
+    for step in range(9):
+        # The second begins later, and is not extrapolated before.
+        slots = [slot for slot, late in enumerate((0, 2)) if step >= late]
+        assert all(anderson.takes(slot, 1e-4) for slot in slots)
+        x = anderson.advance(x, rates * x + 1, slots)
+    assert torch.allclose(x, (1 / (1 - rates)).expand_as(x), atol=1e-5)
+
+
+def test_anderson_forgets_when_the_change_has_grown():
+    anderson = Anderson(torch.zeros(1, 2, 2))
+    assert not anderson.takes(0, 0.02)
+    assert anderson.takes(0, 0.009)
+    assert not anderson.takes(0, 0.019)
+    # It begins closer to the end from now on.
+    assert not anderson.takes(0, 0.009)
+    assert anderson.takes(0, 0.002)
+
+
+def stride_steps(rates, begin, *, long):
+    rates = torch.tensor(rates, dtype=torch.float64)[None, :, None]
+    x = torch.tensor(begin, dtype=torch.float64)[None, :, None].repeat(2, 1, 1)
+    stride, change = Stride(x), torch.full((2,), 0.1, dtype=torch.float64)
+    for step in range(1, 1000):
+        g = rates * x
+        if (g - x)[0].abs().max() < 1e-3:
+            return step
+        # The second start never goes farther.
+        x = stride.advance(x, g, change, torch.tensor([long, False]))
+    return 1000
+
+
+def test_a_straight_way_takes_fewer_steps():
+    rates, begin = [0.98, 0.9, 0.5, 0.1, 0.0], [1.0, 0.2, 0.2, 0.2, 0.2]
+    plain, long = (stride_steps(rates, begin, long=long) for long in (False, True))
+    assert plain > 100
+    assert 2 * long < plain
+
+
+def test_potentials_that_follow_linearly_are_foretold():
+    def there(a, b):
+        return torch.tensor([[[a, 0.0], [0.0, b]]], dtype=torch.float64)
+
+    def potentials(x):
+        a, b = x[0, 0, 0], x[0, 1, 1]
+        f = torch.stack([3 * a - b, torch.tensor(-np.inf, dtype=torch.float64)])
+        return f[None], torch.stack([a + 2 * b, b, torch.ones_like(a)])[None]
+
+    forecast = Forecast(there(0.0, 0.0), 5)
+    x = torch.zeros(1, 2, 2, dtype=torch.float64)
+    assert (forecast.shift(x) == 0).all()
+    for a, b in [(9.0, 9.0), (0.0, 0.0), (1.0, 0.2), (1.5, 1.0)]:
+        # The batch goes on in the same tensor.
+        x.copy_(there(a, b))
+        forecast.learn(x, potentials(x))
+    x.copy_(there(2.5, 2.0))
+    assert torch.allclose(forecast.shift(x), torch.tensor([2.0, 0, 3, 1, 0], dtype=torch.float64), atol=1e-2)
+    forecast.clear(0)
+    assert (forecast.shift(x) == 0).all()
+
+
+def test_work_is_repeated():
+    done = []
+    repeated = Repeated(lambda: done.append(1), 3, CPU)
+    repeated()
+    repeated.forget()
+    repeated()
+    assert len(done) == 6
+
+
+def test_results_are_made_ahead_in_their_order():
+    begun, go = [], threading.Event()
+
+    def call(i):
+        begun.append(i)
+        assert go.wait(30)
+        return i
+
+    with Ahead([lambda i=i: call(i) for i in range(10)], 2**29) as ahead:
+        assert not ahead.ready()
+        go.set()
+        assert [ahead.take() for _ in range(4)] == [0, 1, 2, 3]
+    # Two fit beside those that were taken.
+    assert max(begun) <= 5
