@@ -391,3 +391,20 @@ def test_no_start_is_made_twice_where_ladders_end_above_their_tops():
     assert [s.label for s in starts(0.05)] == [
         *("spectral+++", "profile", "spectral-++", "profile", "cocluster", "spectral+++", "spectral-++", "random"),
     ]
+
+
+def test_losses_that_differ_by_rounding_stop_no_start():
+    x = gwrsa.RDM(np.abs(np.subtract.outer(np.repeat([0.0, 1.0], 10), np.repeat([0.0, 1.0], 10))))
+    found = gwrsa.align(x, x, progress=False)
+    assert found.lowest_loss.gw_loss == found.table["gw_loss"].min()
+
+
+@pytest.mark.parametrize("n", [49, 700])
+def test_workers_do_not_change_a_bit_where_products_are_cut(n):
+    rng = np.random.default_rng(0)
+    a, b = gwrsa.Embedding(rng.random((n, 20))), gwrsa.Embedding(rng.random((n, 200)))
+    one, *others = (
+        gwrsa.align(a, b, search="multistart", n_starts=1, workers=w, progress=False).table.drop(columns="seconds")
+        for w in (1, 2, 3)
+    )
+    assert all(one.equals(other) for other in others)

@@ -348,3 +348,9 @@ def test_any_problem_gives_a_plan_or_says_why_not(n, m, exponent, ratio, seed, p
         assert np.isfinite(end.plan).all()
         assert np.abs(end.plan.sum(axis=1) - p).sum() + np.abs(end.plan.sum(axis=0) - q).sum() < 1e-11
         assert end.gw_loss >= 0
+
+
+@pytest.mark.parametrize("init", ["uniform", "random", "spectral", "profile"])
+def test_costs_that_are_all_zero_are_solved(init):
+    found = gwrsa.entropic_gw(np.zeros((5, 5)), np.zeros((6, 6)), epsilon=1.0, init=init)
+    assert found.gw_loss == 0.0

@@ -160,7 +160,9 @@ def test_what_never_fits_says_what_it_needs(device, monkeypatch):
         raise torch.OutOfMemoryError("as if")
 
     monkeypatch.setattr(descent.Batch, "_step", full)
-    with pytest.raises(MemoryError, match=r"a start of 60 x 50 objects needs .* GB on (cpu|cuda), where .* GB are free"):
+    with pytest.raises(
+        MemoryError, match=r"a start of 60 x 50 objects needs .* GB on (cpu|cuda), where .* GB are free"
+    ):
         solve(small(device), [0.1, 0.1])
 
 

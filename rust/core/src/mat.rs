@@ -1,6 +1,6 @@
 //! A row-major matrix and the one matrix product everything is made of.
 
-use crate::awake::for_each;
+use crate::awake::each;
 use crate::real::Real;
 
 /// Row-major dense matrix.
@@ -208,17 +208,20 @@ pub fn chunk_rows(rows: usize) -> usize {
     rows.div_ceil(32).max(56).next_multiple_of(4)
 }
 
-/// `dst <- alpha * lhs * rhs` (or added), over the threads of the current rayon pool when `parallel`. The longer side is cut; where it
-/// is cut does not change a single entry's sum.
+/// Rows or columns of a product that are computed at once: a function of their number alone, since the order of a sum inside may depend
+/// on the size of a part.
+fn part_of(len: usize) -> usize {
+    len.div_ceil(8).clamp(64, 256).next_multiple_of(16)
+}
+
+/// `dst <- alpha * lhs * rhs` (or added), over the threads of the current rayon pool when `parallel`. The longer side is cut, in the
+/// same parts for every number of threads.
 pub fn product<R: Real>(dst: &mut Mat<R>, lhs: View<R>, rhs: View<R>, alpha: f64, add: bool, parallel: bool) {
     let (rows, cols) = (lhs.rows, rhs.cols);
     assert_eq!((dst.rows, dst.cols), (rows, cols), "the destination does not fit the product");
-    if !parallel {
-        return gemm_into(&mut dst.data, lhs, rhs, alpha, add);
-    }
     let whole = Pointer(dst.data.as_mut_ptr());
-    let part = rows.max(cols).div_ceil(2 * rayon::current_num_threads()).next_multiple_of(16);
-    for_each(0..rows.max(cols).div_ceil(part), |c| {
+    let part = part_of(rows.max(cols));
+    each(0..rows.max(cols).div_ceil(part), parallel, |c| {
         let at = c * part;
         // SAFETY: rows or columns `at .. at + part` are this task's own, inside dst.
         unsafe {
@@ -248,7 +251,9 @@ mod tests {
     #[test]
     fn threads_do_not_change_a_product() {
         let number = |i: usize, j: usize, by: usize| ((i * 7919 + j * by) % 1009) as f32 / 1009.0 - 0.5;
-        for (m, n, k) in [(700, 90, 300), (66, 900, 500), (301, 299, 67)] {
+        for (m, n, k) in
+            [(700, 90, 300), (66, 900, 500), (301, 299, 67), (700, 700, 700), (20, 577, 577), (49, 49, 1000)]
+        {
             let (a, b) = (Mat::from_fn(m, k, |i, j| number(i, j, 31)), Mat::from_fn(n, k, |i, j| number(i, j, 17)));
             let mut alone = Mat::from_fn(m, n, |_, _| 1.0);
             product(&mut alone, a.view(), b.view().t(), 0.5, true, false);
@@ -259,6 +264,17 @@ mod tests {
                 let mut together = Mat::from_fn(m, n, |_, _| 1.0);
                 pool.install(|| product(&mut together, a.view(), b.view().t(), 0.5, true, true));
                 assert_eq!(together, alone, "{threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_product_is_empty() {
+        for (m, n, k) in [(0, 0, 0), (0, 5, 3), (5, 0, 3), (5, 4, 0)] {
+            for parallel in [false, true] {
+                let mut out = Mat::from_fn(m, n, |_, _| 1.0f32);
+                product(&mut out, Mat::zeros(m, k).view(), Mat::zeros(k, n).view(), 1.0, false, parallel);
+                assert!(out.data.iter().all(|&x| x == 0.0));
             }
         }
     }

@@ -28,6 +28,8 @@ const SAME_BASIN: f64 = 0.05;
 /// Loss, relative to the lowest, above which a start is stopped once its last epsilon is solved loosely. The tolerance changes a loss
 /// by far less, and near-ties, within 1 %, are to be kept.
 const OUT_OF_REACH: f64 = 1.03;
+/// Rounding of a loss in single precision, as a share of the loss of independent plans.
+const LOSS_NOISE: f64 = 1e-6;
 /// Bytes of a kernel above which a thread does not get one of its own.
 const LARGE: usize = 1 << 28;
 
@@ -204,7 +206,8 @@ impl<R: Real> Rounds<'_, R> {
         });
         let Some(&(best, lowest)) = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { return };
         for (number, loss) in losses {
-            if loss > OUT_OF_REACH * lowest {
+            // Below that, losses of plans that are as good differ by rounding.
+            if loss > OUT_OF_REACH * lowest + LOSS_NOISE * self.descent.problem.constant() {
                 runners[number].stopped_by = Some(best);
                 runners[number].state.status = Status::Stopped;
             }
