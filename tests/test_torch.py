@@ -256,7 +256,7 @@ def test_without_torch_it_is_said_what_to_install(monkeypatch):
 @pytest.mark.parametrize("backend", ["auto", "rust", "torch"])
 def test_tensors_come_back_as_tensors(backend, device):
     c1, c2 = distances(12, seed=1), distances(10, seed=2)
-    p, init = weights(12, 1), np.outer(weights(12, 1), weights(10))
+    p, init = weights(12, 1), np.outer(weights(12, 1), np.full(10, 0.1))
     wanted = gwrsa.entropic_gw(c1, c2, p, epsilon=0.3, init=init)
     one, two = (torch.tensor(c, device=device, requires_grad=True) for c in (c1, c2))
     given = {"p": torch.tensor(p, device=device), "init": torch.tensor(init)}

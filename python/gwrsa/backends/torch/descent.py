@@ -142,11 +142,13 @@ class Batch:
     def _load(self, slot: int, task: Task) -> None:
         self.tasks[slot] = task
         self.clock.mark("start")
-        state = task.begin()
+        first = task.begin()
         self.clock.mark("")
         # It goes on with a copy: a level that runs out of memory begins again.
-        task.begin, task.ready = (lambda: state), (lambda: True)
-        self.states[slot] = state = State(**vars(state) | {"path": [*state.path], "phases": {**state.phases}})
+        task.begin, task.ready = (lambda: first), (lambda: True)
+        self.states[slot] = state = State(
+            **vars(first) | {"path": [*first.path], "phases": {**first.phases}}
+        )
         state.phases["start"] += self.clock.read().get("start", 0.0)
         self.x[slot] = state.x
         self.scaling.load(slot, state.potentials, state.epsilon / task.level.epsilon)
