@@ -138,7 +138,7 @@ def test_what_runs_out_of_memory_is_done_in_smaller_batches(device, monkeypatch)
     epsilons = [share * problem.critical_epsilon() for share in (0.2, 0.5, 0.3, 0.25, 0.4)]
     wanted = solve(problem, epsilons)
     monkeypatch.setattr(torch_problem.memory, "batch_size", lambda *_: 4)
-    step = descent.Batch._step
+    step = descent.Batch._step  # noqa: SLF001
 
     def limited(self):
         sizes.append(len(self.tasks))
@@ -160,7 +160,9 @@ def test_what_never_fits_says_what_it_needs(device, monkeypatch):
         raise torch.OutOfMemoryError("as if")
 
     monkeypatch.setattr(descent.Batch, "_step", full)
-    with pytest.raises(MemoryError, match=r"a start of 60 x 50 objects needs .* GB on (cpu|cuda), where .* GB are free"):
+    with pytest.raises(
+        MemoryError, match=r"a start of 60 x 50 objects needs .* GB on (cpu|cuda), where .* GB are free"
+    ):
         solve(small(device), [0.1, 0.1])
 
 

@@ -80,7 +80,9 @@ def test_fused_passes_are_their_twins_in_the_interpreter():
     pytest.importorskip("triton")
     code = "import test_torch_kernels as t; from gwrsa.backends.torch import fused; t.check_passes(fused)"
     env = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": str(Path(__file__).parent)}
-    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False, timeout=300)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False, timeout=300
+    )
     assert ran.returncode == 0, ran.stderr
 
 
