@@ -1,7 +1,7 @@
 """The torch backend: python benches/gpu.py [--device cuda] [--only NAME ...] [--quick].
 
-One JSON file, benches/results/gpu_DEVICE.json; a measurement that is made again takes the place of the old one. Without a CUDA device the same
-code runs on the CPU, with the sizes of `--quick` unless `--full` is given.
+One JSON file, benches/results/gpu_DEVICE.json; a measurement that is made again takes the place of the old one. Without a CUDA device
+the same code runs on the CPU, with the sizes of `--quick` unless `--full` is given.
 
 model       bytes and flops of an outer step as counted, and what they would take on an H200: no measurement
 agreement   loss and plan against the Rust core, human vs CLIP, in both precisions
@@ -33,9 +33,9 @@ H200 = {"bytes_per_s": 4.8e12, "flops": 60e12}
 def counted(n, m, r, r2, *, sweeps, dtype_bytes=4, fused=True):
     """Flops and bytes of one outer step of one start with `sweeps` sweeps, the first among them, by phase.
 
-    Products: summary times C2, 2 r m^2 (dense) or 4 r m r2. Exponent: a product of r + 3 columns that writes M + f + g. Kernel: exp, row and column
-    sums in one pass that reads and writes it; in plain torch exp is a pass of its own and each sum reads once. Sweeps: one reading each, or two.
-    Summary: 2 r n m flops and one reading. Of the fused passes the partial column sums of 16 rows are written and read.
+    Products: summary times C2, 2 r m^2 (dense) or 4 r m r2. Exponent: a product of r + 3 columns that writes M + f + g. Kernel: exp, row
+    and column sums in one pass that reads and writes it; in plain torch exp is a pass of its own and each sum reads once. Sweeps: one
+    reading each, or two. Summary: 2 r n m flops and one reading. Fused passes write and read the partial column sums of 16 rows.
     """
     size = dtype_bytes * n * m
     readings = 1 + 2 / 16 if fused else 2
@@ -78,7 +78,7 @@ def measured_limit(device, n=4096):
         return min(seconds)
 
     torch.set_float32_matmul_precision("highest")
-    return {"bytes_per_s": 4 * entries / best(lambda: x.sum()), "flops": 2 * n**3 / best(lambda: a @ a)}
+    return {"bytes_per_s": 4 * entries / best(x.sum), "flops": 2 * n**3 / best(lambda: a @ a)}
 
 
 def _wait(device):

@@ -138,7 +138,7 @@ def test_what_runs_out_of_memory_is_done_in_smaller_batches(device, monkeypatch)
     epsilons = [share * problem.critical_epsilon() for share in (0.2, 0.5, 0.3, 0.25, 0.4)]
     wanted = solve(problem, epsilons)
     monkeypatch.setattr(torch_problem.memory, "batch_size", lambda *_: 4)
-    step = descent.Batch._step
+    step = descent.Batch._step  # noqa: SLF001
 
     def limited(self):
         sizes.append(len(self.tasks))
@@ -258,7 +258,7 @@ def test_without_torch_it_is_said_what_to_install(monkeypatch):
 @pytest.mark.parametrize("backend", ["auto", "rust", "torch"])
 def test_tensors_come_back_as_tensors(backend, device):
     c1, c2 = distances(12, seed=1), distances(10, seed=2)
-    p, init = weights(12, 1), np.outer(weights(12, 1), weights(10))
+    p, init = weights(12, 1), np.outer(weights(12, 1), np.full(10, 0.1))
     wanted = gwrsa.entropic_gw(c1, c2, p, epsilon=0.3, init=init)
     one, two = (torch.tensor(c, device=device, requires_grad=True) for c in (c1, c2))
     given = {"p": torch.tensor(p, device=device), "init": torch.tensor(init)}

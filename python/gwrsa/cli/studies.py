@@ -20,9 +20,7 @@ def study(
     backend: Annotated[
         Optional[Literal["auto", "rust", "torch"]], typer.Option(help="What solves; by default as in the file.")
     ] = None,
-    device: Annotated[
-        Optional[str], typer.Option(help="cpu, cuda or cuda:N; by default as in the file.")
-    ] = None,
+    device: Annotated[Optional[str], typer.Option(help="cpu, cuda or cuda:N; by default as in the file.")] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Tables only, no figures and no report.")] = False,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
 ) -> None:

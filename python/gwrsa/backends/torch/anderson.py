@@ -1,4 +1,7 @@
-"""Anderson acceleration of the outer loop near its end (Walker & Ni 2011, https://doi.org/10.1137/10078356X): the core's `anderson` for a batch."""
+"""Anderson acceleration of the outer loop near its end: the core's `anderson` for a batch.
+
+Walker & Ni (2011), https://doi.org/10.1137/10078356X.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ class Anderson(Slots):
         self.steps[slot], self.least[slot] = -1, math.inf
 
     def takes(self, slot: int, change: float) -> bool:
-        """Whether an iterate whose image is at the relative distance `change` is near enough to the end; else what is known is forgotten."""
+        """Whether an iterate whose image is at the relative distance `change` is near the end; if not, what is known is forgotten."""
         grown = change > _TOLERATED * self.least[slot]
         if grown:
             # Close to a saddle it would draw the iteration back to the saddle, again and again.

@@ -7,7 +7,9 @@ from torch import Tensor
 
 
 def closest_combination(gram: Tensor, products: Tensor, ridge: float) -> Tensor:
-    """Weights (b, k) of the combination of k vectors closest to another, from their products (b, k, k) and with it (b, k); 0 where there is none.
+    """Weights (b, k) of the combination of k vectors closest to another, from their products (b, k, k) and with it (b, k).
+
+    0 where there is none.
 
     `ridge`: relative weight at which a vector that repeats the others is left out.
     """

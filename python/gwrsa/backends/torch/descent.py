@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,7 +76,7 @@ class Exponents(Slots):
     def __init__(self, operator: Operator, b: int) -> None:
         self.operator = operator
         n, m, r = operator.n, operator.m, operator.r
-        new = {"dtype": operator.dtype, "device": operator.device}
+        new: dict[str, Any] = {"dtype": operator.dtype, "device": operator.device}
         if operator.factored:
             # (A1, a1, f, 1) and (y, 1, g).
             self.left = torch.ones(b, n, r + 3, **new)
@@ -142,11 +143,11 @@ class Batch:
     def _load(self, slot: int, task: Task) -> None:
         self.tasks[slot] = task
         self.clock.mark("start")
-        state = task.begin()
+        first = task.begin()
         self.clock.mark("")
         # It goes on with a copy: a level that runs out of memory begins again.
-        task.begin, task.ready = (lambda: state), (lambda: True)
-        self.states[slot] = state = State(**vars(state) | {"path": [*state.path], "phases": {**state.phases}})
+        task.begin, task.ready = (lambda: first), (lambda: True)
+        self.states[slot] = state = State(**vars(first) | {"path": [*first.path], "phases": {**first.phases}})
         state.phases["start"] += self.clock.read().get("start", 0.0)
         self.x[slot] = state.x
         self.scaling.load(slot, state.potentials, state.epsilon / task.level.epsilon)
@@ -214,7 +215,7 @@ class Batch:
                 state.status = "converged" if state.error <= task.level.tol else "max_sinkhorn"
             if state.status == "converged" or self.steps[slot] >= task.level.max_outer:
                 done.append(slot)
-        self._advance(done)
+        self._advance()
         mark("")
         spent, active = self.clock.read(), len(self.unfinished())
         for state in self.states:
@@ -223,12 +224,13 @@ class Batch:
                     state.phases[phase] += seconds / active
         self._tell(done + failed, failed)
 
-    def _advance(self, done: list[int]) -> None:
+    def _advance(self) -> None:
         """The next iterates."""
         self.forecast.learn(self.x, self.scaling.potentials())
         converged = [self._status(slot) == "converged" for slot in range(len(self.tasks))]
         last = [task is not None and task.level.last for task in self.tasks]
-        extrapolated, strided = [], []
+        extrapolated: list[int] = []
+        strided: list[int] = []
         for slot, is_last in enumerate(last):
             if not is_last or converged[slot] or self._status(slot) == "numerical_error":
                 continue
@@ -280,7 +282,8 @@ class Batch:
         """`|next - x| / max(|next|, scale)` of each, Frobenius, summed in float64."""
 
         def norm(x: Tensor) -> Tensor:
-            return torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
+            found: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
+            return found
 
         whole = norm(self.next).clamp(min=self.scale)
         return torch.where(whole > 0, norm(self.next - self.x) / whole, 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ def device_of(name: object) -> torch.device:
         return torch.device("cpu")
     expected = f"device must be None, 'cpu', 'cuda' or 'cuda:N', got {name!r}"
     try:
-        device = torch.device(name)  # type: ignore[arg-type]
+        device: torch.device = torch.device(name)  # type: ignore[call-overload]
     except (RuntimeError, TypeError):
         raise ValueError(expected) from None
     if isinstance(name, int) or device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
@@ -39,8 +40,8 @@ def free_memory(device: torch.device) -> int:
         # What torch holds and does not use is free for it.
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 62
 
@@ -81,7 +82,7 @@ class Clock:
         import time
 
         if self.cuda:
-            event = torch.cuda.Event(enable_timing=True)
+            event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             event.record()
             self.marks.append((phase, event))
         else:

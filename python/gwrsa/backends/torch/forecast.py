@@ -1,7 +1,7 @@
 """Where the potentials of the next outer step will be: the core's `forecast` for a batch.
 
-They are a smooth function of the plan's summary. How the two moved together in the last steps tells, to first order, how the potentials move
-when the summary moves on; sweeps that begin there have less left to mend.
+They are a smooth function of the plan's summary. How the two moved together in the last steps tells, to first order, how the potentials
+move when the summary moves on; sweeps that begin there have less left to mend.
 """
 
 from __future__ import annotations

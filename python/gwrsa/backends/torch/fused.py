@@ -1,4 +1,4 @@
-"""The passes over the kernel as Triton programs: each row is read from the memory once, its second reading comes from the cache of the card.
+"""The passes over the kernel as Triton programs: a row is read from memory once, its second reading comes from the cache of the card.
 
 `kernels` has the twins in plain torch: the same functions, which are their test and what runs where Triton is not there.
 """
@@ -15,8 +15,8 @@ _ROWS = 16
 _COLS = 256
 
 
-@triton.jit
-def _sweep(  # noqa: ANN202
+@triton.jit  # type: ignore[untyped-decorator]
+def _sweep(  # type: ignore[no-untyped-def]  # noqa: ANN202
     kernel,  # noqa: ANN001
     kernel_stride,  # noqa: ANN001
     p,  # noqa: ANN001

@@ -19,7 +19,7 @@ def exponentiate(kernel: Tensor) -> None:
     """`exp`, in place; on a CPU without subnormal numbers."""
     kernel.exp_()
     if kernel.device.type == "cpu":
-        torch.nn.functional.threshold_(kernel, NEGLIGIBLE[kernel.dtype], 0.0)
+        torch.threshold_(kernel, NEGLIGIBLE[kernel.dtype], 0.0)
 
 
 def chosen(device: torch.device) -> Any:  # noqa: ANN401

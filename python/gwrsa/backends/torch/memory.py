@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from gwrsa.backends.torch import anderson, devices
 from gwrsa.backends.torch.operator import Operator
 
@@ -57,5 +56,3 @@ def message(operator: Operator) -> str:
         f"a start of {operator.n} x {operator.m} objects needs {needed / 1e9:.2f} GB on {operator.device}, "
         f"where {free / 1e9:.2f} GB are free; use a device with more memory, or factored costs"
     )
-
-

@@ -1,4 +1,4 @@
-"""From a plan to the exponent `M = (4 / epsilon) (S1 T S2 + a1 a2' - K1 T K2 + k1 k2')`: the core's operator, for a batch of plans on a device.
+"""From a plan to the exponent `M = (4 / epsilon) (S1 T S2 + a1 a2' - K1 T K2 + k1 k2')`: the core's operator for a batch on a device.
 
 A plan is known by its summary: `x = A1' T` (r, m) of a factored source, T itself (n, m) of a dense one. The exponent is `M = left y`, or y.
 """
@@ -55,10 +55,9 @@ class Operator:
         """Exponents y of summaries x (b, r, m), with `scale` (b,) = 4 / epsilon, into `out` (b, r + 1, m) or (b, n, m)."""
         by = scale.to(self.dtype)[:, None, None]
         if self.factored:
-            if self.right_sign is None:
-                z = x @ self.right
-            else:
-                z = ((x @ self.right) * self.right_sign) @ self.right.T
+            z = x @ self.right
+            if self.right_sign is not None:
+                z = (z * self.right_sign) @ self.right.T
             torch.mul(z, self.sign * by, out=out[:, : self.r])
             torch.mul(self.a2, by[:, 0], out=out[:, self.r])
             return
@@ -93,17 +92,15 @@ class Operator:
         torch.mul(kernel, u[:, :, None], out=out)
         out.mul_(v[:, None])
         # Subnormal numbers would slow the products down a hundred times.
-        torch.nn.functional.threshold_(out, NEGLIGIBLE[self.dtype], 0.0)
+        torch.threshold_(out, NEGLIGIBLE[self.dtype], 0.0)
 
     def overlap(self, x: Tensor) -> float:
         """`<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`, from `[A1 a1]' T` (r + 1, m) of a factored source or from T."""
         if self.factored:
             x, last = x[: self.r], x[self.r]
             small = x @ self.right
-            if self.right_sign is None:
-                quadratic = (self.sign * small * x).sum()
-            else:
-                quadratic = (self.sign * small**2 * self.right_sign).sum()
+            other = x if self.right_sign is None else small * self.right_sign
+            quadratic = (self.sign * small * other).sum()
             return float(quadratic + 2 * self.a2 @ last)
         out = (self.sandwich(x) * x).sum()
         for a, b in self.outer:

@@ -9,10 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from gwrsa import _core
-from gwrsa.backends.torch import memory
+from gwrsa.backends.torch import devices, memory
 from gwrsa.backends.torch.ahead import Ahead
 from gwrsa.backends.torch.descent import Batch, Level, State, Task
 from gwrsa.backends.torch.devices import settled
@@ -43,7 +42,7 @@ class Problem:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """n and m, as given."""
+        """N and m, as given."""
         return self.core.shape
 
     @property
@@ -131,7 +130,9 @@ class _Search:
         levels = [level for _, level in starts]
         if self.operator.device.type == "cpu":
             begins = [partial(self.begin, init) for init, _ in starts]
-            self.go([Task(b, level, partial(ended, i)) for i, (b, level) in enumerate(zip(begins, levels, strict=True))], 0)
+            self.go(
+                [Task(b, level, partial(ended, i)) for i, (b, level) in enumerate(zip(begins, levels, strict=True))], 0
+            )
         else:
             # The card solves while the CPU draws the next starts.
             size = 8 * self.operator.summary_shape[0] * self.operator.m
@@ -171,7 +172,7 @@ class _Search:
     def go(self, tasks: list[Task], n_states: int) -> None:
         """Through their levels, as many at once as the memory holds."""
         todo = deque(tasks)
-        if memory.start_bytes(self.operator) > memory.devices.free_memory(self.operator.device):
+        if memory.start_bytes(self.operator) > devices.free_memory(self.operator.device):
             raise MemoryError(memory.message(self.operator))
         size = min(len(todo), memory.batch_size(self.operator, n_states))
         while todo:
@@ -191,5 +192,3 @@ class _Search:
                 del batch, kernel
                 if self.operator.device.type == "cuda":
                     torch.cuda.empty_cache()
-
-

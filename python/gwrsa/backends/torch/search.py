@@ -58,11 +58,7 @@ def merge(runners: list[Runner], uniform: Tensor) -> None:
         if not later.waits:
             continue
         # The level behind them counts too: it is where they are.
-        same = [
-            r
-            for r in runners[: later.number]
-            if r.waits and r.levels[r.at - 1 :] == later.levels[later.at - 1 :]
-        ]
+        same = [r for r in runners[: later.number] if r.waits and r.levels[r.at - 1 :] == later.levels[later.at - 1 :]]
         if not same:
             continue
         there = torch.stack([r.state.x for r in same])
@@ -94,4 +90,5 @@ def stop(runners: list[Runner], loss_of: Callable[[State], float]) -> None:
 
 def _squares(x: Tensor) -> Tensor:
     """Sums of squares of matrices, in float64."""
-    return torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64).square()
+    norm: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
+    return norm.square()

@@ -46,7 +46,7 @@ class Solution:
     g: Tensor = field(repr=False)
 
     def potentials(self) -> tuple[FloatArray, FloatArray]:
-        """f of the source, g of the target."""
+        """F of the source, g of the target."""
         f, g = self.f.numpy(), self.g.numpy()
         return (g, f) if self.problem.swapped else (f, g)
 
@@ -131,25 +131,23 @@ class Rows:
     def rounded(self, rounding: Rounding) -> Iterator[tuple[slice, Tensor]]:
         """Blocks of rows of the rounded plan."""
         for at, block in self.computed():
-            block *= rounding.s[at, None]
-            block *= rounding.t
+            block.mul_(rounding.s[at, None]).mul_(rounding.t)
             missing = (self.p[at] - block.sum(1)).clamp_(min=0.0)
-            block.addcmul_(missing[:, None], rounding.e)
-            yield at, block
+            yield at, block.addcmul_(missing[:, None], rounding.e)
 
     def loss_mass_entropy(self, constant: float) -> tuple[float, float, float]:
         """GW(T), `sum T` and `sum T log T` of the rounded plan."""
-        factored = self.exact.factored
-        x = self.p.new_zeros(self.exact.r + 1, self.exact.m) if factored else []
+        x = self.p.new_zeros(self.exact.r + 1, self.exact.m)
+        plan: list[Tensor] = []
         mass, entropy = self.p.new_zeros(2).unbind()
         for at, block in self.rounded(self.rounding()):
             mass = mass + block.sum()
             entropy = entropy + torch.xlogy(block, block).sum()
-            if factored:
+            if self.exact.factored:
                 x += self.exact.left[at].T @ block
             else:
-                x.append(block)
-        loss = max(constant - 2 * self.exact.overlap(x if factored else torch.cat(x)), 0.0)
+                plan.append(block)
+        loss = max(constant - 2 * self.exact.overlap(x if self.exact.factored else torch.cat(plan)), 0.0)
         return loss, float(mass), float(entropy)
 
 

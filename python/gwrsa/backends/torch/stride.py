@@ -1,7 +1,7 @@
 """Longer steps of the outer loop on its way, far from its end: the core's `stride` for a batch.
 
-Where the way is straight, a plain step is followed by one that goes `1 + LONGER` times as far; two-step Richardson iteration, which amplifies
-nothing that a plain step contracts.
+Where the way is straight, a plain step is followed by one that goes `1 + LONGER` times as far; two-step Richardson iteration, which
+amplifies nothing that a plain step contracts.
 """
 
 from __future__ import annotations
