@@ -23,6 +23,8 @@ from gwrsa.backends.torch.stride import Stride
 
 # As in the core, where they are explained.
 _LOOSEST_INNER = 1e-3
+_INNER_NOISE = {torch.float32: 2e-7, torch.float64: 2e-14}
+_FORMED = 0.3
 _SCALE_FLOOR = 1e-2
 
 PHASES = ("start", "products", "kernel", "sweeps", "summary", "evaluation")
@@ -182,8 +184,9 @@ class Batch:
         mark("products")
         self.operator.exponent(self.x, 4 / self._per_slot(lambda t: t.level.epsilon), self.exponents.y)
         mark("summary")
-        known = torch.tensor([not fresh for fresh in self.scaling.fresh], device=self.device)
-        self.scaling.shift(self.forecast.shift(self.x), known)
+        if self.operator.factored:
+            known = [not fresh and change < _FORMED for fresh, change in zip(self.scaling.fresh, self.change, strict=True)]
+            self.scaling.shift(self.forecast.shift(self.x), torch.tensor(known, device=self.device))
         tol = torch.tensor(
             [
                 math.inf if task is None else max(min(0.1 * change, _LOOSEST_INNER), 0.3 * task.level.tol)
@@ -192,6 +195,8 @@ class Batch:
             dtype=torch.float64,
             device=self.device,
         )
+        # Where sweeps are slow, a small marginal error is left by potentials that are still far off.
+        tol = torch.maximum(tol * (2 - self.scaling.relaxation.omega), tol.clamp(max=_INNER_NOISE[self.operator.dtype]))
         mark("kernel")
         ended, sweeps, errors = self.scaling.project(tol, self.max_sinkhorn, mark)
         mark("summary")

@@ -19,42 +19,44 @@ _HIGHEST = 1.985
 
 
 class Relaxation(Slots):
-    """Omega of each start, and the window in which the rate is measured."""
+    """Omega of each start, and what the rate of its sweeps is measured from: errors of plain sweeps alone."""
 
     def __init__(self, b: int, device: torch.device) -> None:
         self.omega = torch.ones(b, dtype=torch.float64, device=device)
+        # Error at the last plain sweep that a rate is measured from, and sweeps since; -1: there is none.
         self.first = torch.ones_like(self.omega)
-        # Sweeps in the window; -1: there is none.
-        self.count = torch.full((b,), -1.0, dtype=torch.float64, device=device)
+        self.count = torch.full_like(self.omega, -1.0)
+        self.plain = torch.ones(b, dtype=torch.bool, device=device)
 
     def begin(self, at: slice = slice(None)) -> None:
-        """At the start of a projection; what was learnt in the last one stays."""
+        """At the start of a projection, whose first sweep is a plain one; what was learnt in the last one stays."""
         self.count[at] = -1
+        self.plain[at] = True
 
     def forget(self, at: slice) -> None:
         """Plain sweeps again."""
         self.omega[at] = 1
-        self.count[at] = -1
+        self.begin(at)
 
     def next(self, error: Tensor, tol: Tensor, active: Tensor) -> Tensor:
         """Omega of the next sweep (b,), from the marginal error before it; below the tolerance a plain sweep has to confirm it."""
-        small = error <= tol
         none = self.count < 0
-        first = torch.where(self.count == 0, error, self.first)
-        count = self.count + 1
-        overshot = ~none & (error > 100 * first)
-        length = torch.where(self.omega > 1, (4 / (2 - self.omega)).ceil(), _WINDOW)
-        full = ~none & ~overshot & (count > length)
+        first = torch.where(none, error, self.first)
+        count = torch.where(none, 0.0, self.count + 1)
+        overshot = error > 100 * first
+        window = torch.where(self.omega > 1, (4 / (2 - self.omega)).ceil(), _WINDOW)
+        measured = self.plain & (count >= window) & ~overshot
         omega = self.omega.masked_fill(overshot, 1.0)
-        if perhaps(full):
-            rate = (error / first).pow(1 / (count - 1).clamp(min=1))
-            omega = torch.where(full, adapted(self.omega, rate), omega)
-        # A window begins with the first sweep at its omega, whose error is not comparable with those before.
-        count = count.masked_fill(full | overshot | none, 0.0).masked_fill(small, -1.0)
-        self.first.copy_(torch.where(active, first, self.first))
-        self.count.copy_(torch.where(active, count, self.count))
-        self.omega.copy_(torch.where(active & ~small, omega, self.omega))
-        return self.omega.masked_fill(small, 1.0)
+        if perhaps(measured):
+            rate = (error / first).pow(1 / count.clamp(min=1))
+            omega = torch.where(measured, adapted(self.omega, rate), omega)
+        due = (count + 1 >= window) | (error <= tol)
+        plain = (omega == 1) | (~self.plain & due)
+        first = torch.where(measured, error, first)
+        count = count.masked_fill(measured, 0.0).masked_fill(overshot, -1.0)
+        for mine, new in ((self.first, first), (self.count, count), (self.omega, omega), (self.plain, plain)):
+            mine.copy_(torch.where(active, new, mine))
+        return omega.masked_fill(plain, 1.0)
 
 
 def adapted(omega: Tensor, rate: Tensor) -> Tensor:
