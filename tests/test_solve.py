@@ -159,7 +159,7 @@ def test_underflow_never_wins_with_loss_zero():
 def test_loss_is_not_negative_when_the_inner_loop_is_cut_short():
     c1 = distances(30, seed=1)
     end = solve(c1, c1, epsilon=0.01, max_sinkhorn=1, max_outer=5, init="random")
-    assert end.status in ("max_outer", "max_sinkhorn")
+    assert end.status == "max_sinkhorn"
     assert end.gw_loss == pytest.approx(brute_force_loss(c1, c1, end.plan), rel=1e-9, abs=1e-12)
     assert end.gw_loss >= 0
 
@@ -233,7 +233,8 @@ def test_which_loop_ran_out_is_said():
     assert solve(c1, c2, init="random", max_outer=1).status == "max_outer"
     constant = np.ones((30, 30)) - np.eye(30)
     stuck = solve(constant, c2, weights(30), weights(30, 1), epsilon=1e-3, max_sinkhorn=1, max_outer=3, init="random")
-    assert stuck.status in ("max_outer", "max_sinkhorn")
+    assert stuck.status == "max_sinkhorn"
+    assert stuck.marginal_error > 1e-3
 
 
 def test_tiny_epsilon_in_single_precision_is_that_of_double():

@@ -34,8 +34,8 @@ class GWSolution:
     epsilon: float
     """Absolute regularisation (POT's; twice OTT's)."""
     status: Status
-    """"converged"; "max_outer": the outer steps ran out; "max_sinkhorn": the plan stood still, but its marginals are
-    `marginal_error` off; "numerical_error": numbers left the range, no plan; "interrupted"; "stopped": in a search,
+    """"converged"; "max_outer": the outer steps ran out; "max_sinkhorn": the sweeps of the last outer step ran out with
+    the marginals `marginal_error` off; "numerical_error": numbers left the range, no plan; "interrupted"; "stopped": in a search,
     out of reach of another start."""
     n_outer: int
     """Outer steps, over all values of epsilon that were gone through."""

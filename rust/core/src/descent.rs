@@ -224,7 +224,9 @@ impl<R: Real> Descent<'_, R> {
                     break;
                 }
             } else {
-                state.status = Status::MaxOuter;
+                // The loop that ran out last: without marginals the outer loop cannot end.
+                let without = projection.ended == Ended::MaxIterations && state.error > tol;
+                state.status = if without { Status::MaxSinkhorn } else { Status::MaxOuter };
             }
             let at = Instant::now();
             forecast.learn(&state.x, scaling.potentials());

@@ -18,7 +18,7 @@ pub enum Status {
     Converged,
     /// The outer steps ran out.
     MaxOuter,
-    /// The outer loop stood still, but the inner loop did not reach the marginals within its sweeps.
+    /// The inner loop did not reach the marginals within its sweeps, in the last outer step; the outer loop stood still, or its steps ran out.
     MaxSinkhorn,
     /// The numbers left the floating-point range; the loss is infinite.
     NumericalError,

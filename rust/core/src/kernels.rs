@@ -21,6 +21,7 @@ macro_rules! versions {
                 fn v3<R: Real>($($arg: $ty),*) $(-> $ret)? { $body::<R, true>($($arg),*) }
                 if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
                 {
                     // SAFETY: the features are present.
                     return unsafe { v4($($arg),*) };

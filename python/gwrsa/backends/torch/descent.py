@@ -215,7 +215,9 @@ class Batch:
                 failed.append(slot)
                 continue
             state.change = self.change[slot]
-            state.status = "max_outer"
+            # The loop that ran out last: without marginals the outer loop cannot end.
+            without = ended[slot] == sinkhorn.MAX_SWEEPS and state.error > task.level.tol
+            state.status = "max_sinkhorn" if without else "max_outer"
             if state.change <= task.level.tol:
                 state.status = "converged" if state.error <= task.level.tol else "max_sinkhorn"
             if state.status == "converged" or self.steps[slot] >= task.level.max_outer:
