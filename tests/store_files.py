@@ -40,7 +40,8 @@ def write(out, models, starts, permutations=100):
         key = work.key(next(u for u in work.units() if u.target == model and u.what == "align"))
         loss = rng.uniform(1, 2, starts)
         rows = [row(i, float(loss[i]), float(rng.integers(0, N) / N)) for i in range(starts)]
-        best = int(loss.argmin()), max(range(starts), key=lambda i: (rows[i]["top1"], -loss[i]))
+        rates = np.array([r["top1"] for r in rows])
+        best = int(loss.argmin()), int(np.lexsort((loss, -rates))[0])
         plans = {}
         for i in sorted(set(best)):
             path = save_arrays(work.plan_path(f"{key}-{i}"), {"top": top, "f": np.zeros(N), "g": np.zeros(N)})

@@ -86,7 +86,9 @@ def assert_same(a, b, names=TABLES):
 
 def shards(folder):
     return {
-        p: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.rglob("*") if p.parent.name in {"shards", "plans"}
+        p: (p.stat().st_mtime_ns, p.read_bytes())
+        for name in ("shards", "plans")
+        for p in (folder / name).glob("[!.]*")
     }
 
 

@@ -99,7 +99,7 @@ def test_the_folder_of_another_version_says_so(tmp_path, monkeypatch):
 def test_a_part_that_is_none_is_refused_before_anything_is_read(tmp_path, shard):
     got = call("study", write(tmp_path), "--out", tmp_path / "out", "--shard", shard)
     assert isinstance(got.exception, ValueError)
-    assert f"shard must be I/N" in str(got.exception)
+    assert "shard must be I/N" in str(got.exception)
     assert repr(shard) in str(got.exception)
     assert not (tmp_path / "out").exists()
 

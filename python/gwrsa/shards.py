@@ -6,9 +6,11 @@ import errno
 import hashlib
 import json
 import os
+import struct
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 
 PART = ".part"
 _STALE = 3600.0
+# What NumPy and zipfile raise of an archive of which bits are missing or flipped.
+_TORN = (ValueError, KeyError, EOFError, RuntimeError, OverflowError, struct.error, zlib.error, zipfile.BadZipFile)
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -94,7 +98,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except _TORN as error:
         raise ValueError(f"{path} is not a whole .npz file: {error}") from error
 
 

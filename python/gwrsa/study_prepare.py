@@ -49,8 +49,8 @@ def begin(
     ValueError
         If the folder cannot be written to, holds something else, or a study of other inputs or of another version.
     """
-    checked_folder(folder, inputs.hashes)
     try:
+        checked_folder(folder, inputs.hashes)
         with turn(folder / LOCK):
             before = checked_folder(folder, inputs.hashes)
             plain = inputs.settings.plain()

@@ -20,7 +20,7 @@ for verb in (rdm, rsa, align, spose, extract, models, study, merge, results, che
 
 
 def main() -> None:
-    """Entry point: an invalid argument, or a file or machine that fails, ends with one line on stderr and exit status 2, an interrupt with 130."""
+    """Entry point: an invalid argument, or a file or machine that fails, ends with one line and status 2, an interrupt with 130."""
     try:
         app()
     except (ValueError, OSError, ImportError) as error:

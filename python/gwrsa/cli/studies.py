@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -37,7 +37,7 @@ def study(
 
     Example: gwrsa study study.toml --out results
     """
-    from contextlib import nullcontext
+    from contextlib import AbstractContextManager, nullcontext
 
     from gwrsa.study import Study
     from gwrsa.study_summary import summary
@@ -58,9 +58,8 @@ def study(
             f"part {number} of {of}: {computed} units computed in {took:.1f} s; after all parts: gwrsa merge {out}"
         )
         return
-    if scheduler is None:
-        cluster = nullcontext()
-    else:
+    cluster: AbstractContextManager[Any] = nullcontext()
+    if scheduler is not None:
         from gwrsa.cluster import connect
 
         cluster = connect(scheduler)
