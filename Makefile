@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
 
-.PHONY: setup dev build fmt lint test test-extract test-report bench docs demo clean
+.PHONY: setup dev build fmt lint test test-extract test-report test-slurm bench docs demo clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -68,6 +68,10 @@ test-extract: $(VENV)/.extract
 test-report: dev
 	@command -v chromium chromium-browser google-chrome > /dev/null || { echo 'needs a Chromium: apt-get install chromium'; exit 1; }
 	$(BIN)/pytest tests/test_report.py
+
+# A job array on virtual nodes; without Slurm these tests are skipped by `make test`, here that is a failure.
+test-slurm: dev
+	GWRSA_SLURM=1 $(BIN)/pytest -m slurm
 
 docs: setup
 	cargo doc --workspace --no-deps

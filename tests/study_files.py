@@ -86,5 +86,21 @@ def assert_same(a, b, names=TABLES):
 
 def shards(folder):
     return {
-        p: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.rglob("*") if p.parent.name in {"shards", "plans"}
+        p: (p.stat().st_mtime_ns, p.read_bytes()) for name in ("shards", "plans") for p in (folder / name).glob("[!.]*")
     }
+
+
+def write_longer(folder, models=8, n=200):
+    """Files of a study that takes some seconds, long enough to be disturbed; its path."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(8)
+    human = rng.standard_normal((n, 6)).astype(np.float32)
+    np.save(folder / "human.npy", human)
+    toml = 'name = "longer"\n[human]\nembedding = "human.npy"\n[alignment]\nn_starts = 4\n'
+    toml += "[statistics]\nbootstrap = 20\nchance = 20\npermutations = 20\n"
+    for i in range(models):
+        np.save(folder / f"m{i}.npy", human + (0.2 + 0.2 * i) * rng.standard_normal(human.shape))
+        toml += f'[[models]]\nname = "m{i}"\nfamily = "clip"\nembedding = "m{i}.npy"\n'
+    path = folder / "study.toml"
+    path.write_text(toml)
+    return path

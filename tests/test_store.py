@@ -5,7 +5,7 @@ import pytest
 
 import gwrsa
 from gwrsa import sides, tables
-from gwrsa.shards import Shards, load_arrays, replace, sweep
+from gwrsa.shards import Shards, key_of, load_arrays, replace, sweep
 from gwrsa.solve import build_problem
 from gwrsa.store import Results
 from gwrsa.study import Study
@@ -178,12 +178,20 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
 def test_a_shard_that_is_torn_or_edited_is_not_there(tmp_path):
     shards = Shards(tmp_path)
     result = {"values": [0.1, 1e-300, 3], "none": None}
-    shards.save("key", {"unit": "test"}, result)
-    assert shards.load("key") == result
-    whole = shards.path("key").read_text()
-    for torn in (whole[:-10], "", "[]", '{"result": 3, "seal": 3}', whole.replace("0.1", "0.2")):
-        shards.path("key").write_text(torn)
-        assert shards.load("key") is None
+    key = key_of({"unit": "test"})
+    shards.save({"unit": "test"}, result)
+    assert shards.load(key) == result
+    whole = shards.path(key).read_text()
+    for torn in (
+        whole[:-10],
+        "",
+        "[]",
+        '{"result": 3, "seal": 3}',
+        whole.replace("0.1", "0.2"),
+        whole.replace("test", "tset"),
+    ):
+        shards.path(key).write_text(torn)
+        assert shards.load(key) is None
     shards.path("other").write_text(whole)
     assert shards.load("other") is None
     assert json.loads(whole)["what"] == {"unit": "test"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import struct
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,11 +22,19 @@ from numpy.typing import NDArray
 
 PART = ".part"
 _STALE = 3600.0
+# What NumPy and zipfile raise of an archive of which bits are missing or flipped.
+_TORN = (ValueError, KeyError, EOFError, RuntimeError, OverflowError, struct.error, zlib.error, zipfile.BadZipFile)
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def digest(what: Any) -> str:  # noqa: ANN401
     """SHA-256 of JSON values, whatever the order of the keys."""
     return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def key_of(what: Mapping[str, Any]) -> str:
+    """Name of the shard of what a mapping says."""
+    return digest(dict(what))[:32]
 
 
 def file_digest(path: Path) -> str:
@@ -46,8 +57,11 @@ def replace(path: Path, write: Callable[[BinaryIO], object]) -> Path:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            hint = "no room for this file; nothing that is whole is lost: make room and run again"
+            raise OSError(error.errno, f"{os.strerror(error.errno)}, {hint}", str(path)) from error
         raise
     return path
 
@@ -84,7 +98,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except _TORN as error:
         raise ValueError(f"{path} is not a whole .npz file: {error}") from error
 
 
@@ -108,12 +122,14 @@ class Shards:
         """A result; None where there is none, or the file is torn or was edited."""
         try:
             shard = json.loads(self.path(key).read_text(encoding="utf-8"))
-            result, seal = shard["result"], shard["seal"]
+            what, result, seal = shard["what"], shard["result"], shard["seal"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return result if isinstance(result, dict) and seal == digest([key, result]) else None
+        whole = isinstance(result, dict) and isinstance(what, dict) and key == key_of(what)
+        return result if whole and seal == digest([key, result]) else None
 
-    def save(self, key: str, what: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    def save(self, what: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Write a result, beside what it is of."""
+        key = key_of(what)
         shard = {"what": dict(what), "result": dict(result), "seal": digest([key, dict(result)])}
         replace_text(self.path(key), json.dumps(shard, allow_nan=False) + "\n")

@@ -4,10 +4,11 @@
 ``study.toml``              as run, verbatim
 ``provenance.json``         store (version of this layout), versions, machine, base and inputs (sha256 and bytes of every file), settings
                             (all of them, defaults filled in), human and models (which side is in which file), started, finished (null
-                            while it runs), seconds
+                            while it runs), seconds, array (in how many parts it was cut, or null)
+``.lock``                   held while the provenance is written
 ``sides/<digest>.npz``      a representation as it was read or extracted, its rows in the order of the study's objects
-``shards/<key>.json``       a unit of work: the starts of one pair, or the permutation test of one RSA; the key is a hash of all
-                            that determines it
+``shards/<key>.json``       a unit of work: the starts of one pair, or the permutation test of one RSA; or which side came of which
+                            input. The key is a hash of all that determines it
 ``plans/<key>.npz``         a chosen start: ``top`` (n, 10), ``mass`` (n, 10), and what its plan is derived from again
 ``categories.npz``          names (c,) and members (n, c), where there are categories
 ``objects.parquet``         item, categories (joined by "; "), one (the one that figures sort by)
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 STORE = 1
 """Version of the layout; a folder of another one is refused."""
+CATEGORIES = "categories.npz"
 TABLES = ("chosen", "rates", "rsa", "chance", "categories")
 
 # A plan that is derived again has the loss that was written down but for rounding; other inputs change it by far more.
@@ -134,11 +136,9 @@ class Results:
     @cached_property
     def members(self) -> Categories | None:
         """Which object is in which categories; None without."""
-        path = self.folder / "categories.npz"
         if self.settings["categories"]["file"] is None:
             return None
-        arrays = load_arrays(path)
-        return Categories(tuple(str(n) for n in arrays["names"]), tuple(self.objects["item"]), arrays["members"])
+        return read_categories(self.folder, tuple(self.objects["item"]))
 
     def top(self, key: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The most probable targets of each source item of a chosen start, and the share of the item's mass on each.
@@ -231,7 +231,14 @@ def save_provenance(folder: Path, provenance: dict[str, Any]) -> None:
 
 def save_categories(folder: Path, categories: Categories) -> None:
     """Write the categories of the objects."""
-    save_arrays(folder / "categories.npz", {"names": np.array(categories.names), "members": categories.members})
+    save_arrays(folder / CATEGORIES, {"names": np.array(categories.names), "members": categories.members})
+
+
+def read_categories(folder: Path, items: tuple[str, ...] | None) -> Categories:
+    """Read them; items: the labels of the objects, their numbers where there are none."""
+    arrays = load_arrays(folder / CATEGORIES)
+    labels = items or tuple(str(i) for i in range(len(arrays["members"])))
+    return Categories(tuple(str(n) for n in arrays["names"]), labels, arrays["members"])
 
 
 def need(*packages: str) -> None:

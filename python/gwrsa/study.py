@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
-from importlib import metadata
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gwrsa import _validate as check
 from gwrsa import backends
-from gwrsa._core import __version__
-from gwrsa.embedding import Embedding
-from gwrsa.rdm import RDM
-from gwrsa.shards import Shards, replace_text, sweep
-from gwrsa.sides import load_side, save_side
-from gwrsa.store import (
-    STORE,
-    TABLES,
-    Results,
-    load_provenance,
-    need,
-    save_categories,
-    save_provenance,
-    write_table,
-)
+from gwrsa.store import TABLES, Results, need, save_provenance, write_table
+from gwrsa.study_compute import compute, on_threads
 from gwrsa.study_inputs import Inputs
-from gwrsa.study_settings import Model, Settings
+from gwrsa.study_prepare import begin, by_position, now, prepare
+from gwrsa.study_settings import Settings
 from gwrsa.study_tables import assemble
-from gwrsa.study_work import Entry, Work, key_of
+from gwrsa.study_work import Unit, Work, planned
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
+    from distributed import Client
 
 FIGURES = ("matplotlib", "jinja2")
 """Packages that figures and report need."""
+MOST_SHARDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -80,6 +63,7 @@ class Study:
         out: str | Path,
         *,
         workers: int | None = None,
+        client: Client | None = None,
         all_pairs: bool = False,
         backend: str | None = None,
         device: str | None = None,
@@ -92,9 +76,13 @@ class Study:
         ----------
         out : path
             Folder of the study, new or of an earlier run: what is there and whole is not computed again, so that a killed run
-            goes on where it was, and a model added to the file costs that model only. `gwrsa.store` describes it.
+            goes on where it was, and a model added to the file costs that model only. Several runs may share it: each takes what
+            none of the others is at. `gwrsa.store` describes it.
         workers : int, optional
-            Threads. None: one a core. The outcome does not depend on it.
+            Threads. None: one a core, or as many as Slurm gave. The outcome does not depend on it.
+        client : distributed.Client, optional
+            Of a Dask cluster whose workers see `out`: they compute, this process reads the inputs and makes the tables. A worker
+            does one pair at a time, on its own number of threads, so that `workers` must be None.
         all_pairs : bool
             Model against model too, as `all_pairs = true` in the file.
         backend, device : str, optional
@@ -111,39 +99,30 @@ class Study:
         Raises
         ------
         ValueError
-            If a representation cannot be read or lacks objects, or the folder holds something else, a study of another version, or
-            one whose inputs have changed since.
+            If a representation cannot be read or lacks objects, the folder holds something else, a study of another version, or
+            one whose inputs have changed since; or a worker does not see the folder or has another version.
         ImportError
             If pyarrow, matplotlib and jinja2 for figures and report, or what extraction needs is missing.
         """
+        if client is not None and workers is not None:
+            raise ValueError(
+                f"workers must be None with a client, whose workers have their own threads, got {workers!r}"
+            )
         threads = check.threads("workers", workers) or _cores()
         need("pyarrow", *(FIGURES if figures else ()))
-        clock, began = time.perf_counter(), _now()
-        settings = replace(self.settings, all_pairs=self.settings.all_pairs or all_pairs).solved_by(backend, device)
-        backends.check_device(settings.alignment.backend, settings.alignment.device)
-        folder, inputs = Path(out), Inputs(settings, self.base)
-        inputs.hash_all()
-        before = checked_folder(folder, inputs.hashes)
-        provenance: dict[str, Any] = {
-            "store": STORE,
-            "versions": _versions(settings),
-            "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
-            "inputs": (before or {}).get("inputs", {}) | inputs.hashes,
-            "base": str(self.base.resolve()),
-            "settings": settings.plain(),
-            "human": None,
-            "models": [],
-            "by_position": [],
-            "started": began,
-            "finished": None,
-            "seconds": None,
-        }
-        sweep(folder)
-        save_provenance(folder, provenance)
-        replace_text(folder / "study.toml", self.text)
-        work, extracted = self._prepare(folder, settings, inputs, progress=progress)
-        computed = _compute(work, threads, progress=progress)
-        provenance |= sides_of(work) | {"inputs": inputs.hashes, "by_position": inputs.by_position}
+        clock = time.perf_counter()
+        inputs = self._inputs(all_pairs, backend, device)
+        folder = Path(out)
+        before, provenance = begin(folder, inputs, self.text)
+        work, extracted = prepare(folder, inputs, progress=progress)
+        if client is None:
+            computed = compute(work, work.units(), on_threads(work, threads), progress=progress)
+        else:
+            from gwrsa.cluster import on_client
+
+            computed = compute(work, work.units(), on_client(work, client), progress=progress)
+        positions = by_position(folder, inputs.settings, work.human, inputs.hashes)
+        provenance |= sides_of(work) | {"by_position": positions}
         if (
             before
             and before["finished"]
@@ -153,71 +132,68 @@ class Study:
             # Nothing was done: the study is as old as it was.
             provenance |= {name: before[name] for name in ("started", "finished", "seconds", "versions", "machine")}
         else:
-            provenance |= {"finished": _now(), "seconds": time.perf_counter() - clock}
+            provenance |= {"finished": now(), "seconds": time.perf_counter() - clock}
         return finish(work, provenance, figures=figures)
 
-    def _prepare(self, folder: Path, settings: Settings, inputs: Inputs, *, progress: bool) -> tuple[Work, int]:
-        """Every side on disk; the work that is to be done with them, and how many networks were run for it."""
-        source = inputs.human()
-        groups = inputs.categories(source)
-        if max(settings.statistics.top_k) > len(source):
-            raise ValueError(
-                f"statistics.top_k must be at most the number of objects, {len(source)}, got {list(settings.statistics.top_k)}"
-            )
-        human = _entry(folder, source, settings.human.name, "human", 0, settings.human.metric)
-        runs = [(model, i) for model in settings.models for i in range(model.seeds)]
-        entries, extracted = [], 0
-        # What can be read at once is read first: a typing error shows before hours of extraction.
-        for model, i in sorted(runs, key=lambda run: run[0].extract is not None):
-            entry = _kept(folder, model, i, human, inputs)
-            if entry is None:
-                side = inputs.model(model, i, source, progress=progress)
-                entry = _entry(folder, side, model.name, model.family, i, model.metric)
-                if model.extract is not None:
-                    extracted += 1
-                    _keep(folder, model, i, human, inputs, entry)
-            entries.append(entry)
-        order = {(model.name, i): at for at, (model, i) in enumerate(runs)}
-        entries.sort(key=lambda e: order[e.name, e.replicate])
-        return Work(folder, settings, human, tuple(entries), groups), extracted
+    def run_shard(
+        self,
+        out: str | Path,
+        number: int,
+        of: int,
+        *,
+        workers: int | None = None,
+        all_pairs: bool = False,
+        backend: str | None = None,
+        device: str | None = None,
+        progress: bool = True,
+    ) -> int:
+        """Compute one of several parts of a study, for a job array; `gwrsa.study_gather.gather` makes the tables of all parts.
 
+        Parameters
+        ----------
+        out : path
+            As in `run`; all parts share it, at the same time or one after the other.
+        number, of : int
+            Which part, from 1 to `of`. The outcome does not depend on the number of parts.
+        workers, all_pairs, backend, device, progress
+            As in `run`.
 
-def checked_folder(folder: Path, hashes: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-    """Provenance of what is in the folder of a study; None for a new or empty one.
+        Returns
+        -------
+        int
+            How many units were computed; those that were there are not.
 
-    Raises
-    ------
-    ValueError
-        If it holds something else, or a study of these inputs as they were before they changed.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"out must be a folder, got the file {str(folder)!r}")
-    before = load_provenance(folder)
-    if before is None:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise ValueError(
-                f"out must be new, empty, or hold a study, got {str(folder)!r}, which holds something else"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        return None
-    changed = [
-        p for p, now in hashes.items() if p in before["inputs"] and before["inputs"][p]["sha256"] != now["sha256"]
-    ]
-    if changed:
-        now, then = hashes[changed[0]]["sha256"], before["inputs"][changed[0]]["sha256"]
-        raise ValueError(
-            f"out must hold a study of the same inputs, but {', '.join(map(repr, changed))} changed since {str(folder)!r} was "
-            f"begun (sha256 {then[:12]}... then, {now[:12]}... now); use a new folder"
-        )
-    return before
+        Raises
+        ------
+        ValueError, ImportError
+            As `run`, or if there is no such part.
+        """
+        of = check.integer("of", of, 1, MOST_SHARDS)
+        number = check.integer("number", number, 1, of)
+        threads = check.threads("workers", workers) or _cores()
+        need("pyarrow")
+        inputs = self._inputs(all_pairs, backend, device)
+        folder = Path(out)
+        begin(folder, inputs, self.text, array=of)
+        mine = planned(inputs.settings)[number - 1 :: of]
+        needed = sorted({at for _, a, b in mine for at in (a, b) if at is not None})
+        work, _ = prepare(folder, inputs, progress=progress, only=needed)
+        entries = dict(zip(needed, work.models, strict=True))
+        units = work.distinct(Unit(what, work.human if a is None else entries[a], entries[b]) for what, a, b in mine)
+        return compute(work, units, on_threads(work, threads), progress=progress)
+
+    def _inputs(self, all_pairs: bool, backend: str | None, device: str | None) -> Inputs:  # noqa: FBT001
+        settings = replace(self.settings, all_pairs=self.settings.all_pairs or all_pairs).solved_by(backend, device)
+        backends.check_device(settings.alignment.backend, settings.alignment.device)
+        inputs = Inputs(settings, self.base)
+        inputs.hash_all()
+        return inputs
 
 
 def finish(work: Work, provenance: dict[str, Any], *, figures: bool) -> Results:
     """Tables, then the provenance that says it is finished, then figures and report."""
     made = assemble(work)
     folder = work.folder
-    if work.categories is not None:
-        save_categories(folder, work.categories)
     for name in ("objects", "results"):
         write_table(folder / f"{name}.parquet", made[name], csv=False)
     for name in (*TABLES, "pairs"):
@@ -248,92 +224,8 @@ def sides_of(work: Work) -> dict[str, Any]:
     return {"human": work.human.plain(), "models": [m.plain() for m in work.models]}
 
 
-def _compute(work: Work, workers: int, *, progress: bool) -> int:
-    """Every missing unit; how many there were."""
-    from tqdm import tqdm
-
-    tests, simple, pairs = work.missing()
-    todo = len(tests) + len(simple) + len(pairs)
-    with tqdm(total=todo, disable=not progress or not todo, unit="unit", desc=work.settings.name) as bar:
-        if tests:
-            bar.set_postfix_str(f"RSA of {len(tests)} representations with {work.human.name}")
-        for _ in work.test(tests, workers) if tests else ():
-            bar.update()
-        _each(bar, simple, "RSA", work.compare)
-        _each(bar, pairs, "aligning", lambda a, b: work.align(a, b, workers))
-    return todo
-
-
-def _each(
-    bar: tqdm[Any], pairs: Sequence[tuple[Entry, Entry]], doing: str, do: Callable[[Entry, Entry], object]
-) -> None:
-    for source, target in pairs:
-        number = f" ({target.replicate})" if target.replicate else ""
-        bar.set_postfix_str(f"{doing} {source.name} vs {target.name}{number}")
-        do(source, target)
-        bar.update()
-
-
-def _entry(folder: Path, side: Embedding | RDM, name: str, family: str, replicate: int, metric: str) -> Entry:
-    embedded = isinstance(side, Embedding)
-    if embedded:
-        side.rdm(metric)  # type: ignore[union-attr, arg-type]  # a row without direction shows before the work begins
-    meta = dict(side.meta) if isinstance(side, Embedding) and side.meta else None
-    key = save_side(folder / "sides", side)
-    return Entry(name, family, replicate, metric if embedded else "precomputed", key, meta)
-
-
-def _extraction(model: Model, replicate: int, human: Entry, inputs: Inputs) -> dict[str, Any]:
-    """All that determines extracted features; files by what is in them, wherever they are."""
-    files = {"shown": model.texts or inputs.settings.images.root, "checkpoint": model.checkpoint}
-    no_part = {"name", "family", "seeds", "metric", "texts", "checkpoint"}
-    plain = {name: value for name, value in asdict(model).items() if name not in no_part}
-    return {
-        "unit": "extraction",
-        "store": STORE,
-        "gwrsa": __version__,
-        "model": plain,
-        "seed": replicate,
-        "files": {what: inputs.hashes[path]["sha256"] for what, path in files.items() if path is not None},
-        "human": human.side,
-    }
-
-
-def _kept(folder: Path, model: Model, replicate: int, human: Entry, inputs: Inputs) -> Entry | None:
-    """A side that an earlier run has extracted."""
-    if model.extract is None:
-        return None
-    found = Shards(folder / "shards").load(key_of(_extraction(model, replicate, human, inputs)))
-    if found is None:
-        return None
-    try:
-        load_side(folder / "sides" / f"{found['side']}.npz", model.name)
-    except (ValueError, FileNotFoundError):
-        return None
-    return Entry(model.name, model.family, replicate, model.metric, found["side"], found["meta"])
-
-
-def _keep(folder: Path, model: Model, replicate: int, human: Entry, inputs: Inputs, entry: Entry) -> None:
-    unit = _extraction(model, replicate, human, inputs)
-    Shards(folder / "shards").save(key_of(unit), unit, {"side": entry.side, "meta": entry.meta})
-
-
-def _versions(settings: Settings) -> dict[str, str]:
-    names = ["numpy", "scipy", "pandas", "pyarrow"]
-    if any(m.extract for m in settings.models):
-        names += ["torch", "torchvision", "timm", "open_clip_torch", "sentence-transformers"]
-    elif backends.chosen(settings.alignment.backend, settings.alignment.device) == "torch":
-        names += ["torch"]
-    found = {"gwrsa": __version__, "python": platform.python_version()}
-    for name in names:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
-
-
 def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    """Cores that this process may use; as many as Slurm gave, where it does not bind."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""
+    return min(cores, max(int(given), 1)) if given.isdecimal() else cores

@@ -28,6 +28,7 @@ class Inputs:
     """Path as the settings give it: sha256 and bytes."""
     by_position: list[str] = field(default_factory=list)
     """Sides without labels, whose rows were taken to be in the order of the human side's."""
+    _stamps: dict[str, list[tuple[str, int, int]]] = field(default_factory=dict, repr=False)
 
     def hash_all(self) -> None:
         """Hash every file that the settings name.
@@ -152,18 +153,49 @@ class Inputs:
         dims = model.dims or human.values.shape[1]  # type: ignore[union-attr]  # an embedding, as checked
         return Embedding(rng.standard_normal((len(human), dims)), human.items, name=model.name)
 
+    def check_unchanged(self) -> None:
+        """What was read has to be what was hashed.
+
+        Raises
+        ------
+        ValueError
+            If a file has changed since `hash_all`.
+        """
+        for path, stamp in self._stamps.items():
+            where = self.base / path
+            if not where.exists() or (_stamp(where) != stamp and hashed(where) != self.hashes[path]):
+                raise ValueError(
+                    f"the study names {path!r}, which changed while it was read; run again when it is as it should be"
+                )
+
     def _hash(self, path: str | None) -> None:
         if path is None or path in self.hashes:
             return
         where = self.base / path
-        if where.is_dir():
-            files = sorted(p for p in where.rglob("*") if p.is_file() and not p.name.startswith("."))
-            listed = [[str(p.relative_to(where)), file_digest(p)] for p in files]
-            self.hashes[path] = {"sha256": digest(listed), "bytes": sum(p.stat().st_size for p in files)}
-        elif where.is_file():
-            self.hashes[path] = {"sha256": file_digest(where), "bytes": where.stat().st_size}
-        else:
+        if not where.exists():
             raise FileNotFoundError(f"the study names {path!r}, but there is no {where}")
+        self._stamps[path] = _stamp(where)
+        self.hashes[path] = hashed(where)
+
+
+def hashed(where: Path) -> dict[str, Any]:
+    """Hash and bytes of a file, or of a folder."""
+    if where.is_dir():
+        listed = [[str(p.relative_to(where)), file_digest(p)] for p in _files(where)]
+        return {"sha256": digest(listed), "bytes": sum(p.stat().st_size for p in _files(where))}
+    return {"sha256": file_digest(where), "bytes": where.stat().st_size}
+
+
+def _files(where: Path) -> list[Path]:
+    if not where.is_dir():
+        return [where]
+    return sorted(p for p in where.rglob("*") if p.is_file() and not p.name.startswith("."))
+
+
+def _stamp(where: Path) -> list[tuple[str, int, int]]:
+    """What changes when a file is written to; cheaper than its hash."""
+    seen = ((p, p.stat()) for p in _files(where))
+    return [(str(p), s.st_size, s.st_mtime_ns) for p, s in seen]
 
 
 def _labelled(side: Embedding | RDM, items: tuple[str, ...] | None) -> Embedding | RDM:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gwrsa.shards import key_of, replace_text, sweep
 from gwrsa.shards import replace as replaced
-from gwrsa.shards import replace_text, sweep
-from gwrsa.store import Results, need, save_provenance
-from gwrsa.study import FIGURES, checked_folder, finish, sides_of
+from gwrsa.store import Results, need, save_categories, save_provenance
+from gwrsa.study import FIGURES, finish, sides_of
+from gwrsa.study_prepare import checked_folder, record_sides
 from gwrsa.study_settings import Model, Settings
-from gwrsa.study_work import Entry, Work, key_of
+from gwrsa.study_work import Entry, Work
 
 
 def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = True) -> Results:
@@ -82,6 +83,9 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
     replace_text(folder / "study.toml", head + settings.toml())
     for part in parts:
         _copy(part, folder)
+    if work.categories is not None:
+        save_categories(folder, work.categories)
+    record_sides(work, inputs, provenance["by_position"])
     return finish(work, provenance, figures=figures)
 
 

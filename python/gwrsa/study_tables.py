@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gwrsa import statistics, tables
-from gwrsa.shards import load_arrays
-from gwrsa.study_work import Entry, Work, key_of, rows_of
+from gwrsa.shards import key_of, load_arrays
+from gwrsa.study_work import Entry, Work, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,18 +47,23 @@ def assemble(work: Work) -> dict[str, pd.DataFrame]:
     return made
 
 
-def results_table(work: Work) -> pd.DataFrame:
-    """A row a start."""
+def results_table(work: Work, *, whole: bool = True) -> pd.DataFrame:
+    """A row a start; whole: every model has to be there. Of 100,000 starts the columns take less than the rows would."""
     import pandas as pd
 
-    rows = []
+    columns: dict[str, list[Any]] = {}
     for m in work.models:
-        unit = key_of(work.alignment_unit(work.human, m))
+        found, test = work.alignment(work.human, m), work.rsa(work.human, m)
+        if found is None and not whole:
+            continue
         pair = {"source": work.human.name, "target": m.name, "family": m.family, "replicate": m.replicate}
-        statistic = _there(work.rsa(work.human, m))["statistic"]
-        starts = rows_of(_there(work.alignment(work.human, m)))
-        rows += [{**pair, "rsa": statistic, **row, "pair_key": unit} for row in starts]
-    return pd.DataFrame(rows).astype({"merged_into": "Int64", "stopped_by": "Int64"})
+        pair["rsa"] = np.nan if test is None and not whole else _there(test)["statistic"]
+        unit = key_of(work.alignment_unit(work.human, m))
+        for start in rows_of(_there(found)):
+            for name, value in {**pair, **start, "pair_key": unit}.items():
+                columns.setdefault(name, []).append(value)
+    made = pd.DataFrame(columns)
+    return made if made.empty else made.astype({"merged_into": "Int64", "stopped_by": "Int64"})
 
 
 def rsa_table(work: Work) -> pd.DataFrame:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,19 +18,19 @@ from gwrsa.aligning import align
 from gwrsa.compare import rsa
 from gwrsa.loaders import Categories
 from gwrsa.rdm import RDM
-from gwrsa.shards import Shards, digest, file_digest, save_arrays
+from gwrsa.shards import Shards, digest, file_digest, key_of, save_arrays
 from gwrsa.sides import aligned, load_side
 from gwrsa.statistics import permutation_tests
 from gwrsa.store import STORE
-from gwrsa.study_settings import Settings
+from gwrsa.study_settings import Model, Settings
 
 if TYPE_CHECKING:
     from gwrsa.alignment import Start
 
-# Models whose permutation tests share their relabellings, and are lost together by a kill.
-_MOST_TESTS = 4
 # A failed start has an infinite loss, which JSON does not know.
 _INFINITE = ("gw_loss", "objective", "marginal_error", "epsilon_ratio")
+# Model against model, each side is used many times; so many stay in memory.
+_MOST_KEPT = 4
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,43 @@ class Entry:
         """As JSON takes it."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.replicate})" if self.replicate else self.name
+
+
+What = Literal["test", "compare", "align"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work: the permutation test of an RSA with the human side, the RSA of two models, or the alignment of a pair."""
+
+    what: What
+    source: Entry
+    target: Entry
+
+    def __str__(self) -> str:
+        return f"{'alignment' if self.what == 'align' else 'RSA'} of {self.source} with {self.target}"
+
+
+def runs(settings: Settings) -> list[tuple[Model, int]]:
+    """Every replicate of every model, in order."""
+    return [(model, i) for model in settings.models for i in range(model.seeds)]
+
+
+def planned(settings: Settings) -> list[tuple[What, int | None, int]]:
+    """What a study consists of: what, and of which of `runs`; None is the human side. The settings alone say it."""
+    replicates = [i for _, i in runs(settings)]
+    first = [at for at, i in enumerate(replicates) if i == 0]
+    pairs = [(a, b) for x, a in enumerate(first) for b in first[x + 1 :]] if settings.all_pairs else []
+    human: list[tuple[int | None, int]] = [(None, at) for at in range(len(replicates))]
+    return [
+        *(("align", *pair) for pair in human),
+        *(("test", *pair) for pair in human),
+        *(("align", *pair) for pair in pairs),
+        *(("compare", *pair) for pair in pairs),
+    ]
+
 
 @dataclass(frozen=True, eq=False)
 class Work:
@@ -61,7 +97,9 @@ class Work:
     settings: Settings
     human: Entry
     models: tuple[Entry, ...]
+    """Of `runs`, in their order; of a part of a study, those that it needs."""
     categories: Categories | None
+    _rdms: dict[tuple[str, str, bool], RDM] = field(default_factory=dict, repr=False)
 
     @cached_property
     def shards(self) -> Shards:
@@ -73,14 +111,34 @@ class Work:
         first = [m for m in self.models if m.replicate == 0]
         return [(a, b) for i, a in enumerate(first) for b in first[i + 1 :]] if self.settings.all_pairs else []
 
+    def units(self) -> list[Unit]:
+        """All of them, those of one result once."""
+        return self.distinct(
+            Unit(what, self.human if a is None else self.models[a], self.models[b])
+            for what, a, b in planned(self.settings)
+        )
+
+    def distinct(self, units: Iterable[Unit]) -> list[Unit]:
+        """Those of one key once: two models of the same values are computed once."""
+        return list({self.key(unit): unit for unit in reversed(list(units))}.values())[::-1]
+
     # ---- keys
+
+    def key(self, unit: Unit) -> str:
+        """Name of the shard of a unit."""
+        of = self.alignment_unit if unit.what == "align" else self.rsa_unit
+        return key_of(of(unit.source, unit.target))
+
+    def result(self, unit: Unit) -> dict[str, Any] | None:
+        """What came of a unit, if it is there and whole."""
+        return (self.alignment if unit.what == "align" else self.rsa)(unit.source, unit.target)
 
     def alignment_unit(self, source: Entry, target: Entry) -> dict[str, Any]:
         """All that determines the alignment of a pair; its digest is the key."""
         return _unit("alignment", source, target) | {
             "histogram": [self.human.side, self.human.metric] if self.settings.alignment.match_histogram else None,
             "alignment": asdict(self.settings.alignment),
-            "categories": None if self.categories is None else _categories_digest(self.categories),
+            "categories": self.categories_digest,
             "others": self.settings.categories.others,
             "plans": source == self.human,
         }
@@ -90,6 +148,12 @@ class Work:
         s = self.settings.statistics
         tested = {"permutations": s.permutations, "seed": s.seed} if source == self.human else {}
         return _unit("rsa", source, target) | {"method": s.rsa} | tested
+
+    @cached_property
+    def categories_digest(self) -> str | None:
+        """Of names and members; None without categories."""
+        c = self.categories
+        return None if c is None else digest([list(c.names), np.packbits(c.members).tobytes().hex()])
 
     def alignment(self, source: Entry, target: Entry) -> dict[str, Any] | None:
         """Starts of a pair, if they are there and whole with their plans."""
@@ -109,44 +173,37 @@ class Work:
         """Where a chosen start is."""
         return self.folder / "plans" / f"{key}.npz"
 
-    # ---- what is missing, and its computation
+    # ---- computation
 
-    def missing(self) -> tuple[list[Entry], list[tuple[Entry, Entry]], list[tuple[Entry, Entry]]]:
-        """Models without a permutation test, and pairs without RSA or alignment."""
-        tests = [m for m in _distinct_sides(self.models) if self.rsa(self.human, m) is None]
-        simple = [pair for pair in self.pairs() if self.rsa(*pair) is None]
-        against_human = [(self.human, m) for m in _distinct_sides(self.models)]
-        return tests, simple, [pair for pair in [*against_human, *self.pairs()] if self.alignment(*pair) is None]
+    def do(self, units: Sequence[Unit], threads: int) -> list[dict[str, Any]]:
+        """Compute units and put them on disk, whether they are there or not; tests share their relabellings, and are made first."""
+        tests = [unit.target for unit in units if unit.what == "test"]
+        found = self.test(tests) if tests else []
+        for unit in units:
+            if unit.what == "compare":
+                found.append(self.compare(unit.source, unit.target))
+            elif unit.what == "align":
+                found.append(self.align(unit.source, unit.target, threads))
+        return found
 
-    def test(self, models: Sequence[Entry], workers: int) -> Iterator[Entry]:
-        """Permutation tests of the RSA of models with the human side; yields each when it is on disk."""
+    def test(self, models: Sequence[Entry]) -> list[dict[str, Any]]:
+        """Permutation tests of the RSA of models with the human side."""
         s = self.settings.statistics
-        size = min(_MOST_TESTS, max(1, math.ceil(len(models) / workers)))
-        batches = [models[i : i + size] for i in range(0, len(models), size)]
+        rdms = [self.rdm(m, matched=False) for m in models]
+        tests = permutation_tests(self.source, rdms, s.rsa, n_permutations=s.permutations, seed=s.seed)  # type: ignore[arg-type]  # checked with the settings
+        found = [{"statistic": t.statistic, "p_value": t.p_value, "null": t.null.tolist()} for t in tests]
+        for m, result in zip(models, found, strict=True):
+            self.shards.save(self.rsa_unit(self.human, m), result)
+        return found
 
-        def run(batch: Sequence[Entry]) -> Sequence[Entry]:
-            rdms = [self.rdm(m, matched=False) for m in batch]
-            found = permutation_tests(self.source, rdms, s.rsa, n_permutations=s.permutations, seed=s.seed)  # type: ignore[arg-type]  # checked with the settings
-            for m, test in zip(batch, found, strict=True):
-                unit = self.rsa_unit(self.human, m)
-                result = {"statistic": test.statistic, "p_value": test.p_value, "null": test.null.tolist()}
-                self.shards.save(key_of(unit), unit, result)
-            return batch
-
-        pool = ThreadPoolExecutor(min(workers, max(len(batches), 1)))
-        try:
-            for batch in pool.map(run, batches):
-                yield from batch
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-    def compare(self, source: Entry, target: Entry) -> None:
+    def compare(self, source: Entry, target: Entry) -> dict[str, Any]:
         """RSA of two models."""
-        unit = self.rsa_unit(source, target)
         a, b = (self.rdm(m, matched=False) for m in (source, target))
-        self.shards.save(key_of(unit), unit, {"statistic": rsa(a, b, self.settings.statistics.rsa)})  # type: ignore[arg-type]
+        result = {"statistic": rsa(a, b, self.settings.statistics.rsa)}  # type: ignore[arg-type]
+        self.shards.save(self.rsa_unit(source, target), result)
+        return result
 
-    def align(self, source: Entry, target: Entry, workers: int | None) -> None:
+    def align(self, source: Entry, target: Entry, threads: int | None) -> dict[str, Any]:
         """All starts of a pair; of one with the human side the chosen ones are kept with what their plans are derived from."""
         import pandas as pd
 
@@ -162,7 +219,7 @@ class Work:
             absolute=a.absolute,
             n_starts=a.n_starts,
             seed=a.seed,
-            workers=workers,
+            workers=threads,
             progress=False,
             categories=self.categories,
             uncategorised=self.settings.categories.others,  # type: ignore[arg-type]
@@ -185,22 +242,27 @@ class Work:
         rows = table.where(pd.notna(table), None).to_dict("records")
         for row in rows:
             row.update({c: None for c in _INFINITE if not math.isfinite(row[c])})
-        self.shards.save(key, unit, {"rows": [_plain(row) for row in rows], "plans": plans})
+        result = {"rows": [_plain(row) for row in rows], "plans": plans}
+        self.shards.save(unit, result)
+        return result
 
     def rdm(self, entry: Entry, *, matched: bool) -> RDM:
-        """Dissimilarities of a side; matched: with the human histogram."""
-        side = load_side(self.folder / "sides" / f"{entry.side}.npz", entry.name)
-        return aligned(side, entry.metric, self.source if matched and entry != self.human else None)
+        """Dissimilarities of a side, the last few of which stay in memory; matched: with the human histogram."""
+        key = entry.side, entry.metric, matched
+        made = self._rdms.pop(key, None)
+        if made is None or made.name != entry.name:
+            side = load_side(self.folder / "sides" / f"{entry.side}.npz", entry.name)
+            made = aligned(side, entry.metric, self.source if matched and entry != self.human else None)
+        self._rdms[key] = made
+        for oldest in list(self._rdms)[:-_MOST_KEPT]:
+            self._rdms.pop(oldest, None)
+        return made
 
     @cached_property
     def source(self) -> RDM:
         """Dissimilarities of the human side."""
-        return self.rdm(self.human, matched=False)
-
-
-def key_of(unit: dict[str, Any]) -> str:
-    """Name of the shard of a unit of work."""
-    return digest(unit)[:32]
+        side = load_side(self.folder / "sides" / f"{self.human.side}.npz", self.human.name)
+        return aligned(side, self.human.metric)
 
 
 def _unit(what: str, source: Entry, target: Entry) -> dict[str, Any]:
@@ -227,15 +289,6 @@ def _state(start: Start) -> dict[str, Any]:
     mass = np.take_along_axis(plan, start.top, axis=1) / plan.sum(axis=1, keepdims=True)
     exponent = start.solution.exponent
     return {"top": start.top, "mass": mass.astype(np.float32), "exponent": exponent, "f": f, "g": g}
-
-
-def _distinct_sides(models: Iterable[Entry]) -> list[Entry]:
-    """One entry of each representation: two models of the same values are computed once."""
-    return list({(m.side, m.metric): m for m in reversed(list(models))}.values())[::-1]
-
-
-def _categories_digest(categories: Categories) -> str:
-    return digest([list(categories.names), np.packbits(categories.members).tobytes().hex()])
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import typer
 
 from gwrsa.cli.align import align, demo
 from gwrsa.cli.represent import extract, models, rdm, rsa, spose
+from gwrsa.cli.stored import check, results
 from gwrsa.cli.studies import merge, report, study
 
 app = typer.Typer(
@@ -17,16 +18,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Compare representations of the same objects without being told which object is which.",
 )
-for verb in (rdm, rsa, align, spose, extract, models, study, merge, report, demo):
+for verb in (rdm, rsa, align, spose, extract, models, study, merge, results, check, report, demo):
     app.command()(verb)
 
 
 def main() -> None:
-    """Entry point: an invalid argument ends with one line on stderr and exit status 2, an interrupt with 130."""
+    """Entry point: an invalid argument, or a file or machine that fails, ends with one line and status 2, an interrupt with 130."""
     warnings.showwarning = _say
     try:
         app()
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except (ValueError, OSError, ImportError) as error:
         typer.echo(f"gwrsa: {error}", err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

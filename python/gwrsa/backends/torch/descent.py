@@ -185,7 +185,9 @@ class Batch:
         self.operator.exponent(self.x, 4 / self._per_slot(lambda t: t.level.epsilon), self.exponents.y)
         mark("summary")
         if self.operator.factored:
-            known = [not fresh and change < _FORMED for fresh, change in zip(self.scaling.fresh, self.change, strict=True)]
+            known = [
+                not fresh and change < _FORMED for fresh, change in zip(self.scaling.fresh, self.change, strict=True)
+            ]
             self.scaling.shift(self.forecast.shift(self.x), torch.tensor(known, device=self.device))
         tol = torch.tensor(
             [

@@ -1,0 +1,198 @@
+"""A study on a Dask cluster: the driver hands out pairs, workers read and write the shared folder and send back numbers only."""
+
+from __future__ import annotations
+
+import socket
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from threading import Event, Lock
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from gwrsa._core import __version__
+from gwrsa.sides import load_side
+from gwrsa.store import CATEGORIES, read_categories
+from gwrsa.study_compute import Execute, Job, Outcome, Progress, attempt, jobs
+from gwrsa.study_settings import Settings
+from gwrsa.study_work import Entry, Unit, Work
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_LOOK = 1.0
+"""Seconds after which the driver looks for workers that have joined."""
+_CONNECT = "30s"
+
+# Workers are threads of one process in some clusters: each has a turn of its own.
+_turns: defaultdict[str, Lock] = defaultdict(Lock)
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What all jobs of a study share: where it is, and what of it their keys depend on."""
+
+    folder: str
+    settings: Settings
+    human: Entry
+    categories: str | None
+    """Digest."""
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A unit on its way to a worker, with the key that the driver expects its result under."""
+
+    unit: Unit
+    key: str
+
+
+def connect(scheduler: str) -> Client:
+    """A client of a running scheduler.
+
+    Parameters
+    ----------
+    scheduler : str
+        Its address, such as "tcp://10.0.0.1:8786", or the file that it wrote (`dask scheduler --scheduler-file`).
+
+    Raises
+    ------
+    ValueError
+        If nobody answers.
+    ImportError
+        If distributed is missing.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ImportError("a Dask cluster needs distributed; install gwrsa[dask]") from error
+    try:
+        if Path(scheduler).is_file():
+            return Client(scheduler_file=scheduler, timeout=_CONNECT, set_as_default=False)
+        return Client(scheduler, timeout=_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"scheduler must be the address or the file of a running scheduler, got {scheduler!r}: {error}"
+        ) from error
+
+
+def on_client(work: Work, client: Client) -> Execute:
+    """On the workers of a client: one job at a time each, on its own number of threads.
+
+    A job whose worker dies is done again by another. Workers may join and leave.
+    """
+    if getattr(client, "asynchronous", False):
+        raise ValueError("client must not be asynchronous, got one that is")
+    folder = str(work.folder.resolve())
+    common = _Common(folder, replace(work.settings, models=()), _bare(work.human), work.categories_digest)
+
+    def submit(job: Job, address: str, landed: Event) -> Future:
+        sent = tuple(_Sent(replace(u, source=_bare(u.source), target=_bare(u.target)), work.key(u)) for u in job)
+        name = f"{job[0].what}-{uuid4()}"  # Dask groups what it shows by the word before the dash
+        future = client.submit(_do, common, sent, key=name, workers=[address], allow_other_workers=True, pure=False)
+        future.add_done_callback(lambda _: landed.set())
+        return future
+
+    def execute(units: Sequence[Unit], shown: Progress) -> Iterator[tuple[Job, Outcome]]:
+        flying: list[tuple[Future, Job, str]] = []
+        left: deque[Job] | None = None
+        landed = Event()
+        try:
+            while left is None or left or flying:
+                workers = client.nthreads()
+                if left is None and workers:
+                    left = deque(jobs(units, len(workers)))
+                taken = {address for _, _, address in flying}
+                for address in workers:
+                    if left and address not in taken:
+                        job = left.popleft()
+                        flying.append((submit(job, address, landed), job, address))
+                shown.doing(
+                    f"{len(flying)} at work on {len(workers)} workers" if workers else "no worker has joined yet"
+                )
+                landed.wait(_LOOK)
+                landed.clear()
+                for at in [one for one in flying if one[0].done()]:
+                    flying.remove(at)
+                    yield at[1], _outcome(at[0], at[1])
+        finally:
+            if flying:
+                client.cancel([future for future, _, _ in flying])
+
+    return execute
+
+
+def _outcome(future: Future, job: Job) -> Outcome:
+    """What became of a job; an error of a worker is raised here, with the job that it was at."""
+    if future.status in {"cancelled", "lost"}:
+        raise ConnectionError("the scheduler is gone, or let go of its work; what is on disk stays: run again")
+    error = future.exception()
+    if error is None:
+        found: Outcome = future.result()
+        return found
+    if type(error).__name__ == "KilledWorker":
+        raise ChildProcessError(
+            f"{job[0]} was given up, for every worker that began it died (is there memory enough?): {error}"
+        )
+    raise error
+
+
+def _bare(entry: Entry) -> Entry:
+    """Without what no result depends on."""
+    return replace(entry, meta=None)
+
+
+# ---- on the worker
+
+
+def _do(common: _Common, sent: tuple[_Sent, ...]) -> Outcome:
+    """Do a job on a worker of the cluster."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    threads = int(worker.state.nthreads)
+    # One at a time: what a worker with several threads could do at once shares these threads.
+    with _turns[worker.address], _limited(threads):
+        return do_sent(common, sent, threads, worker.address)
+
+
+def do_sent(common: _Common, sent: tuple[_Sent, ...], threads: int, address: str = "this process") -> Outcome:
+    """Check that this process sees what the driver sees, and do a job."""
+    if not (Path(common.folder) / "provenance.json").is_file():
+        raise ValueError(
+            f"out must be a folder that every worker sees, got {common.folder!r}, which {address} on "
+            f"{socket.gethostname()} does not"
+        )
+    work = _opened(common)
+    for one in sent:
+        if work.key(one.unit) != one.key:
+            raise ValueError(
+                f"workers must run what the driver runs, but {one.unit} is another unit on {address} "
+                f"on {socket.gethostname()}, with gwrsa {__version__}"
+            )
+    return attempt(work, tuple(one.unit for one in sent), threads)
+
+
+@lru_cache(maxsize=2)
+def _opened(common: _Common) -> Work:
+    """The study, its human side and categories read once a worker."""
+    folder = Path(common.folder)
+    categories = None
+    if common.categories is not None:
+        if not (folder / CATEGORIES).is_file():
+            raise ValueError(f"out must hold {CATEGORIES}, got {common.folder!r}, where it is missing")
+        side = load_side(folder / "sides" / f"{common.human.side}.npz", common.human.name)
+        categories = read_categories(folder, side.items)
+    return Work(folder, common.settings, common.human, (), categories)
+
+
+def _limited(threads: int) -> AbstractContextManager[object]:
+    """BLAS has no more threads than the worker."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(threads)  # type: ignore[no-any-return]

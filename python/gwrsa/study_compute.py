@@ -1,0 +1,159 @@
+"""What of a study is missing, computed: by threads here, or by whatever else runs jobs; another process may do the same."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from gwrsa.claims import claim
+from gwrsa.study_work import Unit, Work
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+# Models whose permutation tests share their relabellings, and are lost together by a kill.
+_MOST_TESTS = 4
+_PATIENCE = 0.5
+"""Seconds between looks at what another process is busy with."""
+
+Job: TypeAlias = tuple[Unit, ...]
+"""Units that are done in one go: tests that share their relabellings, or a single other one."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: numbers only, for it may cross a network."""
+
+    done: int = 0
+    """Units computed."""
+    there: int = 0
+    """Units that another process had computed."""
+    busy: tuple[str, ...] = ()
+    """Keys of units that another process computes."""
+    starts: int = 0
+    failed: int = 0
+    """Of the starts."""
+    lowest: float = math.inf
+    """GW loss, of the starts."""
+
+
+Execute: TypeAlias = Callable[[Sequence[Unit], "Progress"], Iterator[tuple[Job, Outcome]]]
+"""Does units, in an order of its own, and yields each job when it is on disk."""
+
+
+def attempt(work: Work, job: Job, threads: int) -> Outcome:
+    """Do those units of a job that are neither there nor claimed by another process."""
+    free, there, busy = [], 0, []
+    with ExitStack() as held:
+        for unit in job:
+            key = work.key(unit)
+            if not held.enter_context(claim(work.shards.folder, key)):
+                busy.append(key)
+            elif work.result(unit) is not None:
+                there += 1
+            else:
+                free.append(unit)
+        rows = [row for result in work.do(free, threads) for row in result.get("rows", ())]
+    return Outcome(
+        done=len(free),
+        there=there,
+        busy=tuple(busy),
+        starts=len(rows),
+        failed=sum(bool(row["failed"]) for row in rows),
+        lowest=min((row["gw_loss"] for row in rows if row["gw_loss"] is not None), default=math.inf),
+    )
+
+
+def compute(work: Work, units: Sequence[Unit], execute: Execute, *, progress: bool) -> int:
+    """Do the units that are missing; returns how many were computed here.
+
+    Parameters
+    ----------
+    work : Work
+        Whose sides are on disk.
+    units : sequence of Unit
+        Distinct.
+    execute : callable
+        `on_threads`, or `gwrsa.cluster.on_client`.
+    progress : bool
+        One line on stderr.
+    """
+    left = {work.key(unit): unit for unit in units if work.result(unit) is None}
+    computed = 0
+    with Progress(work.settings.name, len(left), shown=progress) as shown:
+        while left:
+            busy: list[str] = []
+            for job, outcome in execute(list(left.values()), shown):
+                computed += outcome.done
+                busy += outcome.busy
+                shown.done(job, outcome)
+            left = {key: left[key] for key in busy}
+            if left:
+                shown.doing(f"another process computes {len(left)} of the rest")
+                time.sleep(_PATIENCE)
+    return computed
+
+
+def on_threads(work: Work, threads: int) -> Execute:
+    """In this process: tests side by side, then one pair after the other, its starts side by side."""
+
+    def execute(units: Sequence[Unit], shown: Progress) -> Iterator[tuple[Job, Outcome]]:
+        batches = jobs([u for u in units if u.what == "test"], threads)
+        pool = ThreadPoolExecutor(min(threads, max(len(batches), 1)))
+        if batches:
+            shown.doing(f"RSA of {sum(map(len, batches))} representations with {work.human.name}")
+        try:
+            yield from zip(batches, pool.map(lambda job: attempt(work, job, 1), batches), strict=True)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        for job in jobs([u for u in units if u.what != "test"], threads):
+            shown.doing(str(job[0]))
+            yield job, attempt(work, job, threads)
+
+    return execute
+
+
+def jobs(units: Sequence[Unit], workers: int) -> list[Job]:
+    """Units in the jobs that so many workers can share: first the tests, in batches, then model against model, then alignments."""
+    tests, simple, pairs = ([u for u in units if u.what == what] for what in ("test", "compare", "align"))
+    size = min(_MOST_TESTS, max(1, math.ceil(len(tests) / workers)))
+    batches = [tuple(tests[i : i + size]) for i in range(0, len(tests), size)]
+    return [*batches, *((u,) for u in [*simple, *pairs])]
+
+
+class Progress:
+    """One line on stderr: units, starts, how many of them failed, the lowest loss of the last pair."""
+
+    def __init__(self, name: str, total: int, *, shown: bool) -> None:
+        from tqdm import tqdm
+
+        self._bar: tqdm[Any] = tqdm(total=total, disable=not shown or not total, unit="unit", desc=name)
+        self._starts = self._failed = 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def doing(self, what: str) -> None:
+        """Say what is being done."""
+        self._bar.set_postfix_str(self._so_far(what))
+
+    def done(self, job: Job, outcome: Outcome) -> None:
+        """Count what was done."""
+        self._starts += outcome.starts
+        self._failed += outcome.failed
+        if outcome.starts:
+            lowest = f"lowest loss {outcome.lowest:.6g}" if math.isfinite(outcome.lowest) else "every start failed"
+            self._bar.set_postfix_str(self._so_far(f"{job[0]}: {lowest}"), refresh=False)
+        self._bar.update(outcome.done + outcome.there)
+
+    def _so_far(self, what: str) -> str:
+        failed = f", {self._failed} failed" if self._failed else ""
+        return f"{self._starts} starts{failed}; {what}" if self._starts else what

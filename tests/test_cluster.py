@@ -1,0 +1,153 @@
+"""A study on a Dask cluster."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from cluster_files import GWRSA, dask, ended, start
+from gwrsa import cluster, study_work
+from gwrsa.cli import app
+from gwrsa.study import Study
+from gwrsa.study_gather import Opened
+from study_files import TABLES, assert_same, run, shards, write
+
+distributed = pytest.importorskip("distributed")
+# What Dask warns of when it closes is not ours.
+pytestmark = [pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made,
+        distributed.Client(made, set_as_default=False) as found,
+    ):
+        yield found
+
+
+@pytest.fixture
+def three_threads():
+    """A worker with three threads, in this process: what is patched here is patched there."""
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=3, processes=False, dashboard_address=None) as made,
+        distributed.Client(made, set_as_default=False) as found,
+    ):
+        yield found
+
+
+def test_workers_compute_what_this_process_would_bit_for_bit(tmp_path, made, client):
+    run(write(tmp_path), tmp_path / "out", client=client, all_pairs=True)
+    assert_same(tmp_path / "out", made[1].folder, (*TABLES, "tables/pairs"))
+    before = shards(tmp_path / "out")
+    run(write(tmp_path), tmp_path / "out", client=client, all_pairs=True)
+    assert shards(tmp_path / "out") == before
+
+
+def test_a_worker_does_one_pair_at_a_time_on_its_own_threads(tmp_path, made, three_threads, monkeypatch):
+    from threadpoolctl import threadpool_info
+
+    seen, at_once, real = [], [], study_work.align
+
+    def align(*args, workers, **how):
+        at_once.append(1)
+        blas = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+        seen.append((workers, len(at_once), max(blas, default=0) <= 3))
+        found = real(*args, workers=workers, **how)
+        at_once.pop()
+        return found
+
+    monkeypatch.setattr(study_work, "align", align)
+    run(write(tmp_path), tmp_path / "out", client=three_threads)
+    assert set(seen) == {(3, 1, True)}
+    assert_same(tmp_path / "out", made[1].folder)
+
+
+def test_jobs_that_meet_on_a_worker_take_turns(tmp_path, three_threads, monkeypatch):
+    lock, most = threading.Lock(), []
+
+    def attempt(work, job, threads):
+        most.append(lock.acquire(blocking=False))
+        threading.Event().wait(0.05)
+        lock.release()
+        return 1
+
+    monkeypatch.setattr(cluster, "attempt", attempt)
+    monkeypatch.setattr(cluster, "_opened", lambda _: None)
+    (tmp_path / "provenance.json").write_text("")
+    common = cluster._Common(str(tmp_path), None, None, None)
+    futures = [three_threads.submit(cluster._do, common, (), pure=False) for _ in range(6)]
+    assert three_threads.gather(futures) == [1] * 6
+    assert most == [True] * 6
+
+
+def test_progress_counts_units_and_starts(tmp_path, client, capsys):
+    Study.from_toml(write(tmp_path)).run(tmp_path / "out", client=client, figures=False)
+    line = capsys.readouterr().err.split("\r")[-1]
+    # near and shuffled are the same values: 5 pairs of 3 starts, and 5 tests.
+    assert "small: 100%" in line
+    assert "10/10" in line
+    assert "15 starts" in line
+
+
+def test_a_folder_that_a_worker_does_not_see_is_named(tmp_path, client):
+    path, out = write(tmp_path), tmp_path / "out"
+    Study.from_toml(path).run_shard(out, 1, 1, progress=False)
+    work = Opened.of(out).work()
+    common = cluster._Common(str(tmp_path / "elsewhere"), replace(work.settings, models=()), work.human, None)
+    with pytest.raises(ValueError, match="a folder that every worker sees, got .*elsewhere.*, which tcp://.* does not"):
+        client.submit(cluster._do, common, ()).result()
+
+
+def test_a_worker_of_another_version_is_refused(tmp_path, monkeypatch):
+    path, out = write(tmp_path), tmp_path / "out"
+    Study.from_toml(path).run_shard(out, 1, 1, progress=False)
+    work = Opened.of(out).work()
+    unit = work.units()[0]
+    common = cluster._Common(str(out), replace(work.settings, models=()), work.human, work.categories_digest)
+    sent = (cluster._Sent(unit, work.key(unit)),)
+    assert cluster.do_sent(common, sent, 1).there == 1
+    monkeypatch.setattr(study_work, "__version__", "9.9")
+    with pytest.raises(
+        ValueError, match="workers must run what the driver runs, but alignment of people with near is another"
+    ):
+        cluster.do_sent(common, sent, 1)
+
+
+def test_an_error_on_a_worker_is_raised_here(tmp_path, three_threads, monkeypatch):
+    def align(*args, **how):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(study_work, "align", align)
+    with pytest.raises(OSError, match="No space left"):
+        run(write(tmp_path), tmp_path / "out", client=three_threads)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"workers": 2}, "workers must be None with a client, whose workers have their own threads, got 2"),
+    ],
+)
+def test_threads_are_not_given_twice(tmp_path, client, how, message):
+    with pytest.raises(ValueError, match=message):
+        run(write(tmp_path), tmp_path / "out", client=client, **how)
+
+
+def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_CONNECT", "0.2s")
+    got = CliRunner().invoke(
+        app, ["study", str(write(tmp_path)), "--out", str(tmp_path / "o"), "--scheduler", "127.0.0.1:9"]
+    )
+    assert "scheduler must be the address or the file of a running scheduler, got '127.0.0.1:9'" in str(got.exception)
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_verb_runs_on_a_scheduler_by_its_file(tmp_path, made):
+    path, out = write(tmp_path), tmp_path / "out"
+    with dask(tmp_path, workers=1, threads=2) as (file, _):
+        status, printed, err = ended(start(*GWRSA, "study", path, "--out", out, "--scheduler", file, "--no-report"))
+    assert status == 0, err
+    assert "written to" in printed
+    assert_same(out, made[1].folder)

@@ -1,0 +1,246 @@
+"""Real processes and file systems that fail under a study: nothing is lost, nothing whole is done twice, and it is said what happened."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cluster_files import GWRSA, dask, ended, start, wait_for
+from gwrsa.shards import Shards
+from gwrsa.study import Study
+from gwrsa.study_check import check
+from gwrsa.study_inputs import Inputs
+from study_files import TABLES, assert_same, run, shards, write, write_longer
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals, locks and mounts are those of Linux")
+LONGER = tuple(t for t in TABLES if t != "tables/categories")
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    """A study of some seconds, undisturbed."""
+    folder = tmp_path_factory.mktemp("longer")
+    return run(write_longer(folder), folder / "out").folder
+
+
+def aligned(out):
+    """Pairs that are whole."""
+    return len({p.stem.rsplit("-", 1)[0] for p in (out / "plans").glob("*.npz")}) if (out / "plans").is_dir() else 0
+
+
+def at_work(out):
+    return len(list((out / "shards").glob(".*.claim")))
+
+
+def kept(before, out):
+    """Whether what was whole is untouched: shards, and the plans of those."""
+    there = {p.stem for p in before if p.suffix == ".json"}
+    now = shards(out)
+    return all(now.get(p) == content for p, content in before.items() if p.stem.rsplit("-", 1)[0] in there)
+
+
+# ---- processes
+
+
+def test_a_worker_that_is_killed_loses_nothing(tmp_path, longer):
+    pytest.importorskip("distributed")
+    path, out = write_longer(tmp_path), tmp_path / "out"
+    with dask(tmp_path) as (file, workers):
+        driver = start(*GWRSA, "study", path, "--out", out, "--scheduler", file, "--no-report")
+        wait_for(lambda: aligned(out) >= 2 and at_work(out) >= 2)
+        before = shards(out)
+        workers[0].kill()
+        status, _, err = ended(driver)
+    assert status == 0, err
+    assert len(before) < len(shards(out))
+    assert kept(before, out)
+    assert_same(out, longer, LONGER)
+
+
+def test_a_driver_that_is_killed_is_resumed(tmp_path, longer):
+    pytest.importorskip("distributed")
+    path, out = write_longer(tmp_path), tmp_path / "out"
+    with dask(tmp_path) as (file, _):
+        command = [*GWRSA, "study", path, "--out", out, "--scheduler", file, "--no-report"]
+        driver = start(*command)
+        wait_for(lambda: aligned(out) >= 2)
+        driver.kill()
+        driver.communicate()
+        before = shards(out)
+        status, _, err = ended(start(*command))
+    assert status == 0, err
+    assert kept(before, out)
+    assert_same(out, longer, LONGER)
+
+
+def test_two_drivers_share_the_work_of_one_folder(tmp_path, longer):
+    path, out = write_longer(tmp_path), tmp_path / "out"
+    # Both begin in the same moment, and say how much they did.
+    code = """
+import pathlib, sys, time
+import gwrsa.study as s
+compute = s.compute
+s.compute = lambda *a, **k: print("computed", compute(*a, **k)) or 0
+path, out, go, here = map(pathlib.Path, sys.argv[1:])
+import gwrsa.study_tables, pyarrow
+here.touch()
+while not go.exists():
+    time.sleep(0.001)
+s.Study.from_toml(path).run(out, workers=1, figures=False, progress=False)
+"""
+    go = tmp_path / "go"
+    drivers = [start(sys.executable, "-c", code, path, out, go, tmp_path / f"here{i}") for i in range(2)]
+    wait_for(lambda: all((tmp_path / f"here{i}").exists() for i in range(2)))
+    go.touch()
+    done = [ended(d) for d in drivers]
+    assert [status for status, _, _ in done] == [0, 0], done
+    counts = [int(printed.split()[-1]) for _, printed, _ in done]
+    assert sum(counts) == 16
+    assert min(counts) > 0
+    assert_same(out, longer, LONGER)
+    assert not list(out.rglob("*.claim"))
+
+
+# ---- files
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped"])
+def test_damaged_files_are_named_and_made_again(tmp_path, made, how):
+    path, out = write(tmp_path), tmp_path / "out"
+    run(path, out, all_pairs=True)
+    assert check(out).whole
+    rng = random.Random(4)
+    files = sorted(
+        p for name in ("shards", "plans", "sides") for p in (out / name).iterdir() if not p.name.startswith(".")
+    )
+    hurt = rng.sample(files, len(files) // 2)
+    for file in hurt:
+        content = bytearray(file.read_bytes())
+        if how == "truncated":
+            del content[rng.randrange(len(content)) :]
+        else:
+            # A bit in the last third: of a shard its result or seal, of an archive its values or directory.
+            at = rng.randrange(2 * len(content) // 3, len(content) - 1)
+            content[at] ^= 1 << rng.choice((0, 1, 2, 3, 4, 6, 7))
+        file.write_bytes(content)
+    untouched = {p: c for p, c in shards(out).items() if p not in hurt}
+    named = {f.path for f in check(out).findings if f.bad}
+    harmless = {p for p in hurt if p.suffix == ".json" and Shards(out / "shards").load(p.stem) is not None}
+    readable = {
+        p for p in hurt if p.parent.name == "sides" and how == "flipped"
+    }  # bits that nothing reads, such as a date
+    assert {str(p.relative_to(out)) for p in set(hurt) - harmless - readable} - named <= orphans(out, hurt)
+    run(path, out, all_pairs=True)
+    assert check(out).whole, check(out).findings
+    assert_same(out, made[1].folder, (*TABLES, "tables/pairs"))
+    again = shards(out)
+    damaged_pairs = {p.stem.rsplit("-", 1)[0] for p in hurt if p.parent.name == "plans"}
+    assert all(
+        again[p] == c
+        for p, c in untouched.items()
+        if p.stem.rsplit("-", 1)[0] not in damaged_pairs | {h.stem for h in hurt}
+    )
+
+
+def orphans(out, hurt):
+    """Plans whose shard is hurt too: nobody says what they should be."""
+    torn = {p.stem for p in hurt if p.parent.name == "shards"}
+    return {str(p.relative_to(out)) for p in hurt if p.parent.name == "plans" and p.stem.rsplit("-", 1)[0] in torn}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount and remount a file system of its own; needs root."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    if os.geteuid() or shutil.which("mount") is None:
+        pytest.skip("only root may mount a small disk")
+
+    def mount(options):
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(where)], check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+        return where
+
+    yield mount
+    subprocess.run(["umount", str(where)], check=False)
+
+
+def test_a_full_disk_is_named_and_the_study_goes_on_when_there_is_room(tmp_path, made, small_disk):
+    path = write(tmp_path)
+    out = small_disk("size=72k") / "out"
+    command = [*GWRSA, "study", path, "--out", out, "--no-report"]
+    status, _, err = ended(start(*command))
+    assert status == 2
+    full = "gwrsa: [Errno 28] No space left on device, no room for this file; nothing that is whole is lost"
+    (line,) = [x for x in err.splitlines() if x.startswith(full)]
+    assert str(out) in line
+    assert not list(out.rglob("*.part"))
+    before = shards(out)
+    assert before
+    small_disk("remount,size=50m")
+    status, _, err = ended(start(*command))
+    assert status == 0, err
+    assert kept(before, out)
+    assert_same(out, made[1].folder)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_and_still_read(tmp_path, made, small_disk):
+    path = write(tmp_path)
+    out = small_disk("size=50m") / "out"
+    shutil.copytree(made[1].folder, out)
+    small_disk("remount,ro")
+    status, _, err = ended(start(*GWRSA, "study", path, "--out", out, "--no-report"))
+    assert status == 2
+    assert err.startswith(f"gwrsa: out must be a folder that can be written to, got '{out}'")
+    assert len(err.splitlines()) == 1
+    for verb in ("results", "check"):
+        status, printed, err = ended(start(*GWRSA, verb, out))
+        assert status == 0, (printed, err)
+
+
+# ---- inputs
+
+
+def test_inputs_that_change_under_a_running_study_do_not_reach_it(tmp_path, longer):
+    path, out = write_longer(tmp_path), tmp_path / "out"
+    driver = start(*GWRSA, "study", path, "--out", out, "--no-report", "--workers", 1)
+    wait_for(lambda: aligned(out) >= 1)
+    np.save(tmp_path / "m7.npy", np.load(tmp_path / "m6.npy"))
+    # A second driver, or a part of an array that begins late, would mix old and new.
+    status, _, err = ended(start(*GWRSA, "study", path, "--out", out, "--shard", "1/2"))
+    assert status == 2
+    assert "out must hold a study of the same inputs, but 'm7.npy' changed since" in err
+    status, _, err = ended(driver)
+    assert status == 0, err
+    assert_same(out, longer, LONGER)
+    assert [f.path for f in check(out).findings if f.bad] == ["m7.npy"]
+
+
+def test_inputs_that_change_between_hash_and_reading_are_refused(tmp_path, monkeypatch):
+    path, human = write(tmp_path), Inputs.human
+
+    def slow(self):
+        np.save(tmp_path / "near.npy", np.load(tmp_path / "near.npy") * 2)
+        return human(self)
+
+    monkeypatch.setattr(Inputs, "human", slow)
+    with pytest.raises(ValueError, match=r"'near.npy', which changed while it was read"):
+        run(path, tmp_path / "out")
+    assert not (tmp_path / "out" / "shards").exists()
+
+
+def test_a_folder_that_two_begin_at_once_is_no_foreign_one(tmp_path):
+    path, out = write(tmp_path), tmp_path / "out"
+    out.mkdir()
+    (out / ".lock").touch()
+    (out / ".provenance.json.x.part").touch()
+    assert Study.from_toml(path).run_shard(out, 1, 6, progress=False) == 2
+    assert json.loads((out / "provenance.json").read_text())["array"] == 6
