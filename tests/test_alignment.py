@@ -53,6 +53,52 @@ def test_rates_of_the_table_are_those_of_the_plans(found):
         assert start.matching[5] == pytest.approx(gwrsa.matching_rate(start.plan, 5), abs=1e-9)
 
 
+def test_plans_that_know_nothing_score_chance():
+    a, b = (gwrsa.Embedding(points(60, 5, seed)) for seed in (1, 2))
+    groups = np.r_[np.zeros(40), np.arange(1, 21)].astype(int)
+    far = gwrsa.align(a, b, metric="sqeuclidean", epsilon=1e6, categories=groups, progress=False)
+    chance = {k: gwrsa.chance_level(60, k, groups).exact for k in (1, 5, 10)}
+    for start in far.starts:
+        assert start.matching == pytest.approx({k: k / 60 for k in (1, 5, 10)})
+        assert start.category == pytest.approx(chance)
+        assert start.matching == {k: gwrsa.matching_rate(start.plan, k) for k in (1, 5, 10)}
+
+
+def test_objects_without_weight_score_as_in_their_plan():
+    a, _ = pair()
+    p = np.r_[np.zeros(20), np.full(40, 1 / 40)]
+    for q in (None, p):
+        weighted = gwrsa.align(a, a, p=p, q=q, epsilon=0.05, n_starts=3, metric="sqeuclidean", progress=False)
+        for start in (weighted.lowest_loss, weighted.highest_matching()):
+            assert start.matching == {k: gwrsa.matching_rate(start.plan, k) for k in (1, 5, 10)}
+            # The rows of zeros name every target alike.
+            assert start.matching[1] <= (40 + 20 / 60) / 60 + 1e-9
+
+
+def test_targets_that_are_the_same_share_a_place():
+    x = points(40, seed=3)
+    x[1] = x[0]
+    a = gwrsa.Embedding(x)
+    own = np.arange(40)
+    other = own.copy()
+    other[1] = 99  # source 1 has no target of its category, source 0 has one of its two equal targets
+    for side in (a, a.rdm("sqeuclidean")):
+        twins = gwrsa.align(
+            *(a, side),
+            categories=other,
+            target_categories=own,
+            metric="sqeuclidean",
+            epsilon=0.02,
+            n_starts=3,
+            precision="float64",
+            progress=False,
+        )
+        best = twins.lowest_loss
+        rates = {k: gwrsa.category_matching_rate(best.plan, other, k, target_categories=own) for k in (1, 5, 10)}
+        assert best.category == rates
+        assert 40 * best.category[1] % 1 == pytest.approx(0.5)
+
+
 def test_most_probable_targets_are_those_of_the_plan_up_to_its_rounding(found):
     for start in found.starts:
         named = np.take_along_axis(start.plan, start.top, axis=1)

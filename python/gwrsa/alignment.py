@@ -48,7 +48,9 @@ class Start:
     top: NDArray[np.int64]
     """Most probable targets of each source item, shape (n, min(10, m)), most probable first."""
     matching: dict[int, float]
-    """Matching rate within the 1, 5 and 10 most probable targets; empty where there is no counterpart."""
+    """Matching rate within the 1, 5 and 10 most probable targets, that of `plan` up to its rounding onto the marginals; empty where there
+    is no counterpart. Ties are shared fairly near the uniform plan, where a weight is 0 and where two targets are the same; elsewhere they
+    are as `top` broke them."""
     category: dict[int, float]
     """Category matching rate, the same; empty without categories."""
 
@@ -172,9 +174,12 @@ class Alignment:
         if not self.starts[0].matching:
             raise ValueError("highest_matching needs items with counterparts, but source and target differ in number")
         within = min(k, self.starts[0].top.shape[1])
-        return max(
-            self._eligible(), key=lambda s: (metrics.matching_rate_of_top(s.top, within, truth=truth), -s.gw_loss)
-        )
+
+        def rate(start: Start) -> float:
+            known = start.matching.get(k)
+            return metrics.matching_rate_of_top(start.top, within, truth=truth) if known is None else known
+
+        return max(self._eligible(), key=lambda s: (rate(s), -s.gw_loss))
 
     @cached_property
     def rsa(self) -> float:
