@@ -1,6 +1,7 @@
 """Many starts of one pair: both searches, the table, what wins, what is refused, the command line."""
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -257,10 +258,31 @@ def test_constant_dissimilarities_need_an_absolute_epsilon():
         gwrsa.align(a, a, progress=False)
 
 
+def test_a_constant_side_is_aligned_at_an_absolute_epsilon():
+    flat, x = gwrsa.RDM(np.zeros(45)), gwrsa.Embedding(points(10, seed=1))
+    for search in ("anneal", "multistart"):
+        found = gwrsa.align(
+            flat, x, search=search, epsilon=0.1, absolute=True, n_starts=2, metric="sqeuclidean", progress=False
+        )
+        assert found.critical_epsilon == 0
+        # Nothing tells the objects apart.
+        assert found.lowest_loss.plan == pytest.approx(np.full((10, 10), 1 / 100), abs=1e-6)
+
+
+def test_dissimilarities_beyond_the_range_are_named():
+    c = np.abs(np.subtract.outer(np.arange(10.0), np.arange(10.0)))
+    large, small = gwrsa.RDM(c * 1e160), gwrsa.RDM(c * 1e-170)
+    for epsilon in ({}, {"epsilon": 0.1, "absolute": True}):
+        with pytest.raises(ValueError, match=r"source and target must have .* got a critical epsilon of (inf|nan)"):
+            gwrsa.align(large, large, progress=False, **epsilon)
+    with pytest.raises(ValueError, match=r"critical epsilon is 0, .* too small for float64"):
+        gwrsa.align(small, small, progress=False)
+
+
 def test_ladder_falls_to_its_end():
     levels = schedule.ladder(1.0, 0.5)
     assert levels == pytest.approx([0.5 / 0.85**k for k in (4, 3, 2, 1, 0)])
-    assert schedule.ladder(0.1, 0.5) == [0.5]
+    assert schedule.ladder(0.1, 0.5) == schedule.ladder(0.0, 0.5) == [0.5]
 
 
 def test_saved_results_read_back(found, tmp_path):
@@ -379,6 +401,24 @@ def test_starts_that_meet_are_merged_and_say_so():
     ties = found.near_ties()
     assert ties[0] is found.lowest_loss
     assert all(s.merged_into is None and s.gw_loss <= 1.01 * ties[0].gw_loss for s in ties)
+
+
+@pytest.mark.parametrize(
+    "how", [{"search": "multistart", "epsilon": 0.3, "n_starts": 10}, {"epsilon": 0.6}], ids=["multistart", "anneal"]
+)
+def test_near_ties_are_plans_of_their_own(how):
+    a, b = pair(40, noise=0.3)
+    found = gwrsa.align(a, b, metric="euclidean", progress=False, **how)
+    ties = found.near_ties()
+    close = [s for s in found.starts if s.solution.converged and s.gw_loss <= 1.01 * ties[0].gw_loss]
+    unmerged = [s for s in close if s.merged_into is None]
+    assert len(unmerged) > len(ties)
+
+    def apart(s, t):
+        return np.abs(s.plan - t.plan).sum() / 2
+
+    assert all(apart(s, t) >= 0.01 for s, t in itertools.combinations(ties, 2))
+    assert all(min(apart(s, t) for t in ties) < 0.01 for s in unmerged)
 
 
 def test_a_merged_start_would_have_ended_there():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -100,6 +101,11 @@ def align(
     Alignment
         Failed starts are in its table, marked, and never win.
 
+    Warns
+    -----
+    UserWarning
+        If there is nothing that can be polished, as where all starts failed: `Alignment.polished` is then None.
+
     Raises
     ------
     ValueError
@@ -158,11 +164,18 @@ def align(
                 run.kick(range(at, min(at + kicking.PER_ROUND, n_kicks)), ladder, places, weights)
     found = run.found
     result = Alignment(source, target, metric, search, critical, tuple(found[i] for i in sorted(found)))
-    if polish is None:
-        return result
-    best = result.lowest_loss
-    end = polishing.polish(best.solution, source, target, metric=metric)
-    return replace(result, polished=rates.polished(best, end))
+    return result if polish is None else _polished(result, rates)
+
+
+def _polished(found: Alignment, rates: _Rates) -> Alignment:
+    """With its lowest loss polished; as it is, with a warning, where that cannot be, so that the search is not lost."""
+    try:
+        best = found.lowest_loss
+        end = polishing.polish(best.solution, found.source, found.target, metric=found.metric)
+    except ValueError as error:
+        warnings.warn(f"nothing was polished: {error}", stacklevel=3)
+        return found
+    return replace(found, polished=rates.polished(best, end))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gwrsa.backends import Status
+
+
+SAME = 0.01
+"""Share of the mass in which two plans have to differ to be two near-ties."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,7 @@ class Alignment:
     starts: tuple[Start, ...]
     """In the order of their numbers."""
     polished: Polished | None = None
-    """With `polish`: the local optimum without entropy below the start of lowest loss; None without."""
+    """With `polish`: the local optimum without entropy below the start of lowest loss; None without, and where every start failed."""
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -121,7 +125,9 @@ class Alignment:
         return pd.DataFrame(rows, columns=columns)
 
     def near_ties(self, within: float = 0.01) -> tuple[Start, ...]:
-        """Starts of other basins that end within this share of the lowest loss, the lowest first; near-ties can match differently.
+        """Starts that end within this share of the lowest loss at plans of their own, the lowest first; near-ties can match differently.
+
+        Of starts whose plans differ in less than 1 % of the mass, the lowest stands for all.
 
         Raises
         ------
@@ -131,8 +137,14 @@ class Alignment:
         check.positive("within", within)
         best = self.lowest_loss
         limit = best.gw_loss * (1 + within)
-        others = [s for s in self._eligible() if s.merged_into is None and s.gw_loss <= limit]
-        return tuple(sorted(others, key=lambda s: s.gw_loss))
+        close = [s for s in self._eligible() if s.merged_into is None and s.gw_loss <= limit]
+        ties: list[tuple[Start, FloatArray]] = []
+        for start in sorted(close, key=lambda s: s.gw_loss):
+            # From a copy, which takes its plan with it: starts do not each hold an n x m array.
+            plan = replace(start.solution).plan
+            if all(np.abs(plan - other).sum() / 2 >= SAME for _, other in ties):
+                ties.append((start, plan))
+        return tuple(start for start, _ in ties)
 
     @property
     def lowest_loss(self) -> Start:
