@@ -156,6 +156,14 @@ def test_the_growth_with_n_is_judged_from_5_000_on_too(benches):
     assert late.met is False
 
 
+def test_the_page_says_what_was_tried_for_a_miss(benches):
+    row, missed = benches["targets"].Row, benches["report"]._missed  # noqa: SLF001
+    assert missed([row("R1, epsilon 1e-3", "200 x", ">= 100 x", met=True), row("R2", "60 x")]) == []
+    page = "\n".join(missed([row("R1, epsilon 1e-3", "80 x", ">= 100 x", met=False), row("Search", "9 s", met=False)]))
+    assert "- R1, epsilon 1e-3: Anderson acceleration" in page
+    assert "- Search: nothing that is on record." in page
+
+
 def test_what_pot_did_not_finish_is_not_called_its_loss(benches):
     ended = {"failed": False, "converged": True, "loss": 1.0}
     cut = {"ours": 2.0, "pot": ended | {"converged": False}, "pot_extrapolated": {"loss": 2.0}}

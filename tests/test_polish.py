@@ -84,6 +84,18 @@ def test_no_swap_improves_a_permutation_of_six(symmetric, seed):
         assert gw_loss(c1, c2, of_permutation(swapped(end.permutation, r, t))) >= end.gw_loss - 1e-12
 
 
+def test_distances_end_at_permutations_that_no_swap_improves():
+    n_permutations = 0
+    for seed in range(10):
+        c1, c2 = pair(6, symmetric=True, seed=seed)
+        end = gwrsa.polish(entropic(c1, c2), c1, c2)
+        if end.permutation is not None:
+            n_permutations += 1
+            others = [swapped(end.permutation, r, t) for r, t in itertools.combinations(range(6), 2)]
+            assert min(gw_loss(c1, c2, of_permutation(s)) for s in others) >= end.gw_loss - 1e-12
+    assert n_permutations >= 8
+
+
 def test_polishing_the_lowest_permutation_stays_there():
     c1, c2 = (points_cost(6, seed) for seed in (1, 2))
     lowest = lowest_permutation(c1, c2)
