@@ -37,6 +37,8 @@ def key(function, arguments):
     used = [
         HERE / f"{module}.py" for module in ("cases", "ours", "plain", "peers", "planted") if f"{module}." in source
     ]
+    if any(f"{measured}(" in source for measured in ("peak", "last_level_cache")):
+        used.append(HERE / "_machine.py")
     return {
         "core": _digest(core.read_bytes()),
         "python": _digest(*(path.read_bytes() for path in decisive if path.exists() and function in SEARCHES)),

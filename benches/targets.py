@@ -6,6 +6,8 @@ from statistics import median
 import numpy as np
 
 SIZES = (1_250, 2_500, 5_000, 10_000, 20_000, 40_000)
+# What is aimed at is 2; see NOTES of the report.
+TOLERATED = 2.15
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,8 @@ def _machine(table):
     table.add("R5: largest n, peak memory", ["r5_40000"], lambda s: s["peak_gib"], "{:.1f} GiB", 24, most=True)
     sizes = [f"r5_{n}" for n in SIZES]
     for label, pick, target in (
-        ("", lambda s: s, 2.15),
+        ("", lambda s: s, TOLERATED),
+        (", from 5,000 objects on", lambda s: s[SIZES.index(5_000) :], TOLERATED),
         (" where the kernel is larger than the last cache", _beyond, None),
     ):
         table.add(
@@ -177,7 +180,7 @@ def _search(table):
         300,
     )
     table.add(
-        "Multistart: largest relative difference of loss from POT's, of 5 starts",
+        "Multistart: largest relative difference of loss from POT's or, where it was cut off, gwrsa's plain iteration, of 5 starts",
         ["multistart"],
         lambda r: _apart(r["pot_sample"]),
         "{:.1e}",
@@ -245,7 +248,7 @@ def _to_loss(run):
 def _apart(sample):
     """Largest relative difference of loss over the starts of which POT gave a plan.
 
-    Where POT was cut off, from the fixed point of its plain iteration.
+    Where POT was cut off, from the fixed point of the same iteration as gwrsa makes it: gwrsa against gwrsa.
     """
     ours = [s["ours"] for s in sample if not s["pot"]["failed"]]
     theirs = [s.get("pot_extrapolated", s["pot"]).get("loss") for s in sample if not s["pot"]["failed"]]
@@ -253,7 +256,7 @@ def _apart(sample):
     if not apart:
         return None
     arrived = sum(s["pot"]["converged"] for s in sample)
-    return max(apart), f" ({arrived} POT's own, {len(apart) - arrived} where its plain iteration ends)"
+    return max(apart), f" ({arrived} POT's own, {len(apart) - arrived} gwrsa's plain iteration in float64)"
 
 
 def _within(sizes):

@@ -1,6 +1,7 @@
 """Many starts of one pair: both searches, the table, what wins, what is refused, the command line."""
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -51,6 +52,52 @@ def test_rates_of_the_table_are_those_of_the_plans(found):
     for start in converged:
         assert start.matching[1] == pytest.approx(gwrsa.matching_rate(start.plan, 1), abs=1e-9)
         assert start.matching[5] == pytest.approx(gwrsa.matching_rate(start.plan, 5), abs=1e-9)
+
+
+def test_plans_that_know_nothing_score_chance():
+    a, b = (gwrsa.Embedding(points(60, 5, seed)) for seed in (1, 2))
+    groups = np.r_[np.zeros(40), np.arange(1, 21)].astype(int)
+    far = gwrsa.align(a, b, metric="sqeuclidean", epsilon=1e6, categories=groups, progress=False)
+    chance = {k: gwrsa.chance_level(60, k, groups).exact for k in (1, 5, 10)}
+    for start in far.starts:
+        assert start.matching == pytest.approx({k: k / 60 for k in (1, 5, 10)})
+        assert start.category == pytest.approx(chance)
+        assert start.matching == {k: gwrsa.matching_rate(start.plan, k) for k in (1, 5, 10)}
+
+
+def test_objects_without_weight_score_as_in_their_plan():
+    a, _ = pair()
+    p = np.r_[np.zeros(20), np.full(40, 1 / 40)]
+    for q in (None, p):
+        weighted = gwrsa.align(a, a, p=p, q=q, epsilon=0.05, n_starts=3, metric="sqeuclidean", progress=False)
+        for start in (weighted.lowest_loss, weighted.highest_matching()):
+            assert start.matching == {k: gwrsa.matching_rate(start.plan, k) for k in (1, 5, 10)}
+            # The rows of zeros name every target alike.
+            assert start.matching[1] <= (40 + 20 / 60) / 60 + 1e-9
+
+
+def test_targets_that_are_the_same_share_a_place():
+    x = points(40, seed=3)
+    x[1] = x[0]
+    a = gwrsa.Embedding(x)
+    own = np.arange(40)
+    other = own.copy()
+    other[1] = 99  # source 1 has no target of its category, source 0 has one of its two equal targets
+    for side in (a, a.rdm("sqeuclidean")):
+        twins = gwrsa.align(
+            *(a, side),
+            categories=other,
+            target_categories=own,
+            metric="sqeuclidean",
+            epsilon=0.02,
+            n_starts=3,
+            precision="float64",
+            progress=False,
+        )
+        best = twins.lowest_loss
+        rates = {k: gwrsa.category_matching_rate(best.plan, other, k, target_categories=own) for k in (1, 5, 10)}
+        assert best.category == rates
+        assert 40 * best.category[1] % 1 == pytest.approx(0.5)
 
 
 def test_most_probable_targets_are_those_of_the_plan_up_to_its_rounding(found):
@@ -211,10 +258,31 @@ def test_constant_dissimilarities_need_an_absolute_epsilon():
         gwrsa.align(a, a, progress=False)
 
 
+def test_a_constant_side_is_aligned_at_an_absolute_epsilon():
+    flat, x = gwrsa.RDM(np.zeros(45)), gwrsa.Embedding(points(10, seed=1))
+    for search in ("anneal", "multistart"):
+        found = gwrsa.align(
+            flat, x, search=search, epsilon=0.1, absolute=True, n_starts=2, metric="sqeuclidean", progress=False
+        )
+        assert found.critical_epsilon == 0
+        # Nothing tells the objects apart.
+        assert found.lowest_loss.plan == pytest.approx(np.full((10, 10), 1 / 100), abs=1e-6)
+
+
+def test_dissimilarities_beyond_the_range_are_named():
+    c = np.abs(np.subtract.outer(np.arange(10.0), np.arange(10.0)))
+    large, small = gwrsa.RDM(c * 1e160), gwrsa.RDM(c * 1e-170)
+    for epsilon in ({}, {"epsilon": 0.1, "absolute": True}):
+        with pytest.raises(ValueError, match=r"source and target must have .* got a critical epsilon of (inf|nan)"):
+            gwrsa.align(large, large, progress=False, **epsilon)
+    with pytest.raises(ValueError, match=r"critical epsilon is 0, .* too small for float64"):
+        gwrsa.align(small, small, progress=False)
+
+
 def test_ladder_falls_to_its_end():
     levels = schedule.ladder(1.0, 0.5)
     assert levels == pytest.approx([0.5 / 0.85**k for k in (4, 3, 2, 1, 0)])
-    assert schedule.ladder(0.1, 0.5) == [0.5]
+    assert schedule.ladder(0.1, 0.5) == schedule.ladder(0.0, 0.5) == [0.5]
 
 
 def test_saved_results_read_back(found, tmp_path):
@@ -335,24 +403,56 @@ def test_starts_that_meet_are_merged_and_say_so():
     assert all(s.merged_into is None and s.gw_loss <= 1.01 * ties[0].gw_loss for s in ties)
 
 
-def test_a_merged_start_would_have_ended_there():
-    x, y = (gwrsa.Embedding(points(70, seed=s)) for s in (3, 4))
-    found = gwrsa.align(x, y, metric="euclidean", progress=False)
-    problem = build_problem(x, y, metric="euclidean")
+@pytest.mark.parametrize(
+    "how", [{"search": "multistart", "epsilon": 0.3, "n_starts": 10}, {"epsilon": 0.6}], ids=["multistart", "anneal"]
+)
+def test_near_ties_are_plans_of_their_own(how):
+    a, b = pair(40, noise=0.3)
+    found = gwrsa.align(a, b, metric="euclidean", progress=False, **how)
+    ties = found.near_ties()
+    close = [s for s in found.starts if s.solution.converged and s.gw_loss <= 1.01 * ties[0].gw_loss]
+    unmerged = [s for s in close if s.merged_into is None]
+    assert len(unmerged) > len(ties)
+
+    def apart(s, t):
+        return np.abs(s.plan - t.plan).sum() / 2
+
+    assert all(apart(s, t) >= 0.01 for s, t in itertools.combinations(ties, 2))
+    assert all(min(apart(s, t) for t in ties) < 0.01 for s in unmerged)
+
+
+def solved_alone(x, y, metric="euclidean"):
+    """A function from the number of a start of `align` to where it ends without the others."""
+    problem = build_problem(x, y, metric=metric)
     planned = schedule.plan("anneal", None, None, 0, critical=problem.critical_epsilon(), absolute=False)
-    for start in found.starts:
-        alone = problem.solve(
-            [(planned[start.number].init, planned[start.number].epsilons)],
-            precision="mixed",
-            tol=1e-5,
-            max_outer=1000,
-            max_sinkhorn=1000,
-            level_tol=schedule.LEVEL_TOL,
-            level_max_outer=schedule.LEVEL_MAX_OUTER,
-            threads=1,
-        )[0]
-        assert alone.merged_into is None
-        assert start.gw_loss == pytest.approx(alone.gw_loss, rel=1e-3 if start.stopped_by is None else 1e-2)
+    return lambda number: problem.solve(
+        [(planned[number].init, planned[number].epsilons)],
+        precision="mixed",
+        tol=1e-5,
+        max_outer=1000,
+        max_sinkhorn=1000,
+        level_tol=schedule.LEVEL_TOL,
+        level_max_outer=schedule.LEVEL_MAX_OUTER,
+        threads=1,
+    )[0]
+
+
+def test_a_start_ends_where_it_would_have_ended_alone():
+    x, y = (gwrsa.Embedding(points(70, seed=s)) for s in (3, 4))
+    alone = solved_alone(x, y)
+    for start in gwrsa.align(x, y, metric="euclidean", progress=False).starts:
+        end = alone(start.number)
+        assert end.merged_into is None
+        assert start.gw_loss == pytest.approx(end.gw_loss, rel=1e-3 if start.stopped_by is None else 1e-2)
+
+
+def test_a_merged_start_would_have_ended_there():
+    x = gwrsa.Embedding(points(80, seed=3))
+    found, alone = gwrsa.align(x, x, metric="euclidean", progress=False), solved_alone(x, x)
+    merged = [start for start in found.starts if start.merged_into is not None]
+    assert merged
+    for start in merged:
+        assert start.gw_loss == pytest.approx(alone(start.number).gw_loss, rel=2e-3)
 
 
 def test_ladders_with_one_end_share_their_values():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -131,6 +132,60 @@ def test_the_table_says_what_failed_and_what_is_missing(benches):
     assert table(ended)["Polish, 1,854 objects"].measured == "given up: not ready after its limit of 183 s"
     assert table(ended)["R1: times plain torch to the fixed point"].measured == "not measured"
     assert table(ended)["R1: times plain torch to the fixed point"].met is None
+
+
+def test_the_growth_with_n_is_judged_from_5_000_on_too(benches):
+    def size(n):
+        parts = dict.fromkeys(("products", "kernel", "sweeps", "summary"), 1.0 * n * n)
+        return {
+            "n": n,
+            "seconds_a_step": n**2 * max(1.0, n / 5_000) ** 0.3,
+            "kernel_mib": 4 * n * n / 2**20,
+            "cache_mib": 32,
+            "peak_gib": 1.0,
+            "limit": {"sweeps": 100, "outer_steps": 20, "seconds": parts, "seconds_at_limit": parts},
+        }
+
+    targets = benches["targets"]
+    rows = {row.what: row for row in targets.rows({f"r5_{n}": {"result": size(n)} for n in targets.SIZES})}
+    whole = rows["R5: exponent of n in the seconds an outer step"]
+    late = rows["R5: exponent of n in the seconds an outer step, from 5,000 objects on"]
+    assert late.number == pytest.approx(2.3)
+    assert 2 < whole.number < late.number
+    assert late.target == whole.target == "<= 2.15"
+    assert late.met is False
+
+
+def test_the_page_says_what_was_tried_for_a_miss(benches):
+    row, missed = benches["targets"].Row, benches["report"]._missed  # noqa: SLF001
+    assert missed([row("R1, epsilon 1e-3", "200 x", ">= 100 x", met=True), row("R2", "60 x")]) == []
+    page = "\n".join(missed([row("R1, epsilon 1e-3", "80 x", ">= 100 x", met=False), row("Search", "9 s", met=False)]))
+    assert "- R1, epsilon 1e-3: Anderson acceleration" in page
+    assert "- Search: nothing that is on record." in page
+
+
+def test_what_pot_did_not_finish_is_not_called_its_loss(benches):
+    ended = {"failed": False, "converged": True, "loss": 1.0}
+    cut = {"ours": 2.0, "pot": ended | {"converged": False}, "pot_extrapolated": {"loss": 2.0}}
+    apart, behind = benches["targets"]._apart([{"ours": 1.001, "pot": ended}, cut])  # noqa: SLF001
+    assert apart == pytest.approx(1e-3)
+    assert behind == " (1 POT's own, 1 gwrsa's plain iteration in float64)"
+    sample = [{"epsilon": e} for e in (0.0057, 0.0118)]
+    notes = benches["report"]._notes({"multistart": {"epsilons": [0.0013, 0.0132], "pot_sample": sample}})  # noqa: SLF001
+    assert "of epsilon 0.0057, 0.012, all are drawn between 0.0013 and 0.013" in "\n".join(notes)
+
+
+def test_what_measures_the_machine_is_in_the_key_of_what_uses_it(benches, tmp_path, monkeypatch):
+    run = benches["run"]
+    for path in BENCHES.glob("*.py"):
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    before = {name: run.key(name, {})["bench"] for name in ("size", "polished")}
+    with (tmp_path / "_machine.py").open("a") as file:
+        file.write("# read twice\n")
+    after = {name: run.key(name, {})["bench"] for name in before}
+    assert after["size"] != before["size"]
+    assert after["polished"] == before["polished"]
 
 
 def test_a_shard_that_fails_or_takes_too_long_leaves_a_record_and_is_tried_again(benches, tmp_path, monkeypatch):

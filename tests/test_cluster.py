@@ -76,8 +76,8 @@ def test_jobs_that_meet_on_a_worker_take_turns(tmp_path, three_threads, monkeypa
     monkeypatch.setattr(cluster, "attempt", attempt)
     monkeypatch.setattr(cluster, "_opened", lambda _: None)
     (tmp_path / "provenance.json").write_text("")
-    common = cluster._Common(str(tmp_path), None, None, None)
-    futures = [three_threads.submit(cluster._do, common, (), pure=False) for _ in range(6)]
+    common = cluster.Common(str(tmp_path), None, None, None)
+    futures = [three_threads.submit(cluster.do, common, (), pure=False) for _ in range(6)]
     assert three_threads.gather(futures) == [1] * 6
     assert most == [True] * 6
 
@@ -95,9 +95,11 @@ def test_a_folder_that_a_worker_does_not_see_is_named(tmp_path, client):
     path, out = write(tmp_path), tmp_path / "out"
     Study.from_toml(path).run_shard(out, 1, 1, progress=False)
     work = Opened.of(out).work()
-    common = cluster._Common(str(tmp_path / "elsewhere"), replace(work.settings, models=()), work.human, None)
-    with pytest.raises(ValueError, match="a folder that every worker sees, got .*elsewhere.*, which tcp://.* does not"):
-        client.submit(cluster._do, common, ()).result()
+    common = cluster.Common(str(tmp_path / "elsewhere"), replace(work.settings, models=()), work.human, None)
+    with pytest.raises(
+        ValueError, match=r"a folder that every worker sees, got .*elsewhere.*, which tcp://.* does not"
+    ):
+        client.submit(cluster.do, common, ()).result()
 
 
 def test_a_worker_of_another_version_is_refused(tmp_path, monkeypatch):
@@ -105,8 +107,8 @@ def test_a_worker_of_another_version_is_refused(tmp_path, monkeypatch):
     Study.from_toml(path).run_shard(out, 1, 1, progress=False)
     work = Opened.of(out).work()
     unit = work.units()[0]
-    common = cluster._Common(str(out), replace(work.settings, models=()), work.human, work.categories_digest)
-    sent = (cluster._Sent(unit, work.key(unit)),)
+    common = cluster.Common(str(out), replace(work.settings, models=()), work.human, work.categories_digest)
+    sent = (cluster.Sent(unit, work.key(unit)),)
     assert cluster.do_sent(common, sent, 1).there == 1
     monkeypatch.setattr(study_work, "__version__", "9.9")
     with pytest.raises(

@@ -77,6 +77,18 @@ def test_uniform_plan_is_at_chance_not_above():
     assert gwrsa.category_matching_rate(plan, groups, 3) == pytest.approx(gwrsa.chance_level(20, 3, groups).exact)
 
 
+def test_what_differs_by_rounding_is_tied():
+    rng = np.random.default_rng(0)
+    noise = 1 + 1e-7 * rng.uniform(-1, 1, (20, 20))
+    groups = np.arange(20) // 5
+    for k in (1, 5):
+        assert gwrsa.matching_rate(noise / 400, k) == pytest.approx(k / 20)
+        chance = gwrsa.chance_level(20, k, groups).exact
+        assert gwrsa.category_matching_rate(noise / 400, groups, k) == pytest.approx(chance)
+    assert gwrsa.matching_rate(noise + 1e-4 * np.eye(20)) == 1.0
+    assert gwrsa.category_matching_rate(noise + 1e-4 * np.eye(20), groups) == 1.0
+
+
 def test_identity_matches_and_reversed_does_not():
     assert gwrsa.matching_rate(np.eye(9)) == 1.0
     assert gwrsa.matching_rate(np.eye(8)[::-1]) == 0.0

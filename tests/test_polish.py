@@ -1,5 +1,6 @@
 """Polishing: never up, to a permutation no swap improves, and where POT's Frank-Wolfe goes."""
 
+import dataclasses
 import itertools
 import json
 import warnings
@@ -81,6 +82,18 @@ def test_no_swap_improves_a_permutation_of_six(symmetric, seed):
     assert end.gw_loss >= lowest - 1e-12
     for r, t in itertools.combinations(range(6), 2):
         assert gw_loss(c1, c2, of_permutation(swapped(end.permutation, r, t))) >= end.gw_loss - 1e-12
+
+
+def test_distances_end_at_permutations_that_no_swap_improves():
+    n_permutations = 0
+    for seed in range(10):
+        c1, c2 = pair(6, symmetric=True, seed=seed)
+        end = gwrsa.polish(entropic(c1, c2), c1, c2)
+        if end.permutation is not None:
+            n_permutations += 1
+            others = [swapped(end.permutation, r, t) for r, t in itertools.combinations(range(6), 2)]
+            assert min(gw_loss(c1, c2, of_permutation(s)) for s in others) >= end.gw_loss - 1e-12
+    assert n_permutations >= 8
 
 
 def test_polishing_the_lowest_permutation_stays_there():
@@ -174,6 +187,19 @@ def test_alignment_polishes_its_lowest_loss(tmp_path):
     assert (np.load(folder / "plans" / "polished.npz")["plan"] == end.plan).all()
 
 
+def test_an_alignment_outlives_a_polish_that_cannot_be(monkeypatch):
+    a, made = gwrsa.Embedding(points(20), name="a"), gwrsa.GWSolution.from_raw
+    monkeypatch.setattr(
+        gwrsa.GWSolution,
+        "from_raw",
+        lambda raw: dataclasses.replace(made(raw), status="numerical_error", gw_loss=np.inf),
+    )
+    with pytest.warns(UserWarning, match="nothing was polished: all 2 starts failed"):
+        found = gwrsa.align(a, a, n_starts=2, polish="permutation", progress=False)
+    assert found.polished is None
+    assert found.table["failed"].tolist() == [True, True]
+
+
 def test_alignment_is_not_polished_unless_asked():
     a = gwrsa.Embedding(points(20), name="a")
     assert gwrsa.align(a, a, n_starts=1, progress=False).polished is None
@@ -200,6 +226,8 @@ def test_invalid_arguments_are_named():
         ((plan * 2, c, c), {}, "plan must have row sums of 1/n, 0.2, got 0.4"),
         ((np.outer(uniform(5), weights(5)), c, c), {}, "plan must have column sums of 1/n"),
         ((np.eye(5) * 0.2 + (np.eye(5) - np.roll(np.eye(5), 1, 0)) * 0.1, c, c), {}, "not be negative"),
+        ((plan, c, c * 1e150), {}, r"c2 must have entries of at most 1e\+70 in size for polish, got"),
+        ((plan, c * 1e170, c), {}, r"c1 must have entries of at most 1e\+70 in size for polish, got"),
         ((plan, c, c), {"tol": 0}, "tol must be positive"),
         ((plan, c, c), {"max_frank_wolfe": 0}, "max_frank_wolfe must be at least 1, got 0"),
     ]:

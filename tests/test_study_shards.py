@@ -133,13 +133,13 @@ def test_slurm_says_how_many_threads_there_are(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     monkeypatch.delenv("SLURM_CPUS_ON_NODE", raising=False)
-    assert study._cores() == 64
+    assert study.cores() == 64
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "8")
-    assert study._cores() == 8
+    assert study.cores() == 8
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
-    assert study._cores() == 3
+    assert study.cores() == 3
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "100")
-    assert study._cores() == 64
+    assert study.cores() == 64
 
 
 def test_networks_are_run_by_the_part_that_needs_them(tmp_path, monkeypatch):

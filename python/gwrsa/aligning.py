@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import entr
 
 from gwrsa import _validate as check
 from gwrsa import kicking, metrics, polishing, schedule
@@ -21,6 +24,8 @@ from gwrsa.rdm import METRICS, RDM, Metric, check_same_items
 from gwrsa.solve import PRECISIONS, GWSolution, Precision, build_problem
 
 TOP_K = (1, 5, 10)
+# Mutual information of a plan, in nats, below which targets may be tied: its entries are then some 14 % off the uniform plan's.
+UNDECIDED = 1e-2
 
 
 def align(
@@ -96,6 +101,11 @@ def align(
     Alignment
         Failed starts are in its table, marked, and never win.
 
+    Warns
+    -----
+    UserWarning
+        If there is nothing that can be polished, as where all starts failed: `Alignment.polished` is then None.
+
     Raises
     ------
     ValueError
@@ -113,6 +123,7 @@ def align(
     paired = len(source) == len(target)
     if paired:
         check_same_items(source, target)
+    weights = check.weights("p", p, len(source)), check.weights("q", q, len(target))
     rates = _Rates(
         shape=(len(source), len(target)),
         truth=np.arange(len(source)) if paired else None,
@@ -121,6 +132,8 @@ def align(
         if paired or target_categories is not None
         else None,
         uncategorised=check.choice("uncategorised", uncategorised, ("exclude", "category", "miss")),
+        entropy=float(sum(entr(w).sum() for w in weights)),
+        equal=any(bool((w == 0).any()) for w in weights) or _has_equals(target),
     )
     if rates.source is not None and rates.target is None:
         raise ValueError("target_categories must be given with categories when source and target differ in number")
@@ -147,16 +160,22 @@ def align(
         run.solve([(start.init, start.epsilons) for start in planned], [start.label for start in planned])
         if n_kicks:
             places = kicking.positions(source, metric), kicking.positions(target, metric)
-            weights = check.weights("p", p, len(source)), check.weights("q", q, len(target))
             for at in range(0, n_kicks, kicking.PER_ROUND):
                 run.kick(range(at, min(at + kicking.PER_ROUND, n_kicks)), ladder, places, weights)
     found = run.found
     result = Alignment(source, target, metric, search, critical, tuple(found[i] for i in sorted(found)))
-    if polish is None:
-        return result
-    best = result.lowest_loss
-    end = polishing.polish(best.solution, source, target, metric=metric)
-    return replace(result, polished=rates.polished(best, end))
+    return result if polish is None else _polished(result, rates)
+
+
+def _polished(found: Alignment, rates: _Rates) -> Alignment:
+    """With its lowest loss polished; as it is, with a warning, where that cannot be, so that the search is not lost."""
+    try:
+        best = found.lowest_loss
+        end = polishing.polish(best.solution, found.source, found.target, metric=found.metric)
+    except ValueError as error:
+        warnings.warn(f"nothing was polished: {error}", stacklevel=3)
+        return found
+    return replace(found, polished=rates.polished(best, end))
 
 
 @dataclass(frozen=True)
@@ -227,41 +246,61 @@ class _Rates:
     source: ArrayLike | None
     target: ArrayLike | None
     uncategorised: Uncategorised
+    entropy: float
+    """Of p, plus that of q, in nats."""
+    equal: bool
+    """A weight is 0, or two targets are the same."""
 
     def start(
         self, number: int, seed: int, init: str, merged_into: int | None, stopped_by: int | None, solution: GWSolution
     ) -> Start:
-        failed = solution.failed
         n, m = self.shape
-        top = np.zeros((n, min(10, m)), dtype=np.int64) if failed else solution.top(min(10, m))
-        matching, category = {}, {}
-        for k in TOP_K:
-            within = min(k, m)
-            if self.truth is not None:
-                rate = 0.0 if failed else metrics.matching_rate_of_top(top, within, truth=self.truth)
-                matching[k] = rate
-            if self.source is not None:
-                category[k] = (
-                    0.0
-                    if failed
-                    else metrics.category_matching_rate_of_top(
-                        top, self.source, within, target_categories=self.target, uncategorised=self.uncategorised
-                    )
-                )
+        if solution.failed:
+            top = np.zeros((n, min(10, m)), dtype=np.int64)
+            matching = {} if self.truth is None else dict.fromkeys(TOP_K, 0.0)
+            category = {} if self.source is None else dict.fromkeys(TOP_K, 0.0)
+        else:
+            top = solution.top(min(10, m))
+            # From a copy, which takes its plan with it: starts do not each hold an n x m array.
+            matching, category = self._of_plan(replace(solution).plan) if self._tied(solution) else self._of_top(top)
         return Start(number, seed, init, merged_into, stopped_by, solution, top, matching, category)
 
     def polished(self, start: Start, end: Polished) -> Polished:
-        plan, ks = end.plan, {k: min(k, self.shape[1]) for k in TOP_K}
-        category = {}
-        if self.source is not None:
-            category = {
-                k: metrics.category_matching_rate(
-                    plan, self.source, within, target_categories=self.target, uncategorised=self.uncategorised
-                )
-                for k, within in ks.items()
-            }
-        matching = {k: metrics.matching_rate(plan, within) for k, within in ks.items()}
+        matching, category = self._of_plan(end.plan)
         return replace(end, start=start.number, matching=matching, category=category)
+
+    def _tied(self, solution: GWSolution) -> bool:
+        """Whether targets can be tied for a place; then the plan is formed, which is as long as a few outer steps."""
+        known = (solution.objective - solution.gw_loss) / solution.epsilon + self.entropy
+        return self.equal or known < UNDECIDED
+
+    def _of_top(self, top: NDArray[np.int64]) -> tuple[dict[int, float], dict[int, float]]:
+        return self._rates(top, metrics.matching_rate_of_top, metrics.category_matching_rate_of_top)
+
+    def _of_plan(self, plan: FloatArray) -> tuple[dict[int, float], dict[int, float]]:
+        return self._rates(plan, metrics.matching_rate, metrics.category_matching_rate)
+
+    def _rates(
+        self, found: ArrayLike, matching_rate: Callable[..., float], category_rate: Callable[..., float]
+    ) -> tuple[dict[int, float], dict[int, float]]:
+        ks = {k: min(k, self.shape[1]) for k in TOP_K}
+        matching: dict[int, float] = {}
+        category: dict[int, float] = {}
+        if self.truth is not None:
+            matching = {k: matching_rate(found, within, truth=self.truth) for k, within in ks.items()}
+        if self.source is not None:
+            how = {"target_categories": self.target, "uncategorised": self.uncategorised}
+            category = {k: category_rate(found, self.source, within, **how) for k, within in ks.items()}
+        return matching, category
+
+
+def _has_equals(side: RDM | Embedding) -> bool:
+    """Whether two of its objects can be at no distance, so that every plan couples both alike."""
+    if isinstance(side, Embedding):
+        # Adding 0 makes a 0 of -0, whose bytes are others.
+        return len({row.tobytes() for row in side.values + 0.0}) < len(side)
+    size = np.abs(side.dissimilarities)
+    return bool(size.min(initial=np.inf) <= 1e-12 * size.max(initial=0.0))
 
 
 def members(

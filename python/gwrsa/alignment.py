@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from gwrsa.backends import Status
 
 
+SAME = 0.01
+"""Share of the mass in which two plans have to differ to be two near-ties."""
+
+
 @dataclass(frozen=True, eq=False)
 class Start:
     """One start of an alignment and where it ended."""
@@ -48,7 +52,9 @@ class Start:
     top: NDArray[np.int64]
     """Most probable targets of each source item, shape (n, min(10, m)), most probable first."""
     matching: dict[int, float]
-    """Matching rate within the 1, 5 and 10 most probable targets; empty where there is no counterpart."""
+    """Matching rate within the 1, 5 and 10 most probable targets, that of `plan` up to its rounding onto the marginals; empty where there
+    is no counterpart. Ties are shared fairly near the uniform plan, where a weight is 0 and where two targets are the same; elsewhere they
+    are as `top` broke them."""
     category: dict[int, float]
     """Category matching rate, the same; empty without categories."""
 
@@ -90,7 +96,7 @@ class Alignment:
     starts: tuple[Start, ...]
     """In the order of their numbers."""
     polished: Polished | None = None
-    """With `polish`: the local optimum without entropy below the start of lowest loss; None without."""
+    """With `polish`: the local optimum without entropy below the start of lowest loss; None without, and where every start failed."""
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -119,7 +125,9 @@ class Alignment:
         return pd.DataFrame(rows, columns=columns)
 
     def near_ties(self, within: float = 0.01) -> tuple[Start, ...]:
-        """Starts of other basins that end within this share of the lowest loss, the lowest first; near-ties can match differently.
+        """Starts that end within this share of the lowest loss at plans of their own, the lowest first; near-ties can match differently.
+
+        Of starts whose plans differ in less than 1 % of the mass, the lowest stands for all.
 
         Raises
         ------
@@ -129,8 +137,14 @@ class Alignment:
         check.positive("within", within)
         best = self.lowest_loss
         limit = best.gw_loss * (1 + within)
-        others = [s for s in self._eligible() if s.merged_into is None and s.gw_loss <= limit]
-        return tuple(sorted(others, key=lambda s: s.gw_loss))
+        close = [s for s in self._eligible() if s.merged_into is None and s.gw_loss <= limit]
+        ties: list[tuple[Start, FloatArray]] = []
+        for start in sorted(close, key=lambda s: s.gw_loss):
+            # From a copy, which takes its plan with it: starts do not each hold an n x m array.
+            plan = replace(start.solution).plan
+            if all(np.abs(plan - other).sum() / 2 >= SAME for _, other in ties):
+                ties.append((start, plan))
+        return tuple(start for start, _ in ties)
 
     @property
     def lowest_loss(self) -> Start:
@@ -172,9 +186,12 @@ class Alignment:
         if not self.starts[0].matching:
             raise ValueError("highest_matching needs items with counterparts, but source and target differ in number")
         within = min(k, self.starts[0].top.shape[1])
-        return max(
-            self._eligible(), key=lambda s: (metrics.matching_rate_of_top(s.top, within, truth=truth), -s.gw_loss)
-        )
+
+        def rate(start: Start) -> float:
+            known = start.matching.get(k)
+            return metrics.matching_rate_of_top(start.top, within, truth=truth) if known is None else known
+
+        return max(self._eligible(), key=lambda s: (rate(s), -s.gw_loss))
 
     @cached_property
     def rsa(self) -> float:

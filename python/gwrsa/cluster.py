@@ -32,7 +32,7 @@ _turns: defaultdict[str, Lock] = defaultdict(Lock)
 
 
 @dataclass(frozen=True)
-class _Common:
+class Common:
     """What all jobs of a study share: where it is, and what of it their keys depend on."""
 
     folder: str
@@ -43,7 +43,7 @@ class _Common:
 
 
 @dataclass(frozen=True)
-class _Sent:
+class Sent:
     """A unit on its way to a worker, with the key that the driver expects its result under."""
 
     unit: Unit
@@ -87,12 +87,12 @@ def on_client(work: Work, client: Client) -> Execute:
     if getattr(client, "asynchronous", False):
         raise ValueError("client must not be asynchronous, got one that is")
     folder = str(work.folder.resolve())
-    common = _Common(folder, replace(work.settings, models=()), _bare(work.human), work.categories_digest)
+    common = Common(folder, replace(work.settings, models=()), _bare(work.human), work.categories_digest)
 
     def submit(job: Job, address: str, landed: Event) -> Future:
-        sent = tuple(_Sent(replace(u, source=_bare(u.source), target=_bare(u.target)), work.key(u)) for u in job)
+        sent = tuple(Sent(replace(u, source=_bare(u.source), target=_bare(u.target)), work.key(u)) for u in job)
         name = f"{job[0].what}-{uuid4()}"  # Dask groups what it shows by the word before the dash
-        future = client.submit(_do, common, sent, key=name, workers=[address], allow_other_workers=True, pure=False)
+        future = client.submit(do, common, sent, key=name, workers=[address], allow_other_workers=True, pure=False)
         future.add_done_callback(lambda _: landed.set())
         return future
 
@@ -148,7 +148,7 @@ def _bare(entry: Entry) -> Entry:
 # ---- on the worker
 
 
-def _do(common: _Common, sent: tuple[_Sent, ...]) -> Outcome:
+def do(common: Common, sent: tuple[Sent, ...]) -> Outcome:
     """Do a job on a worker of the cluster."""
     from distributed import get_worker
 
@@ -159,7 +159,7 @@ def _do(common: _Common, sent: tuple[_Sent, ...]) -> Outcome:
         return do_sent(common, sent, threads, worker.address)
 
 
-def do_sent(common: _Common, sent: tuple[_Sent, ...], threads: int, address: str = "this process") -> Outcome:
+def do_sent(common: Common, sent: tuple[Sent, ...], threads: int, address: str = "this process") -> Outcome:
     """Check that this process sees what the driver sees, and do a job."""
     if not (Path(common.folder) / "provenance.json").is_file():
         raise ValueError(
@@ -177,7 +177,7 @@ def do_sent(common: _Common, sent: tuple[_Sent, ...], threads: int, address: str
 
 
 @lru_cache(maxsize=2)
-def _opened(common: _Common) -> Work:
+def _opened(common: Common) -> Work:
     """The study, its human side and categories read once a worker."""
     folder = Path(common.folder)
     categories = None

@@ -1,8 +1,9 @@
 """How often a plan couples an object to itself, or to its category: functions of arrays.
 
 A plan is an (n, m) array of how strongly source item i is coupled to target item j; only the order inside a row counts.
-Targets that are tied for the k-th place share it fairly: an item counts the probability that a random order of the tied
-ones lets it hit. A plan without any information thus scores exactly at chance, and no rate depends on how rows are sorted.
+Targets that are tied for the k-th place, within `TIE`, share it fairly: an item counts the probability that a random order
+of the tied ones lets it hit. A plan without any information thus scores exactly at chance, and no rate depends on how rows
+are sorted.
 
 Rates and their names follow Takahashi et al. 2025, https://arxiv.org/abs/2505.16419, and Kawakita et al. 2024,
 https://doi.org/10.1038/s41598-024-65604-1.
@@ -24,6 +25,8 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.int64]
 Uncategorised: TypeAlias = Literal["exclude", "category", "miss"]
 UNCATEGORISED: tuple[Uncategorised, ...] = ("exclude", "category", "miss")
+TIE = 1e-6
+"""Relative difference of two entries of a row below which a rate takes them for tied: the rounding of a plan in mixed precision."""
 
 
 def matching_rate(plan: ArrayLike, k: int = 1, *, truth: ArrayLike | None = None) -> float:
@@ -52,9 +55,9 @@ def matching_rate(plan: ArrayLike, k: int = 1, *, truth: ArrayLike | None = None
     n, m = values.shape
     k = check.integer("k", k, 1, m)
     own = values[np.arange(n), _truth(truth, n, m)][:, None]
-    tied = np.count_nonzero(values == own, axis=1)
-    places = k - np.count_nonzero(values > own, axis=1)
-    return float(np.clip(places / tied, 0.0, 1.0).mean())
+    above, tied = _against(values, own, TIE)
+    places = k - np.count_nonzero(above, axis=1)
+    return float(np.clip(places / np.count_nonzero(tied, axis=1), 0.0, 1.0).mean())
 
 
 def category_matching_rate(
@@ -100,7 +103,7 @@ def category_matching_rate(
     k = check.integer("k", k, 1, m)
     source, target, counted = memberships(n, m, categories, target_categories, uncategorised)
     shared = share_category(source, target)
-    above, tied = _above_and_tied(values, k)
+    above, tied = _against(values, _kth(values, k), TIE)
     n_tied = np.count_nonzero(tied, axis=1)
     n_hits = np.count_nonzero(tied & shared, axis=1)
     chance = hit_probability(n_tied, n_hits, k - np.count_nonzero(above, axis=1))
@@ -130,7 +133,7 @@ def top_matches(plan: ArrayLike, k: int = 10) -> IntArray:
     values = _plan(plan)
     n, m = values.shape
     k = check.integer("k", k, 1, m)
-    above, tied = _above_and_tied(values, k)
+    above, tied = _against(values, _kth(values, k))
     places = k - np.count_nonzero(above, axis=1, keepdims=True)
     # Exactly k a row, columns in increasing order, so that a stable sort by value keeps the lower index first.
     columns = (above | (tied & (tied.cumsum(axis=1) <= places))).nonzero()[1].reshape(n, k)
@@ -298,11 +301,16 @@ def _plan(plan: ArrayLike) -> FloatArray:
     return values
 
 
-def _above_and_tied(plan: FloatArray, k: int) -> tuple[BoolArray, BoolArray]:
-    """Which targets of each row are above its k-th largest value (at most k - 1), and which are equal to it."""
+def _kth(plan: FloatArray, k: int) -> FloatArray:
+    """The k-th largest value of each row, (n, 1)."""
     at = plan.shape[1] - k
-    kth = np.partition(plan, at, axis=1)[:, at, None]
-    return plan > kth, plan == kth
+    return np.asarray(np.partition(plan, at, axis=1)[:, at, None])
+
+
+def _against(plan: FloatArray, value: FloatArray, within: float = 0.0) -> tuple[BoolArray, BoolArray]:
+    """Which targets of each row are above its `value` (n, 1), and which are as large, up to `within` of it."""
+    above = plan > value * (1 + within)
+    return above, (plan >= value * (1 - within)) & ~above
 
 
 def _indices(name: str, value: ArrayLike, ndim: int) -> IntArray:

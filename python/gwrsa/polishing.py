@@ -26,6 +26,8 @@ IntArray = NDArray[np.int64]
 _ROUNDING = 1e-14
 # Entropy of the duals an assignment begins from, in standard deviations of its cost.
 _DUAL_EPSILON = 0.03
+# Entries beyond which sums of products of two costs, squared, leave the range of float64.
+_LARGEST = 1e70
 # Pairs looked at between two evaluations of all gains, an object.
 _CANDIDATES = 4
 
@@ -118,7 +120,14 @@ def polish(
     check.choice("metric", metric, METRICS)
     tol = check.positive("tol", tol)
     left = check.integer("max_frank_wolfe", max_frank_wolfe, 1)
-    pair = _Pair(_Side.of(as_cost("c1", c1, metric)), _Side.of(as_cost("c2", c2, metric)))
+    source, target = _Side.of(as_cost("c1", c1, metric)), _Side.of(as_cost("c2", c2, metric))
+    for name, side in (("c1", source), ("c2", target)):
+        largest = float(np.abs(side.square).max())
+        if not largest <= _LARGEST:
+            raise ValueError(
+                f"{name} must have entries of at most {_LARGEST:g} in size for polish, got {largest:g}; divide both costs by it"
+            )
+    pair = _Pair(source, target)
     start = _doubly_stochastic(check.array("plan", plan.plan if isinstance(plan, GWSolution) else plan, 2), pair)
     start_loss = pair.loss(start)
     rest = _frank_wolfe(pair, start, tol, left)

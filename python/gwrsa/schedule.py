@@ -72,10 +72,15 @@ def plan(
 ) -> list[Planned]:
     """The starts of `gwrsa.align`, whose arguments these are; `critical` is the pair's critical epsilon."""
     n = _DEFAULT_STARTS[search] if n_starts is None else check.starts("n_starts", n_starts)
+    if not math.isfinite(critical):
+        raise ValueError(
+            "source and target must have dissimilarities whose products, squared and summed, are in the range of float64, "
+            f"got a critical epsilon of {critical}; divide them by their largest"
+        )
     if not (absolute and epsilon is not None) and critical <= 0:
         raise ValueError(
-            "epsilon has no scale for this pair: one side's dissimilarities are all equal, so the critical epsilon is 0; "
-            "give epsilon with absolute=True"
+            "epsilon has no scale for this pair: the critical epsilon is 0, as one side's dissimilarities are all equal, or as "
+            "they are too small for float64; give epsilon with absolute=True, or divide them by their largest"
         )
     unit = 1.0 if absolute and epsilon is not None else critical
     low, high = _bounds(search, epsilon)
@@ -100,7 +105,9 @@ def ladder(top: float, end: float) -> list[float]:
 
     It is built upwards from the end, to the last value not above `top` by rounding, so that all ladders with one end share their values.
     """
-    n_levels = max(0, math.floor((math.log(top) - math.log(end)) / -math.log(STEP) + 1e-9))
+    if top <= end:
+        return [end]
+    n_levels = math.floor((math.log(top) - math.log(end)) / -math.log(STEP) + 1e-9)
     if n_levels > _MOST_LEVELS:
         raise ValueError(f"epsilon must be above 1e-70 of the top of its ladder, {top:g}, got {end:g}")
     return [end / STEP**level for level in range(n_levels, -1, -1)]

@@ -108,7 +108,7 @@ class Study:
             raise ValueError(
                 f"workers must be None with a client, whose workers have their own threads, got {workers!r}"
             )
-        threads = check.threads("workers", workers) or _cores()
+        threads = check.threads("workers", workers) or cores()
         need("pyarrow", *(FIGURES if figures else ()))
         clock = time.perf_counter()
         inputs = self._inputs(all_pairs, backend, device)
@@ -170,7 +170,7 @@ class Study:
         """
         of = check.integer("of", of, 1, MOST_SHARDS)
         number = check.integer("number", number, 1, of)
-        threads = check.threads("workers", workers) or _cores()
+        threads = check.threads("workers", workers) or cores()
         need("pyarrow")
         inputs = self._inputs(all_pairs, backend, device)
         folder = Path(out)
@@ -224,7 +224,7 @@ def sides_of(work: Work) -> dict[str, Any]:
     return {"human": work.human.plain(), "models": [m.plain() for m in work.models]}
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use; as many as Slurm gave, where it does not bind."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""

@@ -115,7 +115,7 @@ def _sides(root: Path) -> Iterator[Finding | None]:
         try:
             load_side(path, path.stem)
             yield None
-        except ValueError as error:
+        except ValueError as error:  # noqa: PERF203  # one a file
             yield Finding(f"sides/{path.name}", str(error), "gwrsa study makes it again from its input")
     path = root / CATEGORIES
     if path.is_file():
@@ -134,7 +134,7 @@ def _tables(root: Path, provenance: dict[str, Any]) -> Iterator[Finding | None]:
         try:
             read_table(root / f"{name}.parquet")
             yield None
-        except (OSError, ValueError) as error:  # what pyarrow raises is one of them
+        except (OSError, ValueError) as error:  # noqa: PERF203  # what pyarrow raises is one of them
             reason = str(error).splitlines()[0]
             yield Finding(f"{name}.parquet", f"cannot be read: {reason}", "gwrsa study and gwrsa merge write it again")
 

@@ -15,6 +15,7 @@ from gwrsa.study_work import Unit, Work
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+    from typing_extensions import Self
 
 # Models whose permutation tests share their relabellings, and are lost together by a kill.
 _MOST_TESTS = 4
@@ -135,7 +136,7 @@ class Progress:
         self._bar: tqdm[Any] = tqdm(total=total, disable=not shown or not total, unit="unit", desc=name)
         self._starts = self._failed = 0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
