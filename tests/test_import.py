@@ -25,6 +25,14 @@ def test_every_public_name_is_there(name):
     assert getattr(gwrsa, name) is not None
 
 
+def test_documented_submodules_are_there_without_an_import_of_their_own():
+    out = run(
+        "import gwrsa; print(gwrsa.figures.study.draw, gwrsa.report.write, gwrsa.Results.open, gwrsa.tables.chosen)"
+    )
+    assert out.count("<") == 4
+    assert run("from gwrsa import figures; print(figures.study.draw)").startswith("<function draw")
+
+
 def test_functions_stay_functions_whatever_is_imported_first():
     out = run("import gwrsa.alignment, gwrsa.compare, gwrsa; print(callable(gwrsa.align), callable(gwrsa.rsa))")
     assert out.split() == ["True", "True"]

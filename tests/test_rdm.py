@@ -181,7 +181,18 @@ def test_comparison_says_how_labels_differ():
         check_same_items(a, gwrsa.Embedding(a.values, [*NAMES[:3], "else", *NAMES[4:]]))
     with pytest.raises(ValueError, match="got 12 and 5"):
         check_same_items(a, a.select(NAMES[:5]))
-    check_same_items(a, gwrsa.Embedding(a.values))
+    check_same_items(gwrsa.Embedding(a.values), gwrsa.Embedding(a.values))
+
+
+def test_labels_on_one_side_only_are_a_warning():
+    a = embedding()
+    bare = gwrsa.Embedding(a.values[::-1], name="bare")
+    said = "'embedding' has labels and 'bare' has none: their 12 rows are matched by position"
+    for first, second in ((a, bare), (bare, a)):
+        with pytest.warns(UserWarning, match=said):
+            assert gwrsa.rsa(first, second) < 1
+    with pytest.warns(UserWarning, match=said):
+        gwrsa.align(a, bare, n_starts=1, progress=False)
 
 
 def test_files_read_back(tmp_path):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gwrsa._core import __version__
 
 if TYPE_CHECKING:
+    from gwrsa import figures, loaders, metrics, report, statistics, store, study, tables
     from gwrsa.aligning import align
     from gwrsa.alignment import Alignment, Start
     from gwrsa.chance import Chance, chance_level
@@ -60,17 +61,25 @@ __all__ = [
     "choice_similarity",
     "entropic_gw",
     "extract",
+    "figures",
     "fit_spose",
     "load_categories",
     "load_items",
+    "loaders",
     "matching_rate",
+    "metrics",
     "noise_ceiling",
     "odd_one_out_accuracy",
     "odd_one_out_probabilities",
     "polish",
+    "report",
     "rsa",
     "sample_triplets",
     "sinkhorn",
+    "statistics",
+    "store",
+    "study",
+    "tables",
 ]
 
 # Imported when first used: `import gwrsa` costs little more than numpy.
@@ -109,9 +118,12 @@ _HOME = {
     "sample_triplets": "choice",
     "sinkhorn": "solve",
 }
+_MODULES = ("figures", "loaders", "metrics", "report", "statistics", "store", "study", "tables")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name in _MODULES:
+        return import_module(f"gwrsa.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'gwrsa' has no attribute {name!r}")
     value = getattr(import_module(f"gwrsa.{_HOME[name]}"), name)

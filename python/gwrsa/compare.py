@@ -43,6 +43,11 @@ def rsa(a: RDM | Embedding | ArrayLike, b: RDM | Embedding | ArrayLike, method: 
     float
         In [-1, 1].
 
+    Warns
+    -----
+    UserWarning
+        If one side has labels and the other none, as arrays have: they are matched by position.
+
     Raises
     ------
     ValueError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -272,12 +273,23 @@ def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
 def check_same_items(a: RDM | Embedding, b: RDM | Embedding) -> None:
     """Two labelled sets of objects must have the same labels in the same order; without labels, the same number.
 
+    Warns
+    -----
+    UserWarning
+        If only one of them has labels: they are matched by position.
+
     Raises
     ------
     ValueError
         That says how they differ, and what to do.
     """
     check_same_labels((a.name, b.name), (a.items, b.items), (len(a), len(b)))
+    if (a.items is None) != (b.items is None):
+        labelled, bare = (b, a) if a.items is None else (a, b)
+        warnings.warn(
+            f"{labelled.name!r} has labels and {bare.name!r} has none: their {len(a)} rows are matched by position",
+            stacklevel=3,
+        )
 
 
 def check_same_labels(
@@ -295,7 +307,7 @@ def check_same_labels(
         moved = sum(x != y for x, y in zip(a_items, b_items, strict=True))
         raise ValueError(
             f"{a!r} and {b!r} hold the same {sizes[0]} objects in another order: {moved} rows differ, first "
-            f"row {first} ({a_items[first]!r} against {b_items[first]!r}); use b.select(a.items)"
+            f"row {first} ({a_items[first]!r} against {b_items[first]!r}); reorder the rows of one, in Python by b.select(a.items)"
         )
     missing = [x for x in a_items if x not in there]
     raise ValueError(

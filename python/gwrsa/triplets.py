@@ -246,6 +246,14 @@ def condensed_index(i: IntArray, j: IntArray, n: int) -> IntArray:
     return np.asarray(low * n - low * (low + 1) // 2 + high - low - 1, dtype=np.int64)
 
 
+def is_triplets(values: FloatArray) -> bool:
+    """Whether an array can be read as triplets, of fewer objects than there are rows."""
+    if values.ndim != 2 or values.shape[1] != 3 or (values < 0).any() or (values != np.floor(values)).any():
+        return False
+    first, second, odd = values.T
+    return bool(values.max() < len(values) and ((first != second) & (first != odd) & (second != odd)).all())
+
+
 def as_triplets(name: str, value: Any) -> Triplets:  # noqa: ANN401
     """Triplets as they are; an array of indices without labels."""
     if isinstance(value, Triplets):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any
 
@@ -11,6 +12,8 @@ from gwrsa.cli.align import align, demo
 from gwrsa.cli.represent import extract, models, rdm, rsa, spose
 from gwrsa.cli.stored import check, results
 from gwrsa.cli.studies import merge, report, study
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     add_completion=False,
@@ -25,14 +28,20 @@ for verb in (rdm, rsa, align, spose, extract, models, study, merge, results, che
 def main() -> None:
     """Entry point: an invalid argument, or a file or machine that fails, ends with one line and status 2, an interrupt with 130."""
     warnings.showwarning = _say
+    warnings.simplefilter("once", UserWarning)
     try:
         app()
-    except (ValueError, OSError, ImportError) as error:
-        typer.echo(f"gwrsa: {error}", err=True)
+    except (ValueError, OSError, ImportError, MemoryError) as error:
+        named = isinstance(error, OSError) and error.filename
+        typer.echo(f"gwrsa: {error.filename}: {error.strerror}" if named else f"gwrsa: {error}", err=True)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        typer.echo("gwrsa: interrupted", err=True)
-        raise SystemExit(130) from None
+    except (KeyboardInterrupt, SystemExit) as end:
+        # typer makes an exit of 130 of an interrupt, and says nothing.
+        if isinstance(end, SystemExit) and end.code != _INTERRUPTED:
+            raise
+        again = "; run the same command to go on" if sys.argv[1:2] in (["study"], ["extract"]) else ""
+        typer.echo(f"\ngwrsa: interrupted{again}", err=True)
+        raise SystemExit(_INTERRUPTED) from None
 
 
 def _say(message: Warning | str, *_: Any, **__: Any) -> None:  # noqa: ANN401

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
-from gwrsa.cli.options import Items, Kind, MetricName, as_rdm, load
+from gwrsa.cli.options import Items, Kind, MetricName, as_rdm, check_folder, load_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,11 +66,18 @@ def align(
     from gwrsa.loaders import load_categories
 
     began = time.perf_counter()
-    a, b = (load(path, items, kind) for path in (source, target))
+    check_folder(out)
+    if absolute and epsilon is None:
+        raise ValueError("--absolute needs --epsilon, the value that is absolute")
+    a, b = load_pair((source, target), items, kind)
     groups = load_categories(categories) if categories else None
+    if groups is not None and a.items is None:
+        warnings.warn(f"{source} has no labels: {categories} is matched by position", stacklevel=2)
     for name in drop_category or []:
         if groups is None:
             raise ValueError("--drop-category needs --categories")
+        if name not in groups.names:
+            raise ValueError(f"--drop-category must be one of {', '.join(map(repr, groups.names))}, got {name!r}")
         groups = groups.without(name)
     if match_histogram:
         a = as_rdm(a, metric)
@@ -110,6 +118,7 @@ def demo(
     """
     from gwrsa import demo as demonstration
 
+    check_folder(out)
     began = time.perf_counter()
     demonstration.run(out, seed=seed, progress=progress, say=typer.echo)
     typer.echo(f"\n{time.perf_counter() - began:.1f} s in all")

@@ -25,9 +25,16 @@ def load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:
     from gwrsa.embedding import Embedding
     from gwrsa.loaders import load_array
     from gwrsa.rdm import RDM, is_dissimilarity
+    from gwrsa.triplets import is_triplets
 
     if kind == "auto":
-        kind = "rdm" if is_dissimilarity(load_array(path).values) else "embedding"
+        values = load_array(path).values
+        if is_triplets(values):
+            raise ValueError(
+                f"{path} looks like triplets, {len(values)} x 3 whole numbers: make an RDM of it first, "
+                "gwrsa rdm --kind triplets, or say --kind embedding"
+            )
+        kind = "rdm" if is_dissimilarity(values) else "embedding"
     read = RDM.load if kind == "rdm" else Embedding.load
     loaded: RDM | Embedding = read(path)
     # --items labels what has no labels; it does not rename what has.
@@ -35,6 +42,32 @@ def load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:
         loaded = read(path, items=items)
     typer.echo(f"{path}: {loaded!r}", err=True)
     return loaded
+
+
+def load_pair(paths: tuple[Path, Path], items: Path | None, kind: Kind) -> tuple[RDM | Embedding, RDM | Embedding]:
+    """`load` both files; labels that disagree are an error that names the files."""
+    from gwrsa.rdm import check_same_labels
+
+    a, b = (load(path, items, kind) for path in paths)
+    if len(a) == len(b):
+        check_same_labels((str(paths[0]), str(paths[1])), (a.items, b.items), (len(a), len(b)))
+    return a, b
+
+
+def check_folder(out: Path | None) -> None:
+    """Before the work: a folder can be written to here."""
+    for path in () if out is None else (out, *out.parents):
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"--out must be a folder, got {str(out)!r}, where {str(path)!r} is a file")
+
+
+def check_archive(out: Path) -> None:
+    """Before the work: an .npz file can be written here."""
+    if out.suffix != ".npz":
+        raise ValueError(f"--out must end in .npz, got {str(out)!r}")
+    if out.is_dir():
+        raise ValueError(f"--out must be a file, got the folder {str(out)!r}")
+    check_folder(out.parent)
 
 
 def as_rdm(loaded: RDM | Embedding, metric: MetricName) -> RDM:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Optional
 
 import typer
 
-from gwrsa.cli.options import Items, Kind, Method, MetricName, Missing, as_rdm, load
+from gwrsa.cli.options import Items, Kind, Method, MetricName, Missing, as_rdm, check_archive, load_pair
 
 
 def rdm(
@@ -17,7 +17,10 @@ def rdm(
     out: Annotated[Path, typer.Option(help="Where to write the RDM (.npz).")],
     metric: Annotated[MetricName, typer.Option(help="Dissimilarity.")] = "cosine",
     items: Items = None,
-    kind: Annotated[Literal["embedding", "triplets"], typer.Option(help="What the file holds.")] = "embedding",
+    kind: Annotated[
+        Optional[Literal["embedding", "triplets"]],
+        typer.Option(help="What the file holds; by default an embedding, unless it looks like triplets."),
+    ] = None,
     missing: Annotated[Missing, typer.Option(help="Triplets: what a pair is that was never shown.")] = "raise",
     calibrate: Annotated[
         Optional[Path], typer.Option(help="Triplets that set the scale of the embedding, for --metric choice.")
@@ -29,8 +32,14 @@ def rdm(
     """
     from gwrsa.choice import calibrate as scaled
     from gwrsa.embedding import Embedding
-    from gwrsa.triplets import Triplets
+    from gwrsa.loaders import load_array
+    from gwrsa.triplets import Triplets, is_triplets
 
+    check_archive(out)
+    if kind is None and is_triplets(load_array(embedding).values):
+        raise ValueError(
+            f"{embedding} holds n x 3 whole numbers, as triplets do: did you mean --kind triplets? If not, say --kind embedding"
+        )
     if kind == "triplets":
         made = Triplets.load(embedding, items=items).rdm(missing)
     else:
@@ -63,6 +72,7 @@ def spose(
     from gwrsa.spose import fit_spose
     from gwrsa.triplets import Triplets
 
+    check_archive(out)
     given = Triplets.load(triplets, items=items)
     fitted = fit_spose(given, dims, l1=l1, seed=seed, device=device, checkpoint=checkpoint, progress=progress)
     how = fitted.meta["spose"]
@@ -89,7 +99,7 @@ def rsa(
     """
     from gwrsa.compare import rsa as compare
 
-    a, b = (as_rdm(load(path, items, kind), metric) for path in (source, target))
+    a, b = (as_rdm(side, metric) for side in load_pair((source, target), items, kind))
     typer.echo(f"RSA ({method}) of {a.name} and {b.name}, {len(a)} objects: {compare(a, b, method):.6f}")
 
 
@@ -128,6 +138,7 @@ def extract(
 
     from gwrsa.extraction.run import extract as run
 
+    check_archive(out)
     try:
         stated: Any = preprocessing if preprocessing in (None, "registry") else json.loads(str(preprocessing))
     except ValueError as error:

@@ -1,0 +1,127 @@
+"""What the installed command says of input that does not fit, before any work, and of its end."""
+
+import numpy as np
+import pytest
+
+import gwrsa
+from gwrsa import aligning, cli, demo, spose
+
+N = 12
+NAMES = tuple(f"object {i}" for i in range(N))
+
+
+def main(monkeypatch, capsys, *args):
+    """Exit status, stdout and stderr of the installed command."""
+    monkeypatch.setattr("sys.argv", ["gwrsa", *(str(a) for a in args)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    said = capsys.readouterr()
+    return end.value.code, said.out, said.err
+
+
+def refused(monkeypatch, capsys, *args):
+    """What is said of invalid input: one line."""
+    code, _, said = main(monkeypatch, capsys, *args)
+    (last,) = [line for line in said.splitlines() if line.startswith("gwrsa: ")]
+    assert code == 2
+    assert "Traceback" not in said
+    return last
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A labelled side, one without labels, the first in another order; triplets; labels; categories of another order."""
+    rng = np.random.default_rng(0)
+    labelled = gwrsa.Embedding(rng.standard_normal((N, 4)), NAMES, name="labelled")
+    labelled.save(tmp_path / "labelled.npz")
+    labelled.select(NAMES[::-1]).save(tmp_path / "turned.npz")
+    np.save(tmp_path / "bare.npy", labelled.values)
+    np.save(tmp_path / "answers.npy", np.array([rng.permutation(N)[:3] for _ in range(400)]))
+    (tmp_path / "names.txt").write_text("\n".join(NAMES) + "\n")
+    rows = [f"{name},{'even' if i % 2 == 0 else 'odd'}" for i, name in enumerate(NAMES)]
+    (tmp_path / "groups.csv").write_text("item,group\n" + "\n".join(rows) + "\n")
+    return tmp_path
+
+
+def test_triplets_are_not_read_as_an_embedding(folder, monkeypatch, capsys):
+    command = ("rdm", folder / "answers.npy", "--out", folder / "rdm.npz")
+    assert "did you mean --kind triplets?" in refused(monkeypatch, capsys, *command, "--items", folder / "names.txt")
+    assert not (folder / "rdm.npz").exists()
+    assert "looks like triplets" in refused(monkeypatch, capsys, "rsa", folder / "answers.npy", folder / "bare.npy")
+    # Who says that it is one is believed.
+    assert main(monkeypatch, capsys, *command, "--kind", "embedding", "--metric", "euclidean")[0] == 0
+    assert len(gwrsa.RDM.load(folder / "rdm.npz")) == 400
+
+
+def test_three_whole_dimensions_are_no_triplets(folder, monkeypatch, capsys):
+    np.save(folder / "colours.npy", np.random.default_rng(1).integers(0, 256, (N, 3)))
+    assert main(monkeypatch, capsys, "rdm", folder / "colours.npy", "--out", folder / "rdm.npz")[0] == 0
+    assert len(gwrsa.RDM.load(folder / "rdm.npz")) == N
+
+
+def test_labels_of_one_side_only_are_said_once(folder, monkeypatch, capsys):
+    for verb in (("rsa",), ("align", "--starts", 1, "--no-progress", "--metric", "euclidean")):
+        code, _, said = main(monkeypatch, capsys, *verb, folder / "labelled.npz", folder / "bare.npy")
+        assert code == 0
+        assert said.count("warning: 'labelled' has labels and 'bare' has none: their 12 rows") == 1
+
+
+def test_categories_of_objects_without_labels_are_a_warning(folder, monkeypatch, capsys):
+    command = ("align", folder / "bare.npy", folder / "bare.npy", "--categories", folder / "groups.csv", "--starts", 1)
+    assert "matched by position" in main(monkeypatch, capsys, *command, "--no-progress")[2]
+    said = main(monkeypatch, capsys, *command, "--items", folder / "names.txt", "--no-progress")[2]
+    assert "matched by position" not in said
+
+
+def test_another_order_names_the_files(folder, monkeypatch, capsys):
+    for verb in ("rsa", "align"):
+        said = refused(monkeypatch, capsys, verb, folder / "labelled.npz", folder / "turned.npz")
+        assert str(folder / "labelled.npz") in said
+        assert str(folder / "turned.npz") in said
+        assert "in another order" in said
+        assert "reorder the rows of one" in said
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(folder, monkeypatch, capsys):
+    def never(*_args, **_settings):
+        raise AssertionError("the work had begun")
+
+    monkeypatch.setattr(aligning, "align", never)
+    monkeypatch.setattr(demo, "run", never)
+    monkeypatch.setattr(spose, "fit_spose", never)
+    pair, taken = (folder / "labelled.npz", folder / "bare.npy"), folder / "names.txt"
+    for command in (("align", *pair), ("demo",)):
+        for out in (taken, taken / "below"):
+            assert "--out must be a folder, got" in refused(monkeypatch, capsys, *command, "--out", out)
+    answers = folder / "answers.npy"
+    for command in (("spose", answers), ("rdm", folder / "bare.npy"), ("extract", folder, "--model", "timm/some")):
+        assert "--out must end in .npz" in refused(monkeypatch, capsys, *command, "--out", folder / "made.npy")
+        assert "--out must be a folder" in refused(monkeypatch, capsys, *command, "--out", taken / "made.npz")
+        (folder / "folder.npz").mkdir(exist_ok=True)
+        assert "got the folder" in refused(monkeypatch, capsys, *command, "--out", folder / "folder.npz")
+
+
+def test_absolute_needs_an_epsilon(folder, monkeypatch, capsys):
+    said = refused(monkeypatch, capsys, "align", folder / "labelled.npz", folder / "labelled.npz", "--absolute")
+    assert "--absolute needs --epsilon" in said
+
+
+def test_what_is_wrong_is_named_by_its_option_or_file(folder, monkeypatch, capsys):
+    pair = ("align", folder / "labelled.npz", folder / "labelled.npz")
+    said = refused(monkeypatch, capsys, *pair, "--categories", folder / "groups.csv", "--drop-category", "others")
+    assert "--drop-category must be one of 'even', 'odd', got 'others'" in said
+    said = refused(monkeypatch, capsys, "rsa", folder / "none.npy", folder / "bare.npy")
+    assert said == f"gwrsa: {folder / 'none.npy'}: No such file or directory"
+
+
+@pytest.mark.parametrize(("verb", "again"), [("align", ""), ("study", "; run the same command to go on")])
+def test_an_interrupt_is_said(monkeypatch, capsys, verb, again):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    command = next(c for c in cli.app.registered_commands if c.callback.__name__ == verb)
+    monkeypatch.setattr(command, "callback", interrupted)
+    monkeypatch.setattr(command, "name", verb)
+    code, _, said = main(monkeypatch, capsys, verb)
+    assert code == 130
+    assert said.strip() == f"gwrsa: interrupted{again}"
