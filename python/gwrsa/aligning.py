@@ -255,6 +255,8 @@ class _Rates:
         self, number: int, seed: int, init: str, merged_into: int | None, stopped_by: int | None, solution: GWSolution
     ) -> Start:
         n, m = self.shape
+        matching: dict[int, float]
+        category: dict[int, float]
         if solution.failed:
             top = np.zeros((n, min(10, m)), dtype=np.int64)
             matching = {} if self.truth is None else dict.fromkeys(TOP_K, 0.0)
