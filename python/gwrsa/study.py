@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -53,6 +55,9 @@ class Study:
     """Folder that the paths of the settings are relative to."""
     text: str
     """The TOML."""
+
+    def __repr__(self) -> str:
+        return f"Study({self.settings.name!r}, {len(self.settings.models)} models against {self.settings.human.name!r})"
 
     @classmethod
     def from_toml(cls, path: str | Path, *, base: str | Path | None = None) -> Study:
@@ -138,6 +143,7 @@ class Study:
             "finished": None,
             "seconds": None,
         }
+        _say_who_left(before, settings)
         sweep(folder)
         save_provenance(folder, provenance)
         replace_text(folder / "study.toml", self.text)
@@ -154,7 +160,7 @@ class Study:
             provenance |= {name: before[name] for name in ("started", "finished", "seconds", "versions", "machine")}
         else:
             provenance |= {"finished": _now(), "seconds": time.perf_counter() - clock}
-        return finish(work, provenance, figures=figures)
+        return finish(work, provenance, figures=figures, progress=progress)
 
     def _prepare(self, folder: Path, settings: Settings, inputs: Inputs, *, progress: bool) -> tuple[Work, int]:
         """Every side on disk; the work that is to be done with them, and how many networks were run for it."""
@@ -212,7 +218,7 @@ def checked_folder(folder: Path, hashes: dict[str, dict[str, Any]]) -> dict[str,
     return before
 
 
-def finish(work: Work, provenance: dict[str, Any], *, figures: bool) -> Results:
+def finish(work: Work, provenance: dict[str, Any], *, figures: bool, progress: bool) -> Results:
     """Tables, then the provenance that says it is finished, then figures and report."""
     made = assemble(work)
     folder = work.folder
@@ -230,22 +236,34 @@ def finish(work: Work, provenance: dict[str, Any], *, figures: bool) -> Results:
     save_provenance(folder, provenance)
     results = Results.open(folder)
     if figures:
-        publish(results)
+        publish(results, progress=progress)
     return results
 
 
-def publish(results: Results) -> None:
-    """Draw the figures of a study and write its report, into its folder."""
+def publish(results: Results, *, progress: bool) -> None:
+    """Draw the figures of a study and write its report, into its folder; with progress each is said on stderr."""
     from gwrsa import report
     from gwrsa.figures import study as drawings
 
-    drawings.draw(results)
-    report.write(results)
+    for what, make in (("figures", drawings.draw), ("report", report.write)):
+        if progress:
+            sys.stderr.write(f"{what} ...\n")
+        make(results)
 
 
 def sides_of(work: Work) -> dict[str, Any]:
     """What provenance says of the representations."""
     return {"human": work.human.plain(), "models": [m.plain() for m in work.models]}
+
+
+def _say_who_left(before: dict[str, Any] | None, settings: Settings) -> None:
+    """A warning that names the models of an earlier run that are no longer in the file."""
+    names = {model.name for model in settings.models}
+    left = sorted({entry["name"] for entry in (before or {}).get("models", ())} - names)
+    if left:
+        warnings.warn(
+            f"no longer in the study, and so left out of its tables: {', '.join(map(repr, left))}", stacklevel=3
+        )
 
 
 def _compute(work: Work, workers: int, *, progress: bool) -> int:

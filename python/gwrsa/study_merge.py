@@ -15,7 +15,7 @@ from gwrsa.study_settings import Model, Settings
 from gwrsa.study_work import Entry, Work, key_of
 
 
-def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = True) -> Results:
+def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = True, progress: bool = True) -> Results:
     """Merge finished studies of one human side, objects, categories, alignment and statistics into one.
 
     Nothing is computed again but the tables: p-values are corrected over all models. What two of them share is taken once. Model
@@ -29,6 +29,8 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
         A new folder, or one merged before.
     figures : bool
         Draw the figures and write the report.
+    progress : bool
+        Say on stderr which of the two is being made.
 
     Raises
     ------
@@ -38,6 +40,8 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
     need("pyarrow", "tomli_w", *(FIGURES if figures else ()))
     if len(folders) < 2:
         raise ValueError(f"folders must be at least 2 studies, got {len(folders)}")
+    if len({Path(f).resolve() for f in folders}) < len(folders):
+        raise ValueError(f"folders must be distinct studies, got {', '.join(map(str, folders))}")
     parts = [_part(Path(f)) for f in folders]
     first, folder = parts[0], Path(out)
     for part in parts[1:]:
@@ -82,7 +86,7 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
     replace_text(folder / "study.toml", head + settings.toml())
     for part in parts:
         _copy(part, folder)
-    return finish(work, provenance, figures=figures)
+    return finish(work, provenance, figures=figures, progress=progress)
 
 
 def _part(folder: Path) -> Work:
