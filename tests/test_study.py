@@ -2,7 +2,6 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,11 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 import gwrsa
-from gwrsa import statistics, study, tables
+from gwrsa import statistics, tables
 from gwrsa.cli import app
 from gwrsa.store import Results
 from gwrsa.study import Study
-from gwrsa.study_summary import summary
 from study_files import TOML, N, assert_same, run, shards, write
 
 # ---- what is computed
@@ -195,22 +193,6 @@ def test_a_model_more_costs_that_model_only(tmp_path):
     assert (second.rsa["p_adjusted"][:4] >= first.rsa["p_adjusted"][:4]).all()
 
 
-def test_a_model_that_left_is_named(tmp_path):
-    path = write(tmp_path)
-    run(path, tmp_path / "out")
-    path.write_text(TOML.replace('"near"', '"nearest"'))
-    with pytest.warns(UserWarning, match="no longer in the study, and so left out of its tables: 'near'"):
-        found = run(path, tmp_path / "out")
-    assert "near" not in set(found.rsa["target"])
-
-
-def test_study_and_results_are_one_line(made):
-    path, found = made
-    assert repr(Study.from_toml(path)) == "Study('small', 4 models against 'people')"
-    n_starts = len(found.results)
-    assert repr(found) == f"Results({str(found.folder)!r}, 4 models, {N} objects, {n_starts} starts)"
-
-
 def test_torn_files_are_found_and_made_again(tmp_path, made):
     path = write(tmp_path)
     found = run(path, tmp_path / "out")
@@ -329,21 +311,6 @@ def test_the_verb_prints_a_table_of_every_model_and_chance(tmp_path):
         "value"
     ].iloc[0]
     assert f"{100 * near:.2f}" in lines[4].split()
-
-
-def test_an_rsa_that_rounds_to_zero_has_no_sign(made):
-    found = replace(made[1], rsa=made[1].rsa.assign(value=-0.0001))
-    assert "-0.000" not in summary(found)
-    assert "  0.000" in summary(found)
-
-
-def test_figures_and_report_are_said_while_they_are_made(made, monkeypatch, capsys):
-    monkeypatch.setattr("gwrsa.figures.study.draw", lambda _: sys.stderr.write("(drawn)\n"))
-    monkeypatch.setattr("gwrsa.report.write", lambda _: sys.stderr.write("(written)\n"))
-    study.publish(made[1], progress=True)
-    assert capsys.readouterr().err == "figures ...\n(drawn)\nreport ...\n(written)\n"
-    study.publish(made[1], progress=False)
-    assert capsys.readouterr().err == "(drawn)\n(written)\n"
 
 
 def test_where_a_package_is_missing_the_extra_is_named_before_any_work(tmp_path, monkeypatch):

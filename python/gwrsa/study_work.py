@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -124,9 +125,13 @@ class Work:
         size = min(_MOST_TESTS, max(1, math.ceil(len(models) / workers)))
         batches = [models[i : i + size] for i in range(0, len(models), size)]
 
+        stop = Event()
+
         def run(batch: Sequence[Entry]) -> Sequence[Entry]:
             rdms = [self.rdm(m, matched=False) for m in batch]
-            found = permutation_tests(self.source, rdms, s.rsa, n_permutations=s.permutations, seed=s.seed)  # type: ignore[arg-type]  # checked with the settings
+            found = permutation_tests(
+                self.source, rdms, s.rsa, n_permutations=s.permutations, seed=s.seed, stopped=stop.is_set
+            )  # type: ignore[arg-type]  # checked with the settings
             for m, test in zip(batch, found, strict=True):
                 unit = self.rsa_unit(self.human, m)
                 result = {"statistic": test.statistic, "p_value": test.p_value, "null": test.null.tolist()}
@@ -138,6 +143,7 @@ class Work:
             for batch in pool.map(run, batches):
                 yield from batch
         finally:
+            stop.set()  # an interrupt does not wait for the batches on their way
             pool.shutdown(wait=False, cancel_futures=True)
 
     def compare(self, source: Entry, target: Entry) -> None:
