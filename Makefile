@@ -2,6 +2,8 @@
 # `make demo` and `make test` set up what they need: Python >= 3.10, Rust >= 1.88 and make have to be there.
 
 PYTHON ?= python3
+# maturin hands it on to pip, which otherwise names every package of an extra that is not asked for.
+export PIP_QUIET := 1
 VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
@@ -17,7 +19,7 @@ $(VENV)/.tools: pyproject.toml
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.tools $(SOURCES)
-	. $(BIN)/activate && maturin develop --release --quiet --extras plot
+	. $(BIN)/activate && maturin develop --release --quiet --extras study
 	touch $@
 
 # With the tools and what tests compare with.

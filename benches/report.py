@@ -10,6 +10,14 @@ from targets import rows
 HERE = Path(__file__).parent
 
 
+PROBLEMS = (
+    "R1: human_spose66 against CLIP ViT-B/32, 1,854 THINGS objects, cosine, histogram-matched. R2: the same without histogram matching.",
+    "R3: human_male against human_female, Euclidean, epsilon 2. R4: R1 with 200 objects drawn at random, 1,000 starts.",
+    "R5: simulated embeddings of rank 66, n = 5,000 to 40,000.",
+    "R6: 1,000 points against their noisy permutation, distances made asymmetric and of full rank.",
+)
+
+
 def load(folder=HERE / "results"):
     """Every record there is, by name; one without "result" says why."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
@@ -26,6 +34,8 @@ def page(table, results, figures):
         "",
         "Made by `make bench` from [benches/results](../benches/results); each file there holds machine, versions, losses, curves.",
         "[benches/cases.py](../benches/cases.py) says what is solved. Times are of one machine: read the ratios.",
+        "",
+        *PROBLEMS,
         "",
         f"{machine['processor']}, {machine['cores']} cores; "
         + ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)

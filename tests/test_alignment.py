@@ -46,6 +46,18 @@ def test_table_has_a_row_a_start(found):
     assert found.table["gw_loss"].min() == found.lowest_loss.gw_loss
 
 
+def test_alignment_and_start_are_one_line(found):
+    best = found.lowest_loss
+    assert (
+        repr(best)
+        == f"Start({best.number}, {best.init}, converged, GW loss {best.gw_loss:.6g}, epsilon {best.epsilon:.4g})"
+    )
+    converged = sum(s.solution.converged for s in found.starts)
+    sides = f"{found.source.name!r} vs {found.target.name!r}"
+    ends = f"{len(found.starts)} starts, {converged} converged, lowest GW loss {best.gw_loss:.6g}"
+    assert repr(found) == f"Alignment({sides}, {ends})"
+
+
 def test_rates_of_the_table_are_those_of_the_plans(found):
     converged = [start for start in found.starts if start.solution.converged]
     assert converged
@@ -381,6 +393,7 @@ def test_demo_draws_and_says_that_it_simulates(tmp_path):
     said = call("demo", "--out", tmp_path, "--no-progress").output
     assert "11 of 14 colours" in said
     assert "SIMULATION" in said
+    assert "source .venv/bin/activate" in said
     assert (tmp_path / "colours.png").stat().st_size > 10_000
     assert (tmp_path / "simulation.png").stat().st_size > 10_000
 

@@ -66,7 +66,8 @@ def test_choice_rdm_of_an_embedding_that_was_rescaled(folder, human, answers):
     expected = gwrsa.calibrate(human, answers).rdm("choice").dissimilarities
     assert np.allclose(found.dissimilarities, expected, rtol=1e-9)
     # The scale counts: as it was stored, every choice would be all but certain.
-    call("rdm", folder / "rescaled.npy", "--metric", "choice", "--out", folder / "raw.npz")
+    with pytest.warns(UserWarning, match="nearly every choice is certain"):
+        call("rdm", folder / "rescaled.npy", "--metric", "choice", "--out", folder / "raw.npz")
     assert np.abs(gwrsa.RDM.load(folder / "raw.npz").dissimilarities - expected).max() > 0.1
 
 

@@ -125,3 +125,19 @@ def test_an_interrupt_is_said(monkeypatch, capsys, verb, again):
     code, _, said = main(monkeypatch, capsys, verb)
     assert code == 130
     assert said.strip() == f"gwrsa: interrupted{again}"
+
+
+def test_files_that_do_not_fit_are_named(folder, monkeypatch, capsys):
+    (folder / "short.txt").write_text("a\nb\n")
+    square = ("rsa", folder / "bare.npy", folder / "bare.npy")
+    assert f"{folder / 'bare.npy'}: dissimilarities must be" in refused(monkeypatch, capsys, *square, "--kind", "rdm")
+    said = refused(monkeypatch, capsys, *square, "--items", folder / "short.txt")
+    assert f"{folder / 'bare.npy'} with the labels of {folder / 'short.txt'}: items must have 12 labels" in said
+
+
+def test_a_result_that_is_written_over_is_said(folder, monkeypatch, capsys):
+    command = ("align", folder / "labelled.npz", folder / "labelled.npz", "--starts", 1, "--no-progress")
+    first, again = (main(monkeypatch, capsys, *command, "--out", folder / "out") for _ in range(2))
+    assert "written over" not in first[2]
+    assert "held an earlier result, which is written over" in again[2]
+    assert "\n1 start: 1 " in first[1]

@@ -285,7 +285,16 @@ def test_category_rates_are_sorted_by_their_mean():
     axes = figures.category_rates(by_category())
     assert [t.get_text() for t in axes.get_yticklabels()] == ["y (4)", "x (3)"]
     points_of = {to_hex(c.get_facecolor()[0]): c.get_offsets() for c in axes.collections if len(c.get_facecolor())}
-    np.testing.assert_allclose(points_of[figures.family_colour("clip").lower()], [[10, 1], [50, 0]])
+    drawn = np.asarray(points_of[figures.family_colour("clip").lower()])
+    np.testing.assert_allclose(np.column_stack([drawn[:, 0], drawn[:, 1].round()]), [[10, 1], [50, 0]])
+    # Models of a row stand apart, also where their rates are equal.
+    heights = np.concatenate(
+        [
+            np.asarray(c.get_offsets())[:, 1]
+            for c in figures.category_rates(by_category().assign(rate=0.0)).collections[1:]
+        ]
+    )
+    assert len(set(heights)) == len(heights)
 
 
 def test_map_of_spaces_turns_the_target_as_the_plan_says():
@@ -332,9 +341,12 @@ def test_one_model_and_none_are_drawn():
     figures.matrix_of_models([[0.0]], ["a"], ["clip"]).figure.draw_without_rendering()
 
 
-def test_equal_epsilons_have_a_colour():
+def test_equal_epsilons_have_a_colour_and_no_bar_of_colours():
     axes = figures.local_optima(starts().assign(epsilon=0.01))
     axes.figure.draw_without_rendering()
+    assert axes.figure.axes == [axes]
+    assert axes.get_xlabel() == "GW loss, at epsilon 0.01"
+    assert len(figures.local_optima(starts()).figure.axes) == 2
 
 
 def test_all_starts_failed_draws_nothing():

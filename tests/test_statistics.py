@@ -195,3 +195,10 @@ def test_many_models_are_tested_as_one_by_one(method):
     order = np.random.default_rng(2).permutation(150)
     shuffled = gwrsa.RDM(human.square()[np.ix_(order, order)])
     assert together[0].null[0] == pytest.approx(gwrsa.rsa(shuffled, models[0], method), abs=1e-12)
+
+
+def test_permutations_stop_when_they_are_told():
+    human = gwrsa.Embedding(np.random.default_rng(3).standard_normal((20, 4))).rdm()
+    asked = iter([False] * 5 + [True])
+    with pytest.raises(InterruptedError, match="stopped after 5 of 1000 relabellings"):
+        statistics.permutation_tests(human, [human], stopped=lambda: next(asked))

@@ -316,7 +316,7 @@ def test_the_verb_prints_a_table_of_every_model_and_chance(tmp_path):
 def test_where_a_package_is_missing_the_extra_is_named_before_any_work(tmp_path, monkeypatch):
     path = write(tmp_path)
     monkeypatch.setattr("gwrsa.store.find_spec", lambda name: None if name in {"jinja2", "pyarrow"} else name)
-    with pytest.raises(ImportError, match=r"a study needs pyarrow and jinja2; install gwrsa\[study\]"):
+    with pytest.raises(ImportError, match=r"a study needs pyarrow and jinja2; pip install 'gwrsa\[study\]'"):
         Study.from_toml(path).run(tmp_path / "out", progress=False)
     with pytest.raises(ImportError, match="a study needs pyarrow;"):
         run(path, tmp_path / "out")

@@ -41,6 +41,11 @@ def test_studies_that_do_not_fit_are_not_merged(tmp_path, made, old, new, messag
         merge([made[1].folder, tmp_path / "other"], tmp_path / "both", figures=False)
 
 
+def test_one_study_twice_is_refused(tmp_path, made):
+    with pytest.raises(ValueError, match="folders must be distinct studies"):
+        merge([made[1].folder, made[1].folder], tmp_path / "both", figures=False)
+
+
 def test_the_verb_merge_prints_the_table_of_all_models(tmp_path):
     parts(tmp_path)
     got = CliRunner().invoke(

@@ -34,7 +34,8 @@ from study_files import TOML, write
         ("seeds = 3", "seeds = true", r"models\[3\].seeds must be an integer"),
         ("[alignment]", "[alignment", "must be TOML"),
         ('items = "items.txt"', "items = 3", "items must be a text"),
-        ("[[models]]", "[[model]]", "model = .* is no key of a study; did you mean 'models'"),
+        ("[[models]]", "[[model]]", r"\[\[model\]\] is no key of a study; did you mean 'models'"),
+        ("[human]", "[humn]", r"\[humn\] is no key of a study; did you mean 'human'"),
     ],
 )
 def test_a_wrong_file_names_key_value_and_expectation(tmp_path, old, new, message):

@@ -136,6 +136,7 @@ def test_sampled_answers_follow_the_probabilities():
     assert np.abs(shown - 10_000).max() < 5 * np.sqrt(10_000)
     # Uniform thirds: the share kept together estimates the choice similarity, with the stated error.
     counts = t.counts()
+    assert repr(counts) == f"PairCounts({t.name!r}, {len(counts.shown)} pairs, {counts.n_missing} never shown)"
     upper = np.triu_indices(5, 1)
     away = (counts.probability() - gwrsa.choice_similarity(e)[upper]) / counts.standard_error()
     assert np.abs(away).max() < 4

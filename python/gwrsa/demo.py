@@ -15,6 +15,9 @@ from gwrsa.figures.style import styled
 COLOUR_EPSILON = 0.01
 COLOUR_STARTS = 100
 SIMULATION_STARTS = 3
+NEXT = """Next, with files of your own (README.md; after `make demo`, first: source .venv/bin/activate):
+  gwrsa align human.npy model.npy --items names.txt --match-histogram --out results
+  gwrsa study study.toml --out results      (many models, with report: docs/study.md)"""
 
 
 def run(out: Path | None = None, *, seed: int = 0, progress: bool = True, say: Callable[[str], object] = print) -> None:
@@ -42,8 +45,8 @@ def run(out: Path | None = None, *, seed: int = 0, progress: bool = True, say: C
     )
     say("made-up models whose relation to it is known. RSA is told the correspondence, the alignment is not.")
     say("")
-    say(f"  {'model':<24}{'RSA':>8}{'top-1':>9}{'top-5':>9}{'category':>10}{'GW loss':>10}{'seconds':>9}")
     alignments = simulation_alignments(simulated, seed=seed, progress=progress)
+    say(f"  {'model':<24}{'RSA':>8}{'top-1':>9}{'top-5':>9}{'category':>10}{'GW loss':>10}{'seconds':>9}")
     for a in alignments:
         s = a.lowest_loss
         say(

@@ -89,18 +89,20 @@ class Embedding:
             If the file does not hold one 2-D array of finite numbers, or the labels do not fit.
         """
         from gwrsa import loaders
+        from gwrsa import loaders_files as files
 
         loaded = loaders.load_array(path, key=key)
         if loaded.values.ndim != 2:
             raise ValueError(f"{path} must hold a 2-D array to be an embedding, got shape {loaded.values.shape}")
         stored_name, meta = _provenance(Path(path))
         labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
-        return cls(
-            loaded.values,
-            tuple(str(x) for x in labels) if labels is not None else loaded.items,
-            name=name or stored_name or Path(path).stem,
-            meta=meta,
-        )
+        with files.named(path, items):
+            return cls(
+                loaded.values,
+                tuple(str(x) for x in labels) if labels is not None else loaded.items,
+                name=name or stored_name or Path(path).stem,
+                meta=meta,
+            )
 
     def save(self, path: str | Path) -> Path:
         """Write values, labels, name and meta to an .npz file, which `load` reads back; returns its path.

@@ -66,6 +66,16 @@ def opened(path: str | Path, suffixes: Sequence[str]) -> Iterator[tuple[Path, st
         raise ValueError(f"{file}: {str(error).strip()}{unsafe}") from error
 
 
+@contextmanager
+def named(path: str | Path, items: object) -> Iterator[None]:
+    """Whatever values and labels do not fit is raised as a ValueError that names their files."""
+    try:
+        yield
+    except ValueError as error:
+        labels = f" with the labels of {items}" if isinstance(items, (str, Path)) else ""
+        raise ValueError(f"{path}{labels}: {error}") from error
+
+
 def distinct(labels: Sequence[str]) -> tuple[str, ...]:
     """The labels, if none is there twice."""
     return check.labels("labels", labels, len(labels)) or ()

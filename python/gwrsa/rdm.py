@@ -181,6 +181,7 @@ class RDM:
         Parameters and errors are those of `Embedding.load`.
         """
         from gwrsa import loaders
+        from gwrsa import loaders_files as files
 
         loaded = loaders.load_array(path, key=key)
         labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
@@ -190,7 +191,8 @@ class RDM:
                 if "metric" in archive.files and "name" in archive.files:
                     metric, stored = str(archive["metric"]), str(archive["name"])
         chosen = tuple(str(x) for x in labels) if labels is not None else loaded.items
-        return cls(loaded.values, chosen, metric, name or stored or Path(path).stem)
+        with files.named(path, items):
+            return cls(loaded.values, chosen, metric, name or stored or Path(path).stem)
 
     def to_rsatoolbox(self) -> Any:  # noqa: ANN401
         """As `rsatoolbox.rdm.RDMs` with one RDM; labels become the pattern descriptor "items". Needs `gwrsa[rsatoolbox]`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -257,10 +257,12 @@ def permutation_tests(
     alternative: Literal["greater", "two-sided"] = "greater",
     n_permutations: int = 1000,
     seed: int = 0,
+    stopped: Callable[[], bool] | None = None,
 ) -> list[PermutationTest]:
     """`permutation_test` of one RDM with each of many: the same numbers, in a fraction of the time.
 
     Each relabelling of `a` is made once. The tests of many models hold half an n x n matrix of each.
+    `stopped` is asked before every relabelling; where it says True, an InterruptedError ends the work.
     """
     check.choice("method", method, ("corr", "spearman", "cosine"))
     check.choice("alternative", alternative, ("greater", "two-sided"))
@@ -271,6 +273,8 @@ def permutation_tests(
     upper = [_upper(_standardised(b, method)) for b in models]
     nulls = np.zeros((len(upper), n_permutations))
     for i in range(n_permutations):
+        if stopped is not None and stopped():
+            raise InterruptedError(f"permutation tests were stopped after {i} of {n_permutations} relabellings")
         order = rng.permutation(len(x))
         for block, start in enumerate(range(0, len(x), _ROWS)):
             # A few rows at a time stay in cache, from the gather to the products; no BLAS, whose threads would wait for each other.

@@ -76,6 +76,12 @@ class Results:
     provenance: dict[str, Any]
     """What was run, on what, with what."""
 
+    def __repr__(self) -> str:
+        n_models = self.rsa["target"].nunique()
+        return (
+            f"Results({str(self.folder)!r}, {n_models} models, {len(self.objects)} objects, {len(self.results)} starts)"
+        )
+
     @classmethod
     def open(cls, folder: str | Path) -> Results:
         """Read a finished study.
@@ -245,7 +251,7 @@ def need(*packages: str) -> None:
     """Raise an ImportError that names the extra, where one of the packages is missing."""
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise ImportError(f"a study needs {' and '.join(missing)}; install gwrsa[study]")
+        raise ImportError(f"a study needs {' and '.join(missing)}; pip install 'gwrsa[study]'")
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,9 @@ class Study:
     """Folder that the paths of the settings are relative to."""
     text: str
     """The TOML."""
+
+    def __repr__(self) -> str:
+        return f"Study({self.settings.name!r}, {len(self.settings.models)} models against {self.settings.human.name!r})"
 
     @classmethod
     def from_toml(cls, path: str | Path, *, base: str | Path | None = None) -> Study:
@@ -114,6 +119,7 @@ class Study:
         inputs = self._inputs(all_pairs, backend, device)
         folder = Path(out)
         before, provenance = begin(folder, inputs, self.text)
+        _say_who_left(before, inputs.settings)
         work, extracted = prepare(folder, inputs, progress=progress)
         if client is None:
             computed = compute(work, work.units(), on_threads(work, threads), progress=progress)
@@ -133,7 +139,7 @@ class Study:
             provenance |= {name: before[name] for name in ("started", "finished", "seconds", "versions", "machine")}
         else:
             provenance |= {"finished": now(), "seconds": time.perf_counter() - clock}
-        return finish(work, provenance, figures=figures)
+        return finish(work, provenance, figures=figures, progress=progress)
 
     def run_shard(
         self,
@@ -190,7 +196,7 @@ class Study:
         return inputs
 
 
-def finish(work: Work, provenance: dict[str, Any], *, figures: bool) -> Results:
+def finish(work: Work, provenance: dict[str, Any], *, figures: bool, progress: bool = True) -> Results:
     """Tables, then the provenance that says it is finished, then figures and report."""
     made = assemble(work)
     folder = work.folder
@@ -206,17 +212,29 @@ def finish(work: Work, provenance: dict[str, Any], *, figures: bool) -> Results:
     save_provenance(folder, provenance)
     results = Results.open(folder)
     if figures:
-        publish(results)
+        publish(results, progress=progress)
     return results
 
 
-def publish(results: Results) -> None:
-    """Draw the figures of a study and write its report, into its folder."""
+def publish(results: Results, *, progress: bool = True) -> None:
+    """Draw the figures of a study and write its report, into its folder; with progress each is said on stderr."""
     from gwrsa import report
     from gwrsa.figures import study as drawings
 
-    drawings.draw(results)
-    report.write(results)
+    for what, make in (("figures", drawings.draw), ("report", report.write)):
+        if progress:
+            sys.stderr.write(f"{what} ...\n")
+        make(results)
+
+
+def _say_who_left(before: dict[str, Any] | None, settings: Settings) -> None:
+    """A warning that names the models of an earlier run that are no longer in the file."""
+    names = {model.name for model in settings.models}
+    left = sorted({entry["name"] for entry in (before or {}).get("models", ())} - names)
+    if left:
+        warnings.warn(
+            f"no longer in the study, and so left out of its tables: {', '.join(map(repr, left))}", stacklevel=3
+        )
 
 
 def sides_of(work: Work) -> dict[str, Any]:

@@ -33,11 +33,20 @@ def section(where: str, given: Any, keys: Mapping[str, Check], needed: tuple[str
         if name not in keys:
             near = get_close_matches(str(name), keys, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(keys)}"
-            raise ValueError(f"{prefix}{name} = {value!r} is no key of a study{hint}")
+            raise ValueError(f"{_written(prefix + name, value)} is no key of a study{hint}")
     for name in needed:
         if name not in given:
             raise ValueError(f"{prefix}{name} must be given, got none")
     return {name: keys[name](f"{prefix}{name}", value) for name, value in given.items()}
+
+
+def _written(name: str, value: Any) -> str:  # noqa: ANN401
+    """A key as the file has it: a table by its heading."""
+    if isinstance(value, Mapping):
+        return f"[{name}]"
+    return (
+        f"[[{name}]]" if isinstance(value, list) and value and isinstance(value[0], Mapping) else f"{name} = {value!r}"
+    )
 
 
 def _text(name: str, value: Any) -> str:  # noqa: ANN401

@@ -16,7 +16,7 @@ from gwrsa.study_settings import Model, Settings
 from gwrsa.study_work import Entry, Work
 
 
-def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = True) -> Results:
+def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = True, progress: bool = True) -> Results:
     """Merge finished studies of one human side, objects, categories, alignment and statistics into one.
 
     Nothing is computed again but the tables: p-values are corrected over all models. What two of them share is taken once. Model
@@ -30,6 +30,8 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
         A new folder, or one merged before.
     figures : bool
         Draw the figures and write the report.
+    progress : bool
+        Say on stderr which of the two is being made.
 
     Raises
     ------
@@ -39,6 +41,8 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
     need("pyarrow", "tomli_w", *(FIGURES if figures else ()))
     if len(folders) < 2:
         raise ValueError(f"folders must be at least 2 studies, got {len(folders)}")
+    if len({Path(f).resolve() for f in folders}) < len(folders):
+        raise ValueError(f"folders must be distinct studies, got {', '.join(map(str, folders))}")
     parts = [_part(Path(f)) for f in folders]
     first, folder = parts[0], Path(out)
     for part in parts[1:]:
@@ -86,7 +90,7 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
     if work.categories is not None:
         save_categories(folder, work.categories)
     record_sides(work, inputs, provenance["by_position"])
-    return finish(work, provenance, figures=figures)
+    return finish(work, provenance, figures=figures, progress=progress)
 
 
 def _part(folder: Path) -> Work:

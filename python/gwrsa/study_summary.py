@@ -32,7 +32,7 @@ def summary(results: Results) -> str:
             {
                 "model": f"{name} (mean of {n})" if n > 1 else str(name),
                 "family": row["family"],
-                "RSA": f"{row['value']:.3f}",
+                "RSA": f"{round(row['value'], 3) + 0.0:.3f}",
                 "p adj.": _p(row["p_adjusted"]),
                 **_rates(of[of["choice"] == "lowest_loss"], results),
                 "best top 1": _rates(of[of["choice"] == "highest_matching"], results).get("top 1", ""),

@@ -112,11 +112,13 @@ class Triplets:
             As the constructor.
         """
         from gwrsa import loaders
+        from gwrsa import loaders_files as files
 
         loaded = loaders.load_array(path, key=key)
         labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
         chosen = None if labels is None else tuple(str(x) for x in labels)
-        return cls(loaded.values, chosen, n_items, name or Path(path).stem)  # type: ignore[arg-type]  # converted
+        with files.named(path, items):
+            return cls(loaded.values, chosen, n_items, name or Path(path).stem)  # type: ignore[arg-type]  # converted
 
     def select(self, items: Iterable[object]) -> Triplets:
         """The triplets among these objects only, which are then counted in this order; by position (int) without labels.
@@ -189,6 +191,9 @@ class PairCounts:
     shown: IntArray
     items: tuple[str, ...] | None
     name: str
+
+    def __repr__(self) -> str:
+        return f"PairCounts({self.name!r}, {len(self.shown)} pairs, {self.n_missing} never shown)"
 
     @property
     def n_missing(self) -> int:

@@ -103,6 +103,8 @@ def align(
     )
     _report(found, aligning.members(groups, a), uncategorised)
     if out is not None:
+        if (out / "results.csv").is_file():
+            warnings.warn(f"{out} held an earlier result, which is written over", stacklevel=2)
         typer.echo(f"written to {found.save(out)}")
     typer.echo(f"{time.perf_counter() - began:.1f} s in all")
 
@@ -121,7 +123,7 @@ def demo(
     check_folder(out)
     began = time.perf_counter()
     demonstration.run(out, seed=seed, progress=progress, say=typer.echo)
-    typer.echo(f"\n{time.perf_counter() - began:.1f} s in all")
+    typer.echo(f"\n{time.perf_counter() - began:.1f} s in all\n\n{demonstration.NEXT}")
 
 
 def _epsilon(text: str | None) -> float | tuple[float, float] | None:
@@ -167,7 +169,10 @@ def _report(found: Alignment, members: ArrayLike | None, uncategorised: Uncatego
         chances += [chance_level(n, k, members, uncategorised=uncategorised).exact for k in (1, 5, 10) if k <= m]
     typer.echo(f"{'chance':<40}" + "".join(f"{c:>9.2%}" for c in chances))
     ended = found.table["status"].value_counts()
-    typer.echo(f"{len(found.starts)} starts: " + ", ".join(f"{count} {status}" for status, count in ended.items()))
+    typer.echo(
+        f"{len(found.starts)} start{'s' if len(found.starts) > 1 else ''}: "
+        + ", ".join(f"{count} {status}" for status, count in ended.items())
+    )
 
 
 def _percent(value: float) -> str:

@@ -128,7 +128,7 @@ def report(
     from gwrsa.store import Results
     from gwrsa.study import publish
 
-    publish(Results.open(folder))
+    publish(Results.open(folder), progress=True)
     _tell(folder, report=True)
 
 

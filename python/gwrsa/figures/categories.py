@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def category_rates(table: pd.DataFrame, *, label: str = "matching rate, top-1 (%)", ax: Axes | None = None) -> Axes:
     """A rate in each category: a row a category, a point a model, in the order of the mean over models.
 
+    The models of a row stand one below the other, so that equal rates do not hide each other.
+
     Parameters
     ----------
     table : DataFrame
@@ -39,11 +41,13 @@ def category_rates(table: pd.DataFrame, *, label: str = "matching rate, top-1 (%
     drawn = table.dropna(subset=["rate"])
     order = list(drawn.groupby("category")["rate"].mean().sort_values(ascending=False, kind="stable").index)
     size = drawn.groupby("category")["n"].first()
-    axes = blank(ax, COLUMN, 0.9 + 0.155 * max(len(order), 3))
+    models = drawn.groupby(["target", "family"], sort=False)
+    axes = blank(ax, COLUMN, 0.9 + (0.155 + 0.01 * min(len(models), 10)) * max(len(order), 3))
     axes.hlines(range(len(order)), 0, 100 * drawn["rate"].max() if len(drawn) else 1, color="#DDDDDD", linewidth=0.5)
-    for (_, family), mine in drawn.groupby(["target", "family"], sort=False):
+    below = np.linspace(-0.3, 0.3, len(models)) if len(models) > 1 else [0.0]
+    for ((_, family), mine), offset in zip(models, below, strict=False):
         look = family_look(str(family))
-        y = [order.index(c) for c in mine["category"]]
+        y = [order.index(c) + offset for c in mine["category"]]
         axes.scatter(
             100 * mine["rate"],
             y,

@@ -94,10 +94,11 @@ def local_optima(results: pd.DataFrame, *, rate: str = "top1", ax: Axes | None =
             )
     axes.margins(0.1)
     if len(drawn):
-        colours = axes.figure.colorbar(_mappable(norm), ax=axes, label="epsilon", fraction=0.05, pad=0.02)
-        _plain_log_ticks(colours.ax.yaxis, low, high)
+        if high > low:
+            colours = axes.figure.colorbar(_mappable(norm), ax=axes, label="epsilon", fraction=0.05, pad=0.02)
+            _plain_log_ticks(colours.ax.yaxis, low, high)
         axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, columnspacing=1.0)
-    axes.set_xlabel("GW loss")
+    axes.set_xlabel("GW loss" if high > low or drawn.empty else f"GW loss, at epsilon {low:.3g}")
     axes.set_ylabel(_rate_label(rate))
     axes.locator_params(axis="x", nbins=5)
     return axes

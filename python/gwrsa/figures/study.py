@@ -116,8 +116,8 @@ def _of_all(results: Results) -> Iterator[Drawing]:
         yield Drawing(
             "figure_1_workflow",
             "Figure 1. The study in one picture",
-            f"The dissimilarities of {human} and of {first['target']}, whose start of lowest GW loss matches most objects. The "
-            "plan between them is found without labels. RSA is told which object is which.",
+            f"The dissimilarities of {human} and of {first['target']}, the model that matches most objects by its start of lowest GW loss. "
+            "The plan between them is found without labels. RSA is told which object is which.",
             lambda: _workflow(results, first),
         )
     rsa, rates = tables.summarise_rsa(results.rsa), tables.summarise(results.rates)
@@ -156,10 +156,11 @@ def _of_all(results: Results) -> Iterator[Drawing]:
                 "A point a model. To the right and low: human categories without the human objects. Dotted: chance.",
                 lambda c=choice: fine_vs_coarse(rates, results.chance, choice=c),  # type: ignore[misc]
             )
+    several_epsilons = (results.results.groupby("target")["epsilon"].nunique() > 1).any()
     yield Drawing(
         "figure_s1_loss_against_epsilon",
         "Figure S1. GW loss against epsilon",
-        "Every start of every model; lines join the lowest at each epsilon.",
+        f"Every start of every model{'; lines join the lowest at each epsilon' if several_epsilons else ''}.",
         lambda: loss_against_epsilon(results.results),
     )
     yield Drawing(
@@ -176,11 +177,15 @@ def _of_all(results: Results) -> Iterator[Drawing]:
         mean = top1.groupby(["target", "family", "category"], sort=False, as_index=False).agg(
             n=("n", "first"), rate=("rate", "mean")
         )
+        reached = mean.groupby("category")["rate"].transform("max") > 0
+        empty = mean.loc[~reached & mean["rate"].notna(), "category"].nunique() if reached.any() else 0
+        mean = mean[reached] if empty else mean
+        left_out = f" Not shown: {empty} in which no object of any model meets itself." if empty else ""
         yield Drawing(
             "figure_s3_category_rates",
             "Figure S3. Fine-grained match, category by category",
             "Share of the objects of each category that meet themselves, start of lowest GW loss; a point a model; in brackets, how many "
-            "objects.",
+            f"objects.{left_out}",
             lambda: category_rates(mean),
         )
 

@@ -136,8 +136,9 @@ def _by_the_answer(models: list[dict[str, Any]], k: int) -> list[str]:
     end = r["rates"]["highest_matching", "matching", k]["value"]
     return [
         (
-            f"Chosen by the answer instead of by the loss, the matching rate rises most for {r['target']}: from "
-            f"{percent(value_of(r, 'matching', k))} to {percent(end)}. That choice is an upper end, not an estimate."
+            f"If of each model's starts the one that matches most objects is taken, for which the right answer has to be known, in place of "
+            f"that of lowest GW loss, the matching rate rises most for {r['target']}: from {percent(value_of(r, 'matching', k))} to "
+            f"{percent(end)}. That is an upper end, not an estimate."
         )
     ]
 
@@ -145,11 +146,11 @@ def _by_the_answer(models: list[dict[str, Any]], k: int) -> list[str]:
 def _search(results: Results) -> str:
     table = results.results
     counts = table["status"].value_counts()
-    ended = ", ".join(f"{n} {status}" for status, n in counts.items())
+    ended = ", ".join(f"{n} {_ENDED.get(str(status), status)}" for status, n in counts.items())
     lost = [str(t) for t in dict.fromkeys(results.rsa["target"]) if t not in set(results.chosen["target"])]
     none = f" No start of these had a plan, so they are in no rate: {', '.join(lost)}." if lost else ""
     merged = int(table["merged_into"].notna().sum())
-    return f"The search made {len(table)} starts: {ended}; {merged} of them entered the basin of another.{none}"
+    return f"The search made {len(table)} starts: {ended}; {merged} of them met another on the way, and share its end.{none}"
 
 
 def methods(results: Results) -> list[str]:
@@ -219,6 +220,12 @@ def methods(results: Results) -> list[str]:
     return said
 
 
+_ENDED = {
+    "max_outer": "ran out of outer steps (max_outer)",
+    "max_sinkhorn": "ran out of Sinkhorn iterations (max_sinkhorn)",
+    "stopped": "stopped early, out of reach of the lowest loss",
+    "numerical_error": "failed numerically",
+}
 _RSA = {"corr": "Pearson correlation", "spearman": "Spearman correlation", "cosine": "Cosine similarity"}
 _CORRECTION = {"holm": "Holm's method", "bh": "Benjamini and Hochberg's method"}
 

@@ -1,0 +1,69 @@
+"""What a study says of itself while it runs, and as one line."""
+
+import sys
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from gwrsa import study
+from gwrsa.figures.study import drawings
+from gwrsa.report.words import findings
+from gwrsa.study import Study
+from gwrsa.study_summary import summary
+from study_files import TOML, N, run, write
+
+
+def test_a_model_that_left_is_named(tmp_path):
+    path = write(tmp_path)
+    run(path, tmp_path / "out")
+    path.write_text(TOML.replace('"near"', '"nearest"'))
+    with pytest.warns(UserWarning, match="no longer in the study, and so left out of its tables: 'near'"):
+        found = run(path, tmp_path / "out")
+    assert "near" not in set(found.rsa["target"])
+
+
+def test_study_and_results_are_one_line(made):
+    path, found = made
+    assert repr(Study.from_toml(path)) == "Study('small', 4 models against 'people')"
+    n_starts = len(found.results)
+    assert repr(found) == f"Results({str(found.folder)!r}, 4 models, {N} objects, {n_starts} starts)"
+
+
+def test_an_rsa_that_rounds_to_zero_has_no_sign(made):
+    found = replace(made[1], rsa=made[1].rsa.assign(value=-0.0001))
+    assert "-0.000" not in summary(found)
+    assert "  0.000" in summary(found)
+
+
+def test_figures_and_report_are_said_while_they_are_made(made, monkeypatch, capsys):
+    monkeypatch.setattr("gwrsa.figures.study.draw", lambda _: sys.stderr.write("(drawn)\n"))
+    monkeypatch.setattr("gwrsa.report.write", lambda _: sys.stderr.write("(written)\n"))
+    study.publish(made[1], progress=True)
+    assert capsys.readouterr().err == "figures ...\n(drawn)\nreport ...\n(written)\n"
+    study.publish(made[1], progress=False)
+    assert capsys.readouterr().err == "(drawn)\n(written)\n"
+
+
+def test_how_starts_ended_is_said_in_words(made):
+    ended = made[1].results.assign(status="max_outer")
+    said = findings(replace(made[1], results=ended))[-1]
+    assert f"{len(ended)} ran out of outer steps (max_outer)" in said
+
+
+def test_captions_say_what_is_drawn(made):
+    found = made[1]
+    one = found.results.assign(epsilon=0.01)
+    two = pd.concat([one, one.assign(epsilon=0.02)])
+    for rows, lines in ((one, False), (two, True)):
+        (s1,) = (d for d in drawings(replace(found, results=rows)) if d.name.startswith("figure_s1"))
+        assert ("lines join" in s1.caption) == lines
+
+
+def test_categories_that_no_model_meets_leave_the_figure_and_are_counted(made):
+    found = made[1]
+    rates = found.categories.assign(rate=(found.categories["category"] == "tool").astype(float))
+    (s3,) = (d for d in drawings(replace(found, categories=rates)) if d.name.startswith("figure_s3"))
+    assert "Not shown: 2 in which no object of any model meets itself." in s3.caption
+    (label,) = s3.make().get_yticklabels()
+    assert label.get_text().startswith("tool (")
