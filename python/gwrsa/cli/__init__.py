@@ -26,8 +26,15 @@ for verb in (rdm, rsa, align, spose, extract, models, study, merge, report, demo
 
 def main() -> None:
     """Entry point: an invalid argument ends with one line on stderr and exit status 2, an interrupt with 130."""
-    warnings.showwarning = _say
-    warnings.simplefilter("once", UserWarning)
+    said: set[str] = set()
+
+    def say(message: Warning | str, *_: Any, **__: Any) -> None:  # noqa: ANN401
+        if str(message) not in said:  # whichever line of code gave it
+            said.add(str(message))
+            typer.echo(f"gwrsa: warning: {message}", err=True)
+
+    warnings.showwarning = say
+    warnings.simplefilter("always", UserWarning)
     try:
         app()
     except (ValueError, OSError, ImportError, MemoryError) as error:
@@ -41,8 +48,3 @@ def main() -> None:
         again = "; run the same command to go on" if sys.argv[1:2] in (["study"], ["extract"]) else ""
         typer.echo(f"\ngwrsa: interrupted{again}", err=True)
         raise SystemExit(_INTERRUPTED) from None
-
-
-def _say(message: Warning | str, *_: Any, **__: Any) -> None:  # noqa: ANN401
-    """A warning in one line, without the line of code that gave it."""
-    typer.echo(f"gwrsa: warning: {message}", err=True)
