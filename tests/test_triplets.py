@@ -38,6 +38,7 @@ def every_triplet(n):
 # The choice model
 
 
+@pytest.mark.filterwarnings("ignore:embedding has dot products")
 @pytest.mark.parametrize("scale", [0.0, 0.3, 1.0, 3.0, 10.0])
 def test_choice_similarity_is_the_formula(scale):
     e = embedding(scale=scale)
