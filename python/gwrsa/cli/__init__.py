@@ -38,8 +38,8 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        named = isinstance(error, OSError) and error.filename
-        typer.echo(f"gwrsa: {error.filename}: {error.strerror}" if named else f"gwrsa: {error}", err=True)
+        what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        typer.echo(f"gwrsa: {what}", err=True)
         raise SystemExit(2) from None
     except (KeyboardInterrupt, SystemExit) as end:
         # typer makes an exit of 130 of an interrupt, and says nothing.
