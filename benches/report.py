@@ -26,6 +26,7 @@ def load(folder=HERE / "results"):
 def page(table, results, figures):
     """The page as text."""
     got = {name: r["result"] for name, r in results.items() if "result" in r}
+    results = {name: record for name, record in results.items() if "measured_at" in record}
     newest = max(results.values(), key=lambda r: r["measured_at"])
     machine = newest["machine"]
     judged = [row for row in table if row.met is not None]

@@ -110,7 +110,7 @@ def test_makes_one_figure_of_its_own_and_closes_none(name):
 
 
 def test_every_public_figure_is_tested():
-    tools = {"FAMILIES", "family_colour", "one_category", "save", "style"}
+    tools = {"FAMILIES", "family_colour", "one_category", "save", "study", "style"}
     assert set(EVERY) == set(figures.__all__) - tools
 
 

@@ -39,10 +39,8 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
         If they differ in what has to agree, or hold two different models of one name; the message names it.
     """
     need("pyarrow", "tomli_w", *(FIGURES if figures else ()))
-    if len(folders) < 2:
-        raise ValueError(f"folders must be at least 2 studies, got {len(folders)}")
-    if len({Path(f).resolve() for f in folders}) < len(folders):
-        raise ValueError(f"folders must be distinct studies, got {', '.join(map(str, folders))}")
+    if len(folders) < 2 or len({Path(f).resolve() for f in folders}) < len(folders):
+        raise ValueError(f"folders must be at least 2 distinct studies, got {', '.join(map(str, folders)) or 'none'}")
     parts = [_part(Path(f)) for f in folders]
     first, folder = parts[0], Path(out)
     for part in parts[1:]:

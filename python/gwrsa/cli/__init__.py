@@ -27,13 +27,20 @@ for verb in (rdm, rsa, align, spose, extract, models, study, merge, results, che
 
 def main() -> None:
     """Entry point: an invalid argument, or a file or machine that fails, ends with one line and status 2, an interrupt with 130."""
-    warnings.showwarning = _say
-    warnings.simplefilter("once", UserWarning)
+    said: set[str] = set()
+
+    def say(message: Warning | str, *_: Any, **__: Any) -> None:  # noqa: ANN401
+        if str(message) not in said:  # whichever line of code gave it
+            said.add(str(message))
+            typer.echo(f"gwrsa: warning: {message}", err=True)
+
+    warnings.showwarning = say
+    warnings.simplefilter("always", UserWarning)
     try:
         app()
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        named = isinstance(error, OSError) and error.filename
-        typer.echo(f"gwrsa: {error.filename}: {error.strerror}" if named else f"gwrsa: {error}", err=True)
+        what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        typer.echo(f"gwrsa: {what}", err=True)
         raise SystemExit(2) from None
     except (KeyboardInterrupt, SystemExit) as end:
         # typer makes an exit of 130 of an interrupt, and says nothing.
@@ -42,8 +49,3 @@ def main() -> None:
         again = "; run the same command to go on" if sys.argv[1:2] in (["study"], ["extract"]) else ""
         typer.echo(f"\ngwrsa: interrupted{again}", err=True)
         raise SystemExit(_INTERRUPTED) from None
-
-
-def _say(message: Warning | str, *_: Any, **__: Any) -> None:  # noqa: ANN401
-    """A warning in one line, without the line of code that gave it."""
-    typer.echo(f"gwrsa: warning: {message}", err=True)
