@@ -219,7 +219,7 @@ def entropic_gw(
     ValueError
         If an argument is invalid; it names argument, value and expectation.
     KeyboardInterrupt
-        Within a second of Ctrl-C.
+        Within a second of Ctrl-C (with "torch": after the operation at hand).
     """
     check.choice("precision", precision, PRECISIONS)
     problem = build_problem(c1, c2, p, q, metric=metric, backend=backend, device=device)

@@ -57,7 +57,7 @@ fn largest(m: &Mat<f64>) -> f64 {
 
 impl Operator<f64> {
     /// From centred costs. `source.rank() <= target.rank()` is the caller's care.
-    pub fn new(source: &Centred, target: &Centred) -> Self {
+    pub(crate) fn new(source: &Centred, target: &Centred) -> Self {
         let right = || match &target.core {
             Core::Dense(s) => Right::Dense(s.clone()),
             Core::Factored(a, sign) => Right::Factored(a.clone(), sign.clone()),
@@ -87,7 +87,7 @@ impl Operator<f64> {
     }
 
     /// The same in another precision.
-    pub fn cast<R: Real>(&self) -> Operator<R> {
+    pub(crate) fn cast<R: Real>(&self) -> Operator<R> {
         match self {
             Self::Factored { left, sign, right, a2 } => Operator::Factored {
                 left: left.cast(),
@@ -109,7 +109,7 @@ impl Operator<f64> {
 
     /// `<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`: what GW(T) is a constant minus twice of. From `x = [A1 a1]' T` ((r + 1) x m) when the
     /// source is factored, from T itself otherwise.
-    pub fn overlap(&self, x: &Mat<f64>, parallel: bool) -> f64 {
+    pub(crate) fn overlap(&self, x: &Mat<f64>, parallel: bool) -> f64 {
         let inner = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(a, b)| a * b).sum::<f64>();
         match self {
             Self::Factored { sign, right, a2, .. } => {
@@ -146,7 +146,7 @@ impl Operator<f64> {
 
 impl<R: Real> Operator<R> {
     /// n and m.
-    pub fn shape(&self) -> (usize, usize) {
+    pub(crate) fn shape(&self) -> (usize, usize) {
         match self {
             Self::Factored { left, a2, .. } => (left.rows, a2.len()),
             Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
@@ -154,7 +154,7 @@ impl<R: Real> Operator<R> {
     }
 
     /// `[A1 a1]`, n x (r + 1), of a factored source.
-    pub fn factor(&self) -> Option<&Mat<R>> {
+    pub(crate) fn factor(&self) -> Option<&Mat<R>> {
         match self {
             Self::Factored { left, .. } => Some(left),
             Self::Dense { .. } => None,
@@ -162,7 +162,7 @@ impl<R: Real> Operator<R> {
     }
 
     /// What an outer step needs of a plan: `A1' T` (r x m), or the plan itself (n x m).
-    pub fn summary(&self, plan: &Mat<R>, parallel: bool) -> Mat<R> {
+    pub(crate) fn summary(&self, plan: &Mat<R>, parallel: bool) -> Mat<R> {
         match self {
             Self::Factored { left, sign, .. } => {
                 let mut x = Mat::zeros(sign.len(), plan.cols);
@@ -174,7 +174,7 @@ impl<R: Real> Operator<R> {
     }
 
     /// Shape of the summary: (r, m), or (n, m).
-    pub fn summary_shape(&self) -> (usize, usize) {
+    pub(crate) fn summary_shape(&self) -> (usize, usize) {
         match self {
             Self::Factored { sign, a2, .. } => (sign.len(), a2.len()),
             Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
@@ -182,7 +182,7 @@ impl<R: Real> Operator<R> {
     }
 
     /// Norm of the summary of a plan that matches one to one; the scale of its changes near the uniform plan, where it vanishes.
-    pub fn summary_scale(&self, p: &[f64]) -> f64 {
+    pub(crate) fn summary_scale(&self, p: &[f64]) -> f64 {
         match self {
             Self::Factored { left, sign, .. } => (0..left.rows)
                 .map(|i| p[i].powi(2) * left.row(i)[..sign.len()].iter().map(|x| x.to_f64().powi(2)).sum::<f64>())
@@ -193,7 +193,7 @@ impl<R: Real> Operator<R> {
     }
 
     /// Shape of the exponent as it is stored: (r + 1, m), or (n, m).
-    pub fn exponent_shape(&self) -> (usize, usize) {
+    pub(crate) fn exponent_shape(&self) -> (usize, usize) {
         match self {
             Self::Factored { left, a2, .. } => (left.cols, a2.len()),
             Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
@@ -201,7 +201,7 @@ impl<R: Real> Operator<R> {
     }
 
     /// From the summary of a plan to the exponent Y, with `scale` = 4 / epsilon: `M = left Y`, or M itself.
-    pub fn outer_step(&self, x: &Mat<R>, scale: f64, y: &mut Mat<R>, parallel: bool) {
+    pub(crate) fn outer_step(&self, x: &Mat<R>, scale: f64, y: &mut Mat<R>, parallel: bool) {
         match self {
             Self::Factored { sign, right, a2, .. } => {
                 let mut z = Mat::zeros(x.rows, x.cols);
@@ -243,7 +243,7 @@ impl<R: Real> Operator<R> {
     }
 
     /// The rows of `M` from the `start`-th on, as many as `out` holds.
-    pub fn exponent_rows(&self, y: &Mat<R>, start: usize, out: &mut [R]) {
+    pub(crate) fn exponent_rows(&self, y: &Mat<R>, start: usize, out: &mut [R]) {
         match self {
             Self::Factored { left, .. } => {
                 gemm_into(out, left.view().rows(start, out.len() / y.cols), y.view(), 1.0, false);
@@ -253,7 +253,7 @@ impl<R: Real> Operator<R> {
     }
 
     /// The columns of `M` from the `start`-th on, as rows, as many as `out` holds.
-    pub fn exponent_cols(&self, y: &Mat<R>, start: usize, out: &mut [R]) {
+    pub(crate) fn exponent_cols(&self, y: &Mat<R>, start: usize, out: &mut [R]) {
         match self {
             Self::Factored { left, .. } => {
                 gemm_into(out, y.view().t().rows(start, out.len() / left.rows), left.view().t(), 1.0, false);
@@ -269,7 +269,7 @@ impl<R: Real> Operator<R> {
     }
 
     /// The summary of `diag(u) K diag(v)` into `x`. `scratch` is n x r for a factored source and not used otherwise.
-    pub fn summarise_scaled(
+    pub(crate) fn summarise_scaled(
         &self,
         kernel: &Mat<R>,
         (u, v): (&[R], &[R]),
@@ -302,7 +302,7 @@ impl<R: Real> Operator<R> {
     }
 
     /// Columns of the scratch space that [`Self::summarise_scaled`] needs.
-    pub fn scratch_cols(&self) -> usize {
+    pub(crate) fn scratch_cols(&self) -> usize {
         match self {
             Self::Factored { sign, .. } => sign.len(),
             Self::Dense { .. } => 0,

@@ -109,7 +109,7 @@ impl Problem {
         (&self.p, &self.q)
     }
 
-    /// GW(T) is this minus twice the overlap of T; see [`Operator::overlap`].
+    /// GW(T) is this minus twice `<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`.
     #[must_use]
     pub fn constant(&self) -> f64 {
         self.source.square_mean + self.target.square_mean - 2.0 * self.source.mean * self.target.mean
