@@ -26,7 +26,7 @@ def main() -> None:
     warnings.showwarning = _say
     try:
         app()
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except (ValueError, OSError, ImportError) as error:
         typer.echo(f"gwrsa: {error}", err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:

@@ -128,6 +128,8 @@ def extract(
 
     from gwrsa.extraction.run import extract as run
 
+    if out.suffix != ".npz":  # hours before it is written
+        raise ValueError(f"--out must end in .npz, got {str(out)!r}")
     try:
         stated: Any = preprocessing if preprocessing in (None, "registry") else json.loads(str(preprocessing))
     except ValueError as error:
@@ -150,9 +152,14 @@ def extract(
     for name in (*made.meta["broken"], *made.meta["not_images"]):
         typer.echo(f"left out: {name}", err=True)
     typer.echo(
-        f"{made!r}: {len(made.meta['broken'])} broken images, {len(made.meta['not_images'])} files that are none; "
+        f"{made!r}: {_count(len(made.meta['broken']), 'broken image')}, "
+        f"{_count(len(made.meta['not_images']), 'other file')}; "
         f"written to {made.save(out)}"
     )
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def models(
