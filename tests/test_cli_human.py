@@ -195,7 +195,7 @@ def test_extract_hands_its_options_on_and_writes_an_embedding(pictures, network)
     )
     assert made.exit_code == 0
     assert f"left out: {pictures / 'notes.md'}" in made.output
-    assert "0 broken images, 1 files that are none" in made.output
+    assert "0 broken images, 1 other file; written to" in made.output
     found = gwrsa.Embedding.load(pictures.parent / "made.npz")
     assert found.items == ("apple", "zebra")
     assert found.values[:, 0].tolist() == [30, 90]
@@ -220,7 +220,7 @@ def test_extract_names_broken_images_and_skips_them_when_told(pictures, network,
     with pytest.warns(UserWarning, match="got 1 of 2 that are not"):
         made = call(*command, "--broken", "skip")
     assert made.exit_code == 0
-    assert "1 broken images" in made.output
+    assert "1 broken image, 0 other files" in made.output
     assert gwrsa.Embedding.load(pictures.parent / "made.npz").items == ("zebra",)
 
 
@@ -238,6 +238,28 @@ def test_extract_names_broken_images_and_skips_them_when_told(pictures, network,
 def test_extract_refuses(pictures, monkeypatch, capsys, options, message):
     said = refused(monkeypatch, capsys, "extract", pictures, *options, "--out", pictures.parent / "made.npz")
     assert message in said
+
+
+def test_extract_names_a_file_that_cannot_be_written_before_any_work(pictures, monkeypatch, capsys):
+    said = refused(monkeypatch, capsys, "extract", pictures, "--model", "timm/some", "--out", "made.npy")
+    assert "--out must end in .npz, got 'made.npy'" in said
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_a_warning_is_one_line(pictures, network, monkeypatch, capsys):
+    (pictures / "apple.png").write_bytes(b"no image")
+    command = ("extract", str(pictures), "--model", "timm/some", "--device", "cpu", "--no-cache", "--no-progress")
+    out = str(pictures.parent / "made.npz")
+    monkeypatch.setattr("sys.argv", ["gwrsa", *command, "--broken", "skip", "--out", out])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    said = capsys.readouterr().err
+    assert not end.value.code
+    file = pictures / "apple.png"
+    assert said.splitlines()[0] == (
+        f"gwrsa: warning: images must be whole, got 1 of 2 that are not: {file}: not an image that can be read"
+    )
+    assert "UserWarning" not in said
 
 
 def test_a_library_that_is_missing_is_named_with_what_installs_it(pictures, monkeypatch, capsys):

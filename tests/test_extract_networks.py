@@ -159,6 +159,34 @@ def test_unknown_models_are_refused(photographs, model):
         extract(photographs, model)
 
 
+@pytest.mark.parametrize("model", ["timm/resnet18.nonsense", "timm/test_nonsense.a1_in1k"])
+def test_unknown_tags_of_timm_are_refused_also_without_weights(model):
+    from gwrsa.extraction.models import load
+
+    with pytest.raises(ValueError, match=r"model must (have a tag of .*a1_in1k|be in timm's registry)"):
+        load(model, pretrained=False)
+
+
+@pytest.mark.parametrize("model", ["timm/resnet18.a1_in1k", "torchvision/resnet18", "open_clip/RN50:openai"])
+def test_weights_that_cannot_be_had_are_named_with_what_to_do(model, monkeypatch):
+    from gwrsa.extraction import models
+
+    def no_connection(*_, **__):
+        raise OSError("Name or service not known")
+
+    for creator in ("timm.create_model", "torchvision.models.get_model", "open_clip.create_model_and_transforms"):
+        monkeypatch.setattr(creator, no_connection)
+    with pytest.raises(OSError, match=rf"the weights of {model} could not be had; name a local checkpoint.*not known"):
+        models.load(model)
+
+
+def test_an_untrained_tower_of_open_clip_is_built_without_a_word(caplog):
+    from gwrsa.extraction.models import load
+
+    load("open_clip/RN50", pretrained=False)
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("entry", catalogue(), ids=lambda e: f"{e.family}-{e.model}")
 def test_catalogue_names_are_in_the_registries(entry):
     import open_clip

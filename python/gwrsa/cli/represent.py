@@ -161,9 +161,14 @@ def extract(
     for name in (*made.meta["broken"], *made.meta["not_images"]):
         typer.echo(f"left out: {name}", err=True)
     typer.echo(
-        f"{made!r}: {len(made.meta['broken'])} broken images, {len(made.meta['not_images'])} files that are none; "
+        f"{made!r}: {_count(len(made.meta['broken']), 'broken image')}, "
+        f"{_count(len(made.meta['not_images']), 'other file')}; "
         f"written to {made.save(out)}"
     )
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def models(

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -114,10 +115,7 @@ def load(
     match: Literal["name", "position"] = "name",
 ) -> Network:
     """Build a network; see `gwrsa.extract` for the arguments and errors."""
-    if not isinstance(model, str) or model.partition("/")[0] not in LIBRARIES or not model.partition("/")[2]:
-        expected = ", ".join(f"{library}/..." for library in LIBRARIES)
-        raise ValueError(f"model must be one of {expected}, got {model!r}")
-    library, _, name = model.partition("/")
+    library, name = _library_and_name(model)
     if preprocessing not in (None, "registry"):
         preprocessing = Preprocessing.of(preprocessing)  # type: ignore[arg-type]
     if checkpoint is not None and not Path(checkpoint).exists():
@@ -137,6 +135,13 @@ def load(
             built = _BUILDERS[library](model, name, fetch)
     except ImportError as error:
         raise ImportError(f"{model} needs the extra: pip install 'gwrsa[extract]' ({error})") from error
+    except (OSError, RuntimeError) as error:
+        if not fetch:
+            raise
+        # Each library says in its own way that there is no connection; what it says comes last.
+        raise OSError(
+            f"the weights of {model} could not be had; name a local checkpoint, or use pretrained=False: {error}"
+        ) from error
     net = built.net
     if checkpoint is not None:
         _fill(net, Path(checkpoint), match)
@@ -147,11 +152,24 @@ def load(
     return built
 
 
+def _library_and_name(model: str) -> tuple[str, str]:
+    library, _, name = model.partition("/") if isinstance(model, str) else ("", "", "")
+    if library not in LIBRARIES or not name:
+        raise ValueError(f"model must be one of {', '.join(f'{known}/...' for known in LIBRARIES)}, got {model!r}")
+    return library, name
+
+
 def _timm(model: str, name: str, fetch: bool) -> Network:  # noqa: FBT001
     import timm
 
     if not timm.is_model(name.partition(".")[0]):
         raise ValueError(f"model must be in timm's registry (timm.list_models()), got {model!r}")
+    tags = [found.partition(".")[2] for found in timm.list_pretrained(f"{name.partition('.')[0]}.*")]
+    tag = name.partition(".")[2]
+    if (tag and tag not in tags) or (fetch and not tags):
+        raise ValueError(
+            f"model must have a tag of {', '.join(tags) or 'no weights (pretrained=False)'}, got {model!r}"
+        )
     net = timm.create_model(name, pretrained=fetch)
     config = timm.data.resolve_model_data_config(net)
     transform = timm.data.create_transform(**config, is_training=False)
@@ -215,15 +233,21 @@ def _clip(model: str, name: str, fetch: bool) -> tuple[Any, Any]:  # noqa: FBT00
     # The tag decides activation and preprocessing also where its weights come from elsewhere, or are left out; open_clip
     # itself only warns about the one and takes the other from the architecture.
     config = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
-    net, _, transform = open_clip.create_model_and_transforms(
-        architecture,
-        pretrained=tag if fetch else None,
-        force_quick_gelu=bool(config.get("quick_gelu")),
-        image_mean=config.get("mean"),
-        image_std=config.get("std"),
-        image_interpolation=config.get("interpolation"),
-        image_resize_mode=config.get("resize_mode"),
-    )
+    before = logging.root.manager.disable
+    if not fetch:
+        logging.disable(logging.WARNING)  # it warns that there are no weights, which was asked for
+    try:
+        net, _, transform = open_clip.create_model_and_transforms(
+            architecture,
+            pretrained=tag if fetch else None,
+            force_quick_gelu=bool(config.get("quick_gelu")),
+            image_mean=config.get("mean"),
+            image_std=config.get("std"),
+            image_interpolation=config.get("interpolation"),
+            image_resize_mode=config.get("resize_mode"),
+        )
+    finally:
+        logging.disable(before)
     return net, transform
 
 
