@@ -111,7 +111,8 @@ def test_settings_of_the_alignment_arrive(tmp_path, change, what):
     assert found.results["gw_loss"].tolist() == alone.table["gw_loss"].tolist()
     for choice, key in zip(found.chosen["choice"], found.chosen["key"], strict=True):
         best = alone.lowest_loss if choice == "lowest_loss" else alone.highest_matching()
-        np.testing.assert_array_equal(found.plan(key), best.plan)
+        # A plan of torch is derived again by the core, in the same precision.
+        np.testing.assert_allclose(found.plan(key), best.plan, rtol=0, atol=1e-6 if how["backend"] == "torch" else 0)
 
 
 def test_others_count_as_the_settings_say(tmp_path):
@@ -130,6 +131,7 @@ def test_others_count_as_the_settings_say(tmp_path):
     assert len(set(rates.values())) == 3
 
 
+@pytest.mark.filterwarnings("ignore:.*matched by position")
 def test_a_human_side_of_triplets_and_files_by_seed(tmp_path):
     path = write(tmp_path)
     rng = np.random.default_rng(0)

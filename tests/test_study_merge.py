@@ -42,7 +42,7 @@ def test_studies_that_do_not_fit_are_not_merged(tmp_path, made, old, new, messag
 
 
 def test_one_study_twice_is_refused(tmp_path, made):
-    with pytest.raises(ValueError, match="folders must be distinct studies"):
+    with pytest.raises(ValueError, match="folders must be at least 2 distinct studies"):
         merge([made[1].folder, made[1].folder], tmp_path / "both", figures=False)
 
 
