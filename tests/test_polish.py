@@ -209,7 +209,10 @@ def test_command_line_prints_what_was_polished(tmp_path):
     paths = [gwrsa.Embedding(points(40) + 0.05 * points(40, seed=k)).save(tmp_path / f"{k}.npz") for k in (1, 2)]
     arguments = ["align", *map(str, paths), "--no-progress", "--starts", "2", "--out"]
     runner = CliRunner()
-    plain, asked = runner.invoke(app, [*arguments, str(tmp_path / "plain")]), runner.invoke(app, [*arguments, str(tmp_path / "out"), "--polish"])
+    plain, asked = (
+        runner.invoke(app, [*arguments, str(tmp_path / "plain")]),
+        runner.invoke(app, [*arguments, str(tmp_path / "out"), "--polish"]),
+    )
     assert (plain.exit_code, asked.exit_code) == (0, 0), asked.output
     assert "polished" not in plain.output
     (line,) = (line for line in asked.output.splitlines() if line.startswith("polished"))

@@ -61,7 +61,7 @@ def replace(path: Path, write: Callable[[BinaryIO], object]) -> Path:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in _FULL:
             hint = "no room for this file; nothing that is whole is lost: make room and run again"
-            raise OSError(error.errno, f"{os.strerror(error.errno)}, {hint}", str(path)) from error
+            raise OSError(error.errno, f"{error.strerror}, {hint}", str(path)) from error
         raise
     return path
 

@@ -50,14 +50,15 @@ def listing(
     if provenance is None:
         raise ValueError(f"folder must hold a study, got {str(root)!r}, where there is no provenance.json")
     if provenance["finished"] is not None:
-        table, words = read_table(root / "results.parquet"), "finished"
+        table: pd.DataFrame | None = read_table(root / "results.parquet")
+        words = "finished"
     else:
         opened = Opened.of(root)
         work, lost = opened.work(), opened.missing()
         table = results_table(work, whole=False) if work is not None else None
         words = f"not finished: {opened.complaint(lost)}" if lost else "not finished: its tables are to be made"
-        if table is None or table.empty:
-            raise ValueError(f"folder must hold starts, got {str(root)!r}, {words}")
+    if table is None or table.empty:
+        raise ValueError(f"folder must hold starts, got {str(root)!r}, {words}")
     known = [m["name"] for m in provenance["settings"]["models"]]
     for model in models:
         check.choice("model", model, known)
