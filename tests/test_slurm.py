@@ -19,12 +19,12 @@ LONGER = tuple(t for t in TABLES if t != "tables/categories")
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """Runs a program of Slurm against three virtual nodes."""
+    if not os.environ.get("GWRSA_SLURM"):
+        pytest.skip("daemons are started by make test-slurm only")
     folder = tmp_path_factory.mktemp("slurm")
     up = subprocess.run([HERE / "up", folder, "3"], check=False, capture_output=True, text=True)
     if up.returncode:
         subprocess.run([HERE / "down", folder], check=True)
-        if up.returncode == 3 and not os.environ.get("GWRSA_SLURM"):
-            pytest.skip(up.stderr.strip())
         pytest.fail(up.stderr)
     here = {**os.environ, "SLURM_CONF": up.stdout.split()[-1]}
 
