@@ -211,3 +211,16 @@ def test_ceiling_of_male_and_female(things_dir):
     assert ceiling.lower == pytest.approx(0.9664183470666763, abs=1e-12)
     # Of two unit vectors the mean has length sqrt((1 + r) / 2).
     assert ceiling.upper == pytest.approx(np.sqrt((1 + ceiling.lower) / 2), abs=1e-12)
+
+
+@pytest.mark.parametrize("method", ["corr", "spearman", "cosine", "rho-a"])
+def test_threads_of_blas_change_no_bit(method):
+    limits = pytest.importorskip("threadpoolctl").threadpool_limits
+    # 19,900 pairs: enough for BLAS to share a dot product among its threads.
+    a, b = (gwrsa.Embedding(np.random.default_rng(seed).random((200, 30))).rdm() for seed in (0, 1))
+    found = {}
+    for threads in (1, 2):
+        with limits(threads):
+            test = gwrsa.statistics.permutation_test(a, b, method, n_permutations=3) if method != "rho-a" else None
+            found[threads] = gwrsa.rsa(a, b, method), test and test.null.tobytes()
+    assert found[1] == found[2]

@@ -48,7 +48,6 @@ def kept(before, out):
 # ---- processes
 
 
-@pytest.mark.xfail(reason="RSA on a worker differs from that on threads in its last bits", strict=False)
 def test_a_worker_that_is_killed_loses_nothing(tmp_path, longer):
     pytest.importorskip("distributed")
     path, out = write_longer(tmp_path), tmp_path / "out"
@@ -64,7 +63,6 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, longer):
     assert_same(out, longer, LONGER)
 
 
-@pytest.mark.xfail(reason="RSA on a worker differs from that on threads in its last bits", strict=False)
 def test_a_driver_that_is_killed_is_resumed(tmp_path, longer):
     pytest.importorskip("distributed")
     path, out = write_longer(tmp_path), tmp_path / "out"

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from gwrsa import study
+from gwrsa import study, study_compute
 from gwrsa.figures.study import drawings
 from gwrsa.report.words import findings
 from gwrsa.study import Study
+from gwrsa.study_gather import Opened
 from gwrsa.study_summary import summary
 from study_files import TOML, N, run, write
 
@@ -67,3 +68,22 @@ def test_categories_that_no_model_meets_leave_the_figure_and_are_counted(made):
     assert "Not shown: 2 in which no object of any model meets itself." in s3.caption
     (label,) = s3.make().get_yticklabels()
     assert label.get_text().startswith("tool (")
+
+
+def test_tests_on_their_way_are_told_of_an_interrupt(tmp_path, monkeypatch):
+    asked = []
+
+    def attempt(_, job, threads, stopped=None):
+        asked.append(stopped)
+        return study_compute.Outcome(done=len(job), there=0, busy=())
+
+    monkeypatch.setattr(study_compute, "attempt", attempt)
+    Study.from_toml(write(tmp_path)).run_shard(tmp_path / "out", 1, 1, progress=False)
+    work = Opened.of(tmp_path / "out").work()
+    tests = [unit for unit in work.units() if unit.what == "test"]
+    asked.clear()
+    going = study_compute.on_threads(work, 2)(tests, study_compute.Progress("x", len(tests), shown=False))
+    next(going)
+    assert not asked[0]()
+    going.close()
+    assert all(stopped() for stopped in asked)

@@ -126,15 +126,20 @@ def _rdm(name: str, value: RDM | Embedding | ArrayLike) -> RDM:
         raise ValueError(f"{name} must be an RDM: {error}") from error
 
 
+def inner(x: FloatArray, y: FloatArray) -> float:
+    """`<x, y>` of two vectors, not by BLAS: its sums of long vectors depend on how many threads it has at that moment."""
+    return float(np.einsum("i,i->", x, y))
+
+
 def _unit(x: FloatArray) -> FloatArray:
     x = x / np.abs(x).max()
-    return np.asarray(x / np.linalg.norm(x), dtype=np.float64)
+    return np.asarray(x / np.sqrt(inner(x, x)), dtype=np.float64)
 
 
 def _cosine(x: FloatArray, y: FloatArray) -> float:
     # Scaled first: the squares of very small dissimilarities are 0, those of very large ones infinite.
     x, y = x / np.abs(x).max(), y / np.abs(y).max()
-    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
+    return float(inner(x, y) / np.sqrt(inner(x, x) * inner(y, y)))
 
 
 def _pearson(x: FloatArray, y: FloatArray) -> float:
@@ -150,7 +155,7 @@ def _rho_a(x: FloatArray, y: FloatArray) -> float:
     n = len(x)
     # Centred ranks: the constant 3 (n + 1) / (n - 1) of the usual form is subtracted before it can cancel.
     centre = (n + 1) / 2
-    return float((_ranks(x) - centre) @ (_ranks(y) - centre)) * 12 / (n**3 - n)
+    return inner(_ranks(x) - centre, _ranks(y) - centre) * 12 / (n**3 - n)
 
 
 def _tau_b(x: FloatArray, y: FloatArray) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.chance import percentile_pair
-from gwrsa.compare import rsa
+from gwrsa.compare import inner, rsa
 from gwrsa.embedding import Embedding
 from gwrsa.metrics import (
     BoolArray,
@@ -343,4 +343,4 @@ def _standardised(side: RDM | Embedding | ArrayLike, method: PermutationMethod) 
     values = values / np.abs(values).max()
     if method != "cosine":
         values = values - values.mean()
-    return RDM(values / np.linalg.norm(values)).square()
+    return RDM(values / np.sqrt(inner(values, values))).square()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gwrsa.claims import claim
@@ -47,8 +48,8 @@ Execute: TypeAlias = Callable[[Sequence[Unit], "Progress"], Iterator[tuple[Job, 
 """Does units, in an order of its own, and yields each job when it is on disk."""
 
 
-def attempt(work: Work, job: Job, threads: int) -> Outcome:
-    """Do those units of a job that are neither there nor claimed by another process."""
+def attempt(work: Work, job: Job, threads: int, stopped: Callable[[], bool] | None = None) -> Outcome:
+    """Do those units of a job that are neither there nor claimed by another process; `stopped` is that of `permutation_tests`."""
     free, there, busy = [], 0, []
     with ExitStack() as held:
         for unit in job:
@@ -59,7 +60,7 @@ def attempt(work: Work, job: Job, threads: int) -> Outcome:
                 there += 1
             else:
                 free.append(unit)
-        rows = [row for result in work.do(free, threads) for row in result.get("rows", ())]
+        rows = [row for result in work.do(free, threads, stopped) for row in result.get("rows", ())]
     return Outcome(
         done=len(free),
         there=there,
@@ -105,12 +106,13 @@ def on_threads(work: Work, threads: int) -> Execute:
 
     def execute(units: Sequence[Unit], shown: Progress) -> Iterator[tuple[Job, Outcome]]:
         batches = jobs([u for u in units if u.what == "test"], threads)
-        pool = ThreadPoolExecutor(min(threads, max(len(batches), 1)))
+        pool, stop = ThreadPoolExecutor(min(threads, max(len(batches), 1))), Event()
         if batches:
             shown.doing(f"RSA of {sum(map(len, batches))} representations with {work.human.name}")
         try:
-            yield from zip(batches, pool.map(lambda job: attempt(work, job, 1), batches), strict=True)
+            yield from zip(batches, pool.map(lambda job: attempt(work, job, 1, stop.is_set), batches), strict=True)
         finally:
+            stop.set()  # an interrupt does not wait for the batches on their way
             pool.shutdown(wait=False, cancel_futures=True)
         for job in jobs([u for u in units if u.what != "test"], threads):
             shown.doing(str(job[0]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -175,10 +175,15 @@ class Work:
 
     # ---- computation
 
-    def do(self, units: Sequence[Unit], threads: int) -> list[dict[str, Any]]:
-        """Compute units and put them on disk, whether they are there or not; tests share their relabellings, and are made first."""
+    def do(
+        self, units: Sequence[Unit], threads: int, stopped: Callable[[], bool] | None = None
+    ) -> list[dict[str, Any]]:
+        """Compute units and put them on disk, whether they are there or not; tests share their relabellings, and are made first.
+
+        `stopped` is that of `permutation_tests`.
+        """
         tests = [unit.target for unit in units if unit.what == "test"]
-        found = self.test(tests) if tests else []
+        found = self.test(tests, stopped) if tests else []
         for unit in units:
             if unit.what == "compare":
                 found.append(self.compare(unit.source, unit.target))
@@ -186,11 +191,14 @@ class Work:
                 found.append(self.align(unit.source, unit.target, threads))
         return found
 
-    def test(self, models: Sequence[Entry]) -> list[dict[str, Any]]:
+    def test(self, models: Sequence[Entry], stopped: Callable[[], bool] | None = None) -> list[dict[str, Any]]:
         """Permutation tests of the RSA of models with the human side."""
         s = self.settings.statistics
         rdms = [self.rdm(m, matched=False) for m in models]
-        tests = permutation_tests(self.source, rdms, s.rsa, n_permutations=s.permutations, seed=s.seed)  # type: ignore[arg-type]  # checked with the settings
+        method: Any = s.rsa  # checked with the settings
+        tests = permutation_tests(
+            self.source, rdms, method, n_permutations=s.permutations, seed=s.seed, stopped=stopped
+        )
         found = [{"statistic": t.statistic, "p_value": t.p_value, "null": t.null.tolist()} for t in tests]
         for m, result in zip(models, found, strict=True):
             self.shards.save(self.rsa_unit(self.human, m), result)
