@@ -1,5 +1,5 @@
 # The verbs of this project; CI, the README and the documentation call the same ones.
-# `make demo` and `make test` set up what they need: Python >= 3.10, Rust >= 1.88 and make have to be there.
+# `make demo` and `make test` set up what they need: Python >= 3.10, Rust >= 1.89 and make have to be there.
 
 PYTHON ?= python3
 # maturin hands it on to pip, which otherwise names every package of an extra that is not asked for.

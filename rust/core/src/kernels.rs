@@ -6,8 +6,24 @@ use crate::real::Real;
 
 /// Independent partial sums, so that a reduction vectorises without reordering a strict sum.
 const LANES: usize = 16;
-/// Rows of the kernel that a sweep takes at once, so that they share the loads of v and of the column sums.
-const ROWS: usize = 4;
+/// Rows of lanes that [`dot`] sums side by side, to hide the latency of an addition.
+const SUMS: usize = 4;
+
+/// What the first version of [`versions`] is compiled for.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && has_avx2()
+}
+
+/// What the second version of [`versions`] is compiled for.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
 
 macro_rules! versions {
     ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident) => {
@@ -19,14 +35,11 @@ macro_rules! versions {
                 fn v4<R: Real>($($arg: $ty),*) $(-> $ret)? { $body::<R, true>($($arg),*) }
                 #[target_feature(enable = "avx2,fma")]
                 fn v3<R: Real>($($arg: $ty),*) $(-> $ret)? { $body::<R, true>($($arg),*) }
-                if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
-                {
+                if $crate::kernels::has_avx512() {
                     // SAFETY: the features are present.
                     return unsafe { v4($($arg),*) };
                 }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                if $crate::kernels::has_avx2() {
                     // SAFETY: the features are present.
                     return unsafe { v3($($arg),*) };
                 }
@@ -40,9 +53,9 @@ pub(crate) use versions;
 
 #[inline(always)]
 fn dot_body<R: Real, const FMA: bool>(x: &[R], y: &[R]) -> R {
-    let mut lanes = [[R::ZERO; LANES]; ROWS];
+    let mut lanes = [[R::ZERO; LANES]; SUMS];
     let ((xs, x_tail), (ys, y_tail)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
-    for (a, b) in xs.chunks(ROWS).zip(ys.chunks(ROWS)) {
+    for (a, b) in xs.chunks(SUMS).zip(ys.chunks(SUMS)) {
         for (lanes, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
             for l in 0..LANES {
                 lanes[l] = a[l].fma::<FMA>(b[l], lanes[l]);
@@ -62,98 +75,8 @@ fn exp_shift_body<R: Real, const FMA: bool>(row: &mut [R], f: R, g: &[R]) {
 
 /// The factor `(weight / held)^omega` by which a relaxed sweep changes a scaling.
 #[inline(always)]
-fn correction<R: Real, const FMA: bool>(weight: R, held: R, omega: R) -> R {
+pub(crate) fn correction<R: Real, const FMA: bool>(weight: R, held: R, omega: R) -> R {
     (omega * (weight / held).ln::<FMA>()).exp::<FMA>()
-}
-
-/// The new scaling of a row with this weight and sum, and the error of its marginal before (0 when the sweep is not relaxed).
-#[inline(always)]
-fn rescaled<R: Real, const FMA: bool>(weight: R, old: R, sum: R, omega: R) -> (R, R) {
-    if weight == R::ZERO {
-        (R::ZERO, R::ZERO)
-    } else if omega == R::ONE {
-        (weight / sum, R::ZERO)
-    } else {
-        let held = old * sum;
-        (old * correction::<R, FMA>(weight, held, omega), (held - weight).maximum(weight - held))
-    }
-}
-
-/// Rows that a sweep has the scalings of, and still has to add to the column sums.
-type Scaled<'a, R> = ([&'a [R]; ROWS], [R; ROWS]);
-
-/// `<row, v>` of the `next` rows; `acc += sum_i scale_i row_i` over the rows `before`, in the same pass: those are in cache while the next
-/// ones come from memory.
-#[inline(always)]
-fn dots_and_sum<R: Real, const FMA: bool>(next: [&[R]; ROWS], v: &[R], before: Scaled<R>, acc: &mut [R]) -> [R; ROWS] {
-    let mut lanes = [[R::ZERO; LANES]; ROWS];
-    let ((vs, v_tail), (sums, acc_tail)) = (v.as_chunks::<LANES>(), acc.as_chunks_mut::<LANES>());
-    let (scale, whole) = (before.1, vs.len());
-    let sums = &mut sums[..whole];
-    let [r0, r1, r2, r3] = next.map(|row| &row.as_chunks::<LANES>().0[..whole]);
-    let [d0, d1, d2, d3] = before.0.map(|row| &row.as_chunks::<LANES>().0[..whole]);
-    for c in 0..whole {
-        let (v, sum) = (&vs[c], &mut sums[c]);
-        for l in 0..LANES {
-            lanes[0][l] = r0[c][l].fma::<FMA>(v[l], lanes[0][l]);
-            lanes[1][l] = r1[c][l].fma::<FMA>(v[l], lanes[1][l]);
-            lanes[2][l] = r2[c][l].fma::<FMA>(v[l], lanes[2][l]);
-            lanes[3][l] = r3[c][l].fma::<FMA>(v[l], lanes[3][l]);
-            let two = d0[c][l].fma::<FMA>(scale[0], d1[c][l] * scale[1]);
-            sum[l] = d3[c][l].fma::<FMA>(scale[3], d2[c][l].fma::<FMA>(scale[2], two + sum[l]));
-        }
-    }
-    let start = whole * LANES;
-    for (j, (&v, a)) in v_tail.iter().zip(acc_tail).enumerate() {
-        for i in 0..ROWS {
-            lanes[i][0] += next[i][start + j] * v;
-            *a += before.0[i][start + j] * scale[i];
-        }
-    }
-    lanes.map(|lanes| lanes.into_iter().fold(R::ZERO, |s, x| s + x))
-}
-
-#[inline(always)]
-fn sweep_rows_body<R: Real, const FMA: bool>(
-    kernel: &[R],
-    v: &[R],
-    p: &[R],
-    u: &mut [R],
-    acc: &mut [R],
-    omega: R,
-) -> R {
-    let m = v.len();
-    acc.fill(R::ZERO);
-    let mut error = R::ZERO;
-    let (first, _) = kernel.split_at(m.min(kernel.len()));
-    // Nothing is behind the first rows: any rows will do, with scale 0.
-    let mut before: Scaled<R> = ([first; ROWS], [R::ZERO; ROWS]);
-    let groups = u.len() / ROWS * ROWS;
-    for at in (0..groups).step_by(ROWS) {
-        let rows = std::array::from_fn(|i| &kernel[(at + i) * m..][..m]);
-        let sums = dots_and_sum::<R, FMA>(rows, v, before, acc);
-        before.0 = rows;
-        for i in 0..ROWS {
-            let (new, moved) = rescaled::<R, FMA>(p[at + i], u[at + i], sums[i], omega);
-            (u[at + i], before.1[i]) = (new, new);
-            error += moved;
-        }
-    }
-    for (a, j) in acc.iter_mut().zip(0..m) {
-        for i in 0..ROWS {
-            *a = before.0[i][j].fma::<FMA>(before.1[i], *a);
-        }
-    }
-    for i in groups..u.len() {
-        let row = &kernel[i * m..][..m];
-        let (scale, moved) = rescaled::<R, FMA>(p[i], u[i], dot_body::<R, FMA>(row, v), omega);
-        u[i] = scale;
-        error += moved;
-        for (a, &k) in acc.iter_mut().zip(row) {
-            *a = k.fma::<FMA>(scale, *a);
-        }
-    }
-    error
 }
 
 #[inline(always)]
@@ -283,12 +206,6 @@ versions! {
     pub fn entropy(row: &[R]) -> f64 = entropy_body
 }
 versions! {
-    /// One fused half-and-half Sinkhorn sweep over some rows of the kernel: `u_i = p_i / <K_i, v>` (0 where `p_i` is 0), relaxed to
-    /// `u_i (p_i / (u_i <K_i, v>))^omega` when omega is not 1; then `acc = sum_i u_i K_i` while the row is in cache. `kernel` holds
-    /// `u.len()` rows of `v.len()` entries. Returns the L1 error of the row sums before the step; 0 when it is not relaxed.
-    pub fn sweep_rows(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R = sweep_rows_body
-}
-versions! {
     /// `sums += part`.
     pub fn add_into(sums: &mut [f64], part: &[R]) = add_into_body
 }
@@ -319,10 +236,10 @@ versions! {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn numbers(n: usize, seed: u64) -> Vec<f64> {
+    pub(crate) fn numbers(n: usize, seed: u64) -> Vec<f64> {
         (0..n).map(|i| ((i as u64 * 2_654_435_761 + seed * 40_503) % 1009) as f64 / 1009.0 - 0.4).collect()
     }
 
@@ -407,31 +324,5 @@ mod tests {
             assert!((entropy(&[x]) / (x * x.ln()) - 1.0).abs() < 1e-15 * 8.0, "{x}");
         }
         assert_eq!((entropy(&[0.0]), entropy(&[1.0])), (0.0, 0.0));
-    }
-
-    #[test]
-    fn a_sweep_is_two_matrix_vector_products() {
-        let (n, m) = (11, 37);
-        let kernel: Vec<f64> = numbers(n * m, 3).iter().map(|x| x.abs() + 0.1).collect();
-        let v: Vec<f64> = numbers(m, 4).iter().map(|x| x.abs() + 0.1).collect();
-        let mut p: Vec<f64> = numbers(n, 5).iter().map(|x| x.abs() + 0.1).collect();
-        p[1] = 0.0;
-        for omega in [1.0, 1.6] {
-            let old: Vec<f64> = numbers(n, 6).iter().map(|x| x.abs() + 0.1).collect();
-            let (mut u, mut acc) = (old.clone(), vec![9.0; m]);
-            let error = sweep_rows(&kernel, &v, &p, &mut u, &mut acc, omega);
-            let mut moved = 0.0;
-            for i in 0..n {
-                let s: f64 = (0..m).map(|j| kernel[i * m + j] * v[j]).sum();
-                let want = if p[i] > 0.0 { old[i] * (p[i] / (old[i] * s)).powf(omega) } else { 0.0 };
-                assert!((u[i] - want).abs() < 1e-13 * want.max(1.0), "row {i}: {} for {want}", u[i]);
-                moved += if p[i] > 0.0 { (old[i] * s - p[i]).abs() } else { 0.0 };
-            }
-            assert!((error - if omega == 1.0 { 0.0 } else { moved }).abs() < 1e-12);
-            for j in 0..m {
-                let s: f64 = (0..n).map(|i| kernel[i * m + j] * u[i]).sum();
-                assert!((acc[j] / s - 1.0).abs() < 1e-13);
-            }
-        }
     }
 }

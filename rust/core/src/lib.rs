@@ -53,7 +53,10 @@ mod search;
 mod sinkhorn;
 mod solution;
 mod stride;
+mod sweep;
 mod transport;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use choice::choice_probabilities;
 pub use cost::Dissimilarity;

@@ -202,10 +202,10 @@ unsafe fn gemm_at<R: Real>(dst: Pointer<R>, stride: usize, lhs: View<R>, rhs: Vi
 }
 
 /// Rows a parallel task works on. A function of the number of rows only, so that sums do not depend on the
-/// number of threads; at most 32 tasks of at least 56 rows, which a sweep takes in groups of four.
+/// number of threads; at most 32 tasks of at least 56 rows, which a sweep takes in groups of eight.
 #[must_use]
 pub fn chunk_rows(rows: usize) -> usize {
-    rows.div_ceil(32).max(56).next_multiple_of(4)
+    rows.div_ceil(32).max(56).next_multiple_of(8)
 }
 
 /// Rows or columns of a product that are computed at once: a function of their number alone, since the order of a sum inside may depend

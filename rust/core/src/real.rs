@@ -3,9 +3,20 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
 
+/// What [`Real`] needs of the target's intrinsics.
+#[cfg(target_arch = "x86_64")]
+pub use crate::wide::Wide as Lanes;
+
+/// What [`Real`] needs of the target's intrinsics: nothing.
+#[cfg(not(target_arch = "x86_64"))]
+pub trait Lanes {}
+#[cfg(not(target_arch = "x86_64"))]
+impl<T> Lanes for T {}
+
 /// `f32` or `f64`.
 pub trait Real:
     Copy
+    + Lanes
     + Send
     + Sync
     + Debug

@@ -3,9 +3,10 @@
 
 use rayon::prelude::*;
 
-use crate::kernels::{add_scaled, dot, entropy, sweep_rows};
+use crate::kernels::{add_scaled, dot, entropy};
 use crate::mat::{Mat, View, gemm_into};
 use crate::real::Real;
+use crate::sweep::sweep_rows;
 
 /// Rows that are computed at once.
 const BLOCK: usize = 64;

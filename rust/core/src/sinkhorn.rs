@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::awake::each;
-use crate::kernels::{absorb, add_into, exp_shift, max_into, max_shifted, range, scale_columns, sweep_rows};
+use crate::kernels::{absorb, add_into, exp_shift, max_into, max_shifted, range, scale_columns};
 use crate::mat::{Mat, chunk_rows};
 use crate::real::Real;
 use crate::relaxation::Relaxation;
+use crate::sweep::sweep_rows;
 
 /// How an inner loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
