@@ -8,6 +8,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from scipy.spatial.distance import pdist, squareform
 
 from gwrsa import figures, tables
@@ -382,6 +383,75 @@ def test_names_of_points_do_not_overlap():
     axes.figure.draw_without_rendering()
     boxes = [t.get_window_extent() for t in axes.texts]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_lines_from_names_to_points_cross_no_name_and_no_line():
+    """A crowd, whose names have to go far; ends of the lines are read off the drawing."""
+    axes = Figure(figsize=(4, 4)).subplots()
+    x, y = np.random.default_rng(3).normal(0.5, 0.07, (2, 16))
+    axes.scatter(x, y)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    name_points(axes, x, y, [f"a model {i}" for i in range(16)])
+    axes.figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(t) for t in axes.texts]
+    lines = {}
+    for i, text in enumerate(axes.texts):
+        if text.arrow_patch is not None:
+            ends = text.arrow_patch.get_transform().transform_path(text.arrow_patch.get_path()).vertices
+            lines[i] = ends[0] + (ends[-1] - ends[0]) * np.linspace(0, 1, 200)[:, None]
+    assert len(lines) > 1
+    for i, on in lines.items():
+        for j, box in enumerate(boxes):
+            inside = (on > [box.x0 + 1, box.y0 + 1]) & (on < [box.x1 - 1, box.y1 - 1])
+            assert i == j or not inside.all(axis=1).any()
+        for j, other in lines.items():
+            apart = np.hypot(*(on[:, None] - other[None]).transpose(2, 0, 1)).min()
+            assert i == j or apart > 0.5
+
+
+def test_a_name_that_stands_alone_needs_no_line():
+    axes = Figure(figsize=(4, 4)).subplots()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    # A bar on either side drives the name away from its point.
+    name_points(axes, [0.5, 0.05], [0.5, 0.05], ["here", "far"], bars=[(0.3, 0.5, 0.7, 0.5), (0.5, 0.3, 0.5, 0.7)])
+    assert [t.arrow_patch for t in axes.texts] == [None, None]
+
+
+def test_models_of_one_family_are_told_apart():
+    """By the fill of their markers, and in the legend by name."""
+    two = pd.concat([starts().assign(target=name, family="untrained") for name in ("one", "other")])
+    by = by_category().assign(family="untrained")
+    for axes, names in (
+        (figures.loss_against_epsilon(two), ["one", "other"]),
+        (figures.category_rates(by), ["a", "b"]),
+    ):
+        fills = [tuple(c.get_facecolor()[0][:3]) for c in axes.collections if len(c.get_facecolor())]
+        assert len(set(fills)) == 2
+        handles = axes.figure.legends[0].legend_handles
+        assert [h.get_label() for h in handles] == names
+        assert [tuple(h.get_markerfacecolor()) for h in handles] == fills
+    many = pd.concat([starts().assign(target=f"m{i}", family="untrained") for i in range(13)])
+    (only,) = figures.loss_against_epsilon(many).figure.legends[0].legend_handles
+    assert only.get_label() == "untrained"
+
+
+def test_histograms_of_other_metrics_are_in_standard_deviations():
+    values = np.random.default_rng(0).normal(3.0, 2.0, 4000)
+    same, other = ("cosine", "cosine"), ("cosine", "euclidean")
+    for metrics, mixed in ((same, False), (other, True)):
+        axes = figures.rdm_histograms({"a": values, "b": 50 * values}, metrics=dict(zip("ab", metrics, strict=True)))
+        (one, two) = (patch.get_data() for patch in axes.patches)
+        assert ("standard deviations" in axes.get_xlabel()) is mixed
+        assert np.allclose(one.values, two.values) is mixed
+        labels = [t.get_text() for t in axes.figure.legends[0].get_texts()]
+        assert labels == (["a (cosine)", "b (euclidean)"] if mixed else ["a", "b"])
+
+
+def test_the_axis_of_rsa_says_whose_rdm_and_which_measure():
+    table = rates().drop_duplicates("target")
+    assert figures.rsa_bars(table).get_xlabel() == "RSA (Pearson correlation with the RDM of human)"
+    axes = figures.rsa_bars(table, human="people", method="spearman")
+    assert axes.get_xlabel() == "RSA (Spearman correlation with the RDM of people)"
 
 
 def test_families_are_alike_everywhere():

@@ -55,6 +55,19 @@ def test_settings_survive_json_and_toml(tmp_path):
     assert study_settings.Settings.read(tmp_path / "again.toml")[0] == settings
 
 
+@pytest.mark.parametrize("family", ["untrained", "supervised"])
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_weights_against_the_habit_of_a_family_survive_json_and_toml(tmp_path, family, pretrained):
+    told = f'family = "{family}"\nextract = "timm/resnet18"\npretrained = {str(pretrained).lower()}'
+    toml = TOML.replace('family = "clip"\nembedding = "near.npy"', told)
+    assert toml != TOML
+    settings, _ = study_settings.Settings.read(write(tmp_path, toml))
+    assert settings.models[0].pretrained is pretrained
+    assert study_settings.Settings.restored(json.loads(json.dumps(settings.plain()))) == settings
+    (tmp_path / "again.toml").write_text(settings.toml())
+    assert study_settings.Settings.read(tmp_path / "again.toml")[0] == settings
+
+
 def test_the_annotated_file_of_the_documentation_is_one_and_shows_the_defaults():
     text = (Path(__file__).parents[1] / "docs" / "study.md").read_text(encoding="utf-8")
     block = text.split("```toml\n")[1].split("```")[0]

@@ -192,7 +192,7 @@ class Settings:
         given: dict[str, Any] = {}
         for name, value in plain.items():
             if name == "models":
-                given[name] = [_told(Model, m) for m in value]
+                given[name] = [_told_model(m) for m in value]
             elif name in sections:
                 given[name] = _told(sections[name], value)
             elif value is not None:
@@ -233,7 +233,7 @@ class Settings:
             if not isinstance(value, (dict, list)) and value not in (None, False)
         }
         told["human"] = _told(Human, plain["human"])
-        told["models"] = [_told(Model, m) for m in plain["models"]]
+        told["models"] = [_told_model(m) for m in plain["models"]]
         for name, kind in _SECTIONS.items():
             if section := _told(kind, plain[name]):
                 told[name] = section
@@ -258,11 +258,23 @@ def _told(kind: Any, plain: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN40
     }
 
 
+def _told_model(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """As `_told`; whether a network has its weights is by default a matter of its family."""
+    told = _told(Model, plain)
+    if plain["extract"] is not None and plain["pretrained"] != _has_weights(plain["family"]):
+        told["pretrained"] = plain["pretrained"]
+    return told
+
+
+def _has_weights(family: str) -> bool:
+    return family != "untrained"
+
+
 def _model(where: str, given: Any) -> Model:  # noqa: ANN401
     found = keys.section(where, given, keys.MODEL, ("name", "family"))
     model = Model(**found)
     if "pretrained" not in found and model.extract is not None:
-        model = replace(model, pretrained=model.family != "untrained")
+        model = replace(model, pretrained=_has_weights(model.family))
     kind = _one_of(where, model, ("embedding", "rdm", "extract", "noise"))
     only = {"dims": "noise", **dict.fromkeys(keys.EXTRACT, "extract")}
     for name in found:

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
 _CHANCE_STYLES = (":", "--", "-", "-.")
 _EMPTY = None
+_METHODS = {"corr": "Pearson correlation", "spearman": "Spearman correlation", "cosine": "cosine similarity"}
 _TITLES = {"lowest_loss": "Lowest GW loss", "highest_matching": "Highest matching rate"}
 _LABELS = {"matching": "matching rate (%)", "category": "category matching rate (%)"}
 
 
 @styled
-def rsa_bars(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def rsa_bars(table: pd.DataFrame, *, human: str = "human", method: str = "corr", ax: Axes | None = None) -> Axes:
     """RSA of every model, a horizontal bar each, families together; the line at a bar's end is its interval.
 
     Parameters
@@ -41,6 +42,10 @@ def rsa_bars(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table : DataFrame
         A row a model: target, family, value, low, high (nothing is drawn where these are missing values); p_adjusted, if there,
         marks with a star what is below 0.05.
+    human : str
+        Name of the RDM that the models are compared with.
+    method : str
+        As of `gwrsa.rsa`.
     ax : matplotlib Axes, optional
         None: a new figure, as tall as the models need.
 
@@ -64,7 +69,8 @@ def rsa_bars(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     axes.spines["left"].set_visible(False)
     _name_models(axes, rows)
     star = "\n* adjusted p < 0.05" if "p_adjusted" in rows else ""
-    axes.set_xlabel(f"RSA (correlation with the human RDM){star}")
+    how = _METHODS.get(method, method)
+    axes.set_xlabel(f"RSA ({how} with the RDM of {human}){star}")
     return axes
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gwrsa import _validate as check
-from gwrsa.figures.style import COLUMN, QUIET, blank, family_handles, family_look, styled
+from gwrsa.figures.style import COLUMN, QUIET, blank, family_look, model_faces, model_handles, styled
 from gwrsa.tables import require
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def category_rates(table: pd.DataFrame, *, label: str = "matching rate, top-1 (%)", ax: Axes | None = None) -> Axes:
     """A rate in each category: a row a category, a point a model, in the order of the mean over models.
 
-    The models of a row stand one below the other, so that equal rates do not hide each other.
+    The models of a row stand one below the other, so that equal rates do not hide each other; of several models of a family each has
+    markers of another fill, from full to empty.
 
     Parameters
     ----------
@@ -41,22 +42,24 @@ def category_rates(table: pd.DataFrame, *, label: str = "matching rate, top-1 (%
     drawn = table.dropna(subset=["rate"])
     order = list(drawn.groupby("category")["rate"].mean().sort_values(ascending=False, kind="stable").index)
     size = drawn.groupby("category")["n"].first()
-    models = drawn.groupby(["target", "family"], sort=False)
+    models = list(drawn[["target", "family"]].drop_duplicates().itertuples(index=False, name=None))
+    faces = model_faces(models)
     axes = blank(ax, COLUMN, 0.9 + (0.155 + 0.01 * min(len(models), 10)) * max(len(order), 3))
     axes.hlines(range(len(order)), 0, 100 * drawn["rate"].max() if len(drawn) else 1, color="#DDDDDD", linewidth=0.5)
     below = np.linspace(-0.3, 0.3, len(models)) if len(models) > 1 else [0.0]
-    for ((_, family), mine), offset in zip(models, below, strict=False):
+    for (target, family), offset in zip(models, below, strict=False):
+        mine = drawn[drawn["target"] == target]
         look = family_look(str(family))
         y = [order.index(c) + offset for c in mine["category"]]
         axes.scatter(
             100 * mine["rate"],
             y,
             s=16 * look.area,
-            color=look.colour,
+            facecolors=[faces[target]],
             marker=look.marker,
             alpha=0.85,
-            edgecolors="white",
-            linewidths=0.3,
+            edgecolors=look.colour,
+            linewidths=0.5,
             zorder=3,
         )
     axes.set_yticks(range(len(order)), [f"{c} ({size[c]})" for c in order])
@@ -64,7 +67,7 @@ def category_rates(table: pd.DataFrame, *, label: str = "matching rate, top-1 (%
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(label)
     if len(drawn):
-        axes.figure.legend(handles=family_handles(drawn["family"], markers=True), loc="outside lower center", ncols=3)
+        axes.figure.legend(handles=model_handles(models), loc="outside lower center", ncols=3, columnspacing=1.0)
     return axes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 # Directions from a point to its name, the reader's favourite first.
 _AROUND = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1), (1, 2), (1, -2), (-1, 2), (-1, -2))
+
+
+# Points, of a name from its point: beside it; and how many times farther another point has to be for a name to need no line.
+_BESIDE, _FARTHER = 5.0, 1.5
+# How often each name is placed, given all others.
+_SWEEPS = 3
+_Box: TypeAlias = tuple[float, float, float, float]
+_Line: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
 
 
 def spread(positions: ArrayLike, gap: float, low: float, high: float) -> FloatArray:
@@ -40,7 +48,9 @@ def spread(positions: ArrayLike, gap: float, low: float, high: float) -> FloatAr
 def name_points(
     ax: Axes, x: ArrayLike, y: ArrayLike, names: Sequence[str], *, bars: ArrayLike = (), size: float = 6.0
 ) -> None:
-    """Write each name beside its point, where it covers least of the points, bars and names before it.
+    """Write each name beside its point, where it covers least of the points, bars and other names.
+
+    A line leads from a name to its point only where another point is as near; it crosses no point, name or other line if it can be helped.
 
     Bars are boxes to keep clear, shape (n_bars, 4): x and y of one corner, x and y of the other.
     """
@@ -49,26 +59,41 @@ def name_points(
     scale = figure.dpi / 72
     points = ax.transData.transform(np.column_stack([np.asarray(x, float), np.asarray(y, float)]))
     inside = ax.get_window_extent()
-    taken = [(px - 3 * scale, py - 3 * scale, px + 3 * scale, py + 3 * scale) for px, py in points]
+    dots = [(px - 3 * scale, py - 3 * scale, px + 3 * scale, py + 3 * scale) for px, py in points]
     corners = ax.transData.transform(np.asarray(bars, dtype=np.float64).reshape(-1, 2)).reshape(-1, 2, 2)
-    taken += [(*(box.min(axis=0) - scale), *(box.max(axis=0) + scale)) for box in corners]
+    fixed: list[_Box] = dots + [(*(box.min(axis=0) - scale), *(box.max(axis=0) + scale)) for box in corners]
     height = size * scale * 1.15
-    for i in np.argsort(points[:, 0], kind="stable"):
+    placed: dict[int, tuple[_Box, _Line | None]] = {}
+
+    def cost(i: int, box: _Box, leader: _Line | None) -> float:
+        others = [there for j, there in placed.items() if j != i]
+        covered = sum(_overlap(box, other) for other in fixed) + 2 * sum(_overlap(box, name) for name, _ in others)
+        crossed = sum(line is not None and _enters(line, box) for _, line in others)
+        if leader is not None:
+            crossed += sum(_enters(leader, name) for name, _ in others)
+            crossed += sum(line is not None and _crosses(leader, line) for _, line in others)
+            crossed += sum(_enters(leader, dot) for j, dot in enumerate(dots) if j != i)
+        beyond = (box[2] - box[0]) * height - _overlap(box, (inside.x0, inside.y0, inside.x1, inside.y1))
+        return covered + 2 * beyond + 2 * crossed * height**2
+
+    order = np.argsort(points[:, 0], kind="stable").tolist()
+    for i in order * _SWEEPS:
         width = (_text_width(names[i], size) + 3) * scale
         best = None
-        for reach in (5.0, 11.0, 18.0, 26.0):
+        for reach in (_BESIDE, 11.0, 18.0, 26.0, 36.0):
             for rank, (dx, dy) in enumerate(_AROUND):
                 cx = points[i, 0] + dx * (reach * scale + width / 2) * (1 if dy == 0 else 0.85)
                 cy = points[i, 1] + dy * (reach * scale * 0.7 + height / 3)
                 box = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
-                covered = sum(_overlap(box, other) for other in taken)
-                outside = width * height - _overlap(box, (inside.x0, inside.y0, inside.x1, inside.y1))
-                cost = covered + 2 * outside + (rank * 0.02 + reach * 0.02) * height**2
-                if best is None or cost < best[0]:
-                    best = (cost, cx, cy, box, reach)
+                leader = _leader(box, points, i) if reach > _BESIDE else None
+                price = cost(i, box, leader) + (rank * 0.02 + reach * 0.02) * height**2
+                if best is None or price < best[0]:
+                    best = (price, box, leader)
         assert best is not None  # noqa: S101  # there is always a first place
-        _, cx, cy, box, reach = best
-        taken.append(box)
+        placed[i] = best[1:]
+    for i in order:
+        box, leader = placed[i]
+        cx, cy = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         offset = ((cx - points[i, 0]) / scale, (cy - points[i, 1]) / scale)
         written = ax.annotate(
             names[i],
@@ -79,9 +104,47 @@ def name_points(
             va="center",
             fontsize=size,
             color=INK,
-            arrowprops={"arrowstyle": "-", "color": QUIET, "linewidth": 0.4, "shrinkB": 3} if reach > 5 else None,
+            arrowprops=None
+            if leader is None
+            else {
+                "arrowstyle": "-",
+                "color": QUIET,
+                "linewidth": 0.4,
+                "shrinkA": 0,
+                "shrinkB": 3,
+                "relpos": _towards(box, leader[0]),
+            },
         )
         written.set_in_layout(False)  # or the layout would move the points
+
+
+def _leader(box: _Box, points: FloatArray, i: int) -> _Line | None:
+    """From the nearest place of a name's box to its point; None where no other point is as near to the name."""
+    nearest = np.clip(points, box[:2], box[2:])
+    far = np.hypot(*(points - nearest).T)
+    if (np.delete(far, i) > _FARTHER * far[i]).all():
+        return None
+    return (float(nearest[i, 0]), float(nearest[i, 1])), (float(points[i, 0]), float(points[i, 1]))
+
+
+def _towards(box: _Box, place: tuple[float, float]) -> tuple[float, float]:
+    """A place on a box, as shares of its sides."""
+    return (place[0] - box[0]) / (box[2] - box[0]), (place[1] - box[1]) / (box[3] - box[1])
+
+
+def _crosses(one: _Line, other: _Line) -> bool:
+    def side(line: _Line, at: tuple[float, float]) -> float:
+        (ax, ay), (bx, by) = line
+        return (bx - ax) * (at[1] - ay) - (by - ay) * (at[0] - ax)
+
+    return side(one, other[0]) * side(one, other[1]) < 0 and side(other, one[0]) * side(other, one[1]) < 0
+
+
+def _enters(line: _Line, box: _Box) -> bool:
+    """Whether a line crosses a side of a box, or lies in it."""
+    x0, y0, x1, y1 = box
+    inside = any(x0 < x < x1 and y0 < y < y1 for x, y in line)
+    return inside or _crosses(line, ((x0, y0), (x1, y1))) or _crosses(line, ((x0, y1), (x1, y0)))
 
 
 def _text_width(text: str, size: float) -> float:

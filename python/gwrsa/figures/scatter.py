@@ -17,6 +17,8 @@ from gwrsa.figures.style import (
     blank,
     family_handles,
     family_look,
+    model_faces,
+    model_handles,
     styled,
 )
 from gwrsa.tables import chosen, require
@@ -188,6 +190,8 @@ def fine_vs_coarse(
 def loss_against_epsilon(results: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """GW loss of every start against its epsilon, in the colour of the model's family; lines join the lowest of a model.
 
+    Of several models of a family each has markers of another fill, from full to empty.
+
     Parameters
     ----------
     results : DataFrame
@@ -204,16 +208,20 @@ def loss_against_epsilon(results: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     require("results", results, ("target", "family", "epsilon", "gw_loss", "failed"))
     drawn = results[~results["failed"].astype(bool)]
     axes = blank(ax, COLUMN, 2.7)
-    for (_, family), starts in drawn.groupby(["target", "family"], sort=False):
+    models = list(drawn[["target", "family"]].drop_duplicates().itertuples(index=False, name=None))
+    faces = model_faces(models)
+    for target, family in models:
+        starts = drawn[drawn["target"] == target]
         look = family_look(str(family))
         axes.scatter(
             starts["epsilon"],
             starts["gw_loss"],
             s=12 * look.area,
-            color=look.colour,
+            facecolors=[faces[target]],
+            edgecolors=look.colour,
             marker=look.marker,
             alpha=0.75,
-            linewidths=0,
+            linewidths=0.5,
             zorder=2,
         )
         lowest = starts.groupby("epsilon")["gw_loss"].min()
@@ -221,7 +229,7 @@ def loss_against_epsilon(results: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     axes.set_xscale("log")
     if len(drawn):
         _plain_log_ticks(axes.xaxis, drawn["epsilon"].min(), drawn["epsilon"].max())
-        axes.figure.legend(handles=family_handles(drawn["family"], markers=True), loc="outside lower center", ncols=4)
+        axes.figure.legend(handles=model_handles(models), loc="outside lower center", ncols=3, columnspacing=1.0)
     axes.set_xlabel("epsilon")
     axes.set_ylabel("GW loss")
     return axes
@@ -229,7 +237,12 @@ def loss_against_epsilon(results: pd.DataFrame, *, ax: Axes | None = None) -> Ax
 
 @styled
 def rdm_histograms(
-    rdms: Mapping[str, ArrayLike], families: Mapping[str, str] | None = None, *, bins: int = 80, ax: Axes | None = None
+    rdms: Mapping[str, ArrayLike],
+    families: Mapping[str, str] | None = None,
+    *,
+    metrics: Mapping[str, str] | None = None,
+    bins: int = 80,
+    ax: Axes | None = None,
 ) -> Axes:
     """How the dissimilarities of each RDM are distributed.
 
@@ -239,12 +252,19 @@ def rdm_histograms(
         Condensed dissimilarities.
     families : mapping of name to family, optional
         For the colours; line styles tell apart the RDMs of one. A name that is not there is drawn as human.
+    metrics : mapping of name to metric, optional
+        Where they differ there is no common unit: each RDM is drawn less its mean, in its standard deviations, and the metric stands
+        behind its name.
     bins : int
         Shared by all, between the 0.1th and the 99.9th percentile of all.
     ax : matplotlib Axes, optional
         None: a new figure.
     """
     values = {name: check.array(f"rdms[{name!r}]", value, 1) for name, value in rdms.items()}
+    metric = {name: (metrics or {}).get(name, "") for name in values}
+    mixed = len(set(metric.values())) > 1
+    if mixed:
+        values = {name: (v - v.mean()) / (v.std() or 1.0) for name, v in values.items()}
     axes = blank(ax, COLUMN, 2.3)
     family = {name: (families or {}).get(name, "human") for name in values}
     seen: dict[str, int] = {}
@@ -257,13 +277,18 @@ def rdm_histograms(
         nth = seen[family[name]] = seen.get(family[name], -1) + 1
         height = np.histogram(value, edges)[0] / (len(value) * np.diff(edges))
         axes.stairs(
-            height, edges, color=family_look(family[name]).colour, linestyle=("-", "--", ":", "-.")[nth % 4], label=name
+            height,
+            edges,
+            color=family_look(family[name]).colour,
+            linestyle=("-", "--", ":", "-.")[nth % 4],
+            label=f"{name} ({metric[name]})" if mixed else name,
         )
-    axes.set_xlabel("dissimilarity")
+    axes.set_xlabel("dissimilarity less its mean (standard deviations)" if mixed else "dissimilarity")
     axes.set_ylabel("density")
     axes.set_ylim(bottom=0)
     if values:
-        axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        columns = 2 if mixed else 3
+        axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return axes
 
 

@@ -25,6 +25,7 @@ from gwrsa.figures.workflow import workflow
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from gwrsa.rdm import RDM
     from gwrsa.store import Results
 
 _CHOICES = {"lowest_loss": "the start of lowest GW loss", "highest_matching": "the start that matches most objects"}
@@ -125,8 +126,8 @@ def _of_all(results: Results) -> Iterator[Drawing]:
     yield Drawing(
         "figure_2_rsa",
         "Figure 2. RSA, told which object is which",
-        f"Correlation of each model's dissimilarities with those of {human}.{several}",
-        lambda: rsa_bars(rsa),
+        f"Agreement of each model's dissimilarities with those of {human}.{several}",
+        lambda: rsa_bars(rsa, human=human, method=results.settings["statistics"]["rsa"]),
     )
     by = _groups(results)
     alone, order = _sorting(by)
@@ -166,7 +167,8 @@ def _of_all(results: Results) -> Iterator[Drawing]:
     yield Drawing(
         "figure_s2_rdm_histograms",
         "Figure S2. Distributions of the dissimilarities",
-        "Of the representations as they were given, before histograms were matched; first replicates.",
+        "Of the representations as they were given, before histograms were matched; first replicates. Where metrics differ each is less "
+        "its mean, in its standard deviations.",
         lambda: _histograms(results),
     )
     top1 = results.categories
@@ -326,17 +328,23 @@ def _workflow(results: Results, best: dict[Any, Any]) -> Axes:
     )
 
 
-def _histograms(results: Results) -> Axes:
+def given_rdms(results: Results) -> Iterator[tuple[dict[str, Any], RDM]]:
+    """The RDM of the human side and of each model's first replicate before histograms were matched, and what the provenance says of it."""
     from gwrsa.sides import aligned
 
-    shown, families = {}, {}
-    for entry in [results.provenance["human"], *results.provenance["models"]]:
+    human = results.provenance["human"]
+    for entry in [human, *results.provenance["models"]]:
         if entry["replicate"] == 0:
-            target = None if entry is results.provenance["human"] else entry["name"]
-            side = results.representation(target)
-            shown[entry["name"]] = aligned(side, entry["metric"], None).dissimilarities
-            families[entry["name"]] = entry["family"]
-    return rdm_histograms(shown, families)
+            yield entry, aligned(results.representation(None if entry is human else entry["name"]), entry["metric"])
+
+
+def _histograms(results: Results) -> Axes:
+    given = list(given_rdms(results))
+    return rdm_histograms(
+        {entry["name"]: of.dissimilarities for entry, of in given},
+        {entry["name"]: entry["family"] for entry, _ in given},
+        metrics={entry["name"]: of.metric for entry, of in given},
+    )
 
 
 def _images(results: Results, items: list[str]) -> tuple[Path | None, str]:

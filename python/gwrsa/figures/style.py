@@ -41,6 +41,8 @@ FAMILIES = {
     "untrained": Look("#999999", "X", 1.2),
 }
 _SPARE = (Look("#E69F00", "v", 1.1), Look("#56B4E9", "P", 1.3), Look("#B8A800", "h", 1.1))
+# More models than this, and a legend names their families only.
+_MOST_NAMES = 12
 INK, QUIET, PALE = "#222222", "#777777", "#C4C4C4"
 
 _SETTINGS: dict[str, Any] = {
@@ -142,6 +144,48 @@ def family_handles(families: Iterable[str], *, markers: bool) -> list[Line2D]:
             label="CLIP" if f.lower() == "clip" else f,
         )
         for f in family_order(families)
+    ]
+
+
+def model_faces(models: Iterable[tuple[str, str]]) -> dict[str, tuple[float, float, float]]:
+    """Colour of the inside of each model's marker, by (name, family): that of the family, and lighter for each further model of it."""
+    from matplotlib.colors import to_rgb
+
+    given = list(dict.fromkeys(models))
+    faces = {}
+    for family in {f for _, f in given}:
+        of = [name for name, f in given if f == family]
+        for nth, name in enumerate(of):
+            share = nth / (len(of) - 1) if len(of) > 1 else 0.0
+            r, g, b = (1 - (1 - share) * (1 - c) for c in to_rgb(family_colour(family)))
+            faces[name] = (r, g, b)
+    return faces
+
+
+def model_handles(models: Iterable[tuple[str, str]]) -> list[Line2D]:
+    """Legend entries: the models by name where a family has several and all can be listed, else the families."""
+    from matplotlib.lines import Line2D
+
+    given = list(dict.fromkeys(models))
+    families = [f for _, f in given]
+    if len(set(families)) == len(given) or len(given) > _MOST_NAMES:
+        return family_handles(families, markers=True)
+    faces = model_faces(given)
+    return [
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker=family_look(family).marker,
+            markerfacecolor=faces[name],
+            markeredgecolor=family_colour(family),
+            markeredgewidth=0.6,
+            markersize=5 * family_look(family).area ** 0.5,
+            label=name,
+        )
+        for f in family_order(families)
+        for name, family in given
+        if family == f
     ]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gwrsa.figures.study import showcase, shown_plan, slugs
+from gwrsa.figures.study import given_rdms, showcase, shown_plan, slugs
 from gwrsa.report.numbers import having, model_rows, percent, two, value_of
 from gwrsa.statistics import matching_hits
 
@@ -150,20 +150,18 @@ class _Readings:
         )
 
     def _histograms(self) -> str:
-        from gwrsa.sides import aligned
-
-        medians = {}
-        for entry in [self.results.provenance["human"], *self.results.provenance["models"]]:
-            if entry["replicate"] == 0:
-                human = entry is self.results.provenance["human"]
-                side = self.results.representation(None if human else entry["name"])
-                medians[entry["name"]] = float(np.median(aligned(side, entry["metric"], None).dissimilarities))
+        medians, metrics = {}, set()
+        for entry, of in given_rdms(self.results):
+            medians[entry["name"]] = float(np.median(of.dissimilarities))
+            metrics.add(of.metric)
         low, high = min(medians, key=lambda n: medians[n]), max(medians, key=lambda n: medians[n])
         after = (
             f"Each model was given the distribution of {self.human} before it was aligned."
             if self.results.settings["alignment"]["match_histogram"]
             else "They were aligned as they are."
         )
+        if len(metrics) > 1:
+            return f"Metrics differ ({', '.join(sorted(metrics))}), so that widths and shapes can be compared, values cannot. {after}"
         return f"Medians go from {medians[low]:.2g} ({low}) to {medians[high]:.2g} ({high}). {after}"
 
     def _categories(self) -> str:
