@@ -19,14 +19,14 @@ PROBLEMS = (
 
 
 def load(folder=HERE / "results"):
-    """Every record there is, by name; one without "result" says why."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    """Every record of `run`, by name; one without "result" says why. What other scripts leave there has no time of measurement."""
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    return {name: record for name, record in found.items() if "measured_at" in record}
 
 
 def page(table, results, figures):
     """The page as text."""
     got = {name: r["result"] for name, r in results.items() if "result" in r}
-    results = {name: record for name, record in results.items() if "measured_at" in record}
     newest = max(results.values(), key=lambda r: r["measured_at"])
     machine = newest["machine"]
     judged = [row for row in table if row.met is not None]

@@ -156,6 +156,12 @@ def test_the_growth_with_n_is_judged_from_5_000_on_too(benches):
     assert late.met is False
 
 
+def test_only_what_the_run_measured_is_read(benches, tmp_path):
+    (tmp_path / "r1_pot.json").write_text('{"measured_at": "2026-01-01 00:00", "result": {"a": 1}}')
+    (tmp_path / "spose_recovery.json").write_text('{"result": {"a": 2}}')
+    assert list(benches["report"].load(tmp_path)) == ["r1_pot"]
+
+
 def test_the_page_says_what_was_tried_for_a_miss(benches):
     row, missed = benches["targets"].Row, benches["report"]._missed  # noqa: SLF001
     assert missed([row("R1, epsilon 1e-3", "200 x", ">= 100 x", met=True), row("R2", "60 x")]) == []
