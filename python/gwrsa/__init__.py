@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gwrsa._core import __version__
 
 if TYPE_CHECKING:
-    from gwrsa import figures, loaders, metrics, report, statistics, store, study, tables
+    from gwrsa import demo, figures, loaders, metrics, report, statistics, store, study, tables
     from gwrsa.aligning import align
     from gwrsa.alignment import Alignment, Start
     from gwrsa.chance import Chance, chance_level
@@ -59,6 +59,7 @@ __all__ = [
     "category_matching_rate",
     "chance_level",
     "choice_similarity",
+    "demo",
     "entropic_gw",
     "extract",
     "figures",
@@ -118,7 +119,7 @@ _HOME = {
     "sample_triplets": "choice",
     "sinkhorn": "solve",
 }
-_MODULES = ("figures", "loaders", "metrics", "report", "statistics", "store", "study", "tables")
+_MODULES = ("demo", "figures", "loaders", "metrics", "report", "statistics", "store", "study", "tables")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -1,4 +1,7 @@
-"""The main job on an embedded default: fourteen real colours, then a simulated study at THINGS size."""
+"""Built-in input, and the main job on it: fourteen real colours, and simulated studies whose ground truth is known.
+
+What the documentation shows is made from it: `colours`, `simulated` and `write_study` give the same input anywhere, in seconds.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gwrsa import _colours, _simulate
+from gwrsa import _validate as check
+from gwrsa._simulate import Simulated
 from gwrsa.aligning import align
 from gwrsa.alignment import Alignment
 from gwrsa.chance import chance_level
+from gwrsa.embedding import Embedding
 from gwrsa.figures.style import styled
+from gwrsa.rdm import RDM
 
 COLOUR_EPSILON = 0.01
 COLOUR_STARTS = 100
@@ -18,6 +25,98 @@ SIMULATION_STARTS = 3
 NEXT = """Next, with files of your own (README.md; after `make demo`, first: source .venv/bin/activate):
   gwrsa align human.npy model.npy --items names.txt --match-histogram --out results
   gwrsa study study.toml --out results      (many models, with report: docs/study.md)"""
+
+
+def colours() -> tuple[RDM, Embedding]:
+    """Fourteen spectral colours: as people judged them, and as colorimetry places them. Real data.
+
+    Returns
+    -------
+    RDM
+        1 - the mean similarity that 31 people gave to each pair (Ekman 1954, https://doi.org/10.1080/00223980.1954.9712953), in [0, 1].
+    Embedding
+        CIE 1976 u'v' of the same wavelengths, shape (14, 2), scaled so that the largest distance is 1; by the colour-matching functions of
+        Wyman, Sloan & Shirley (2013), https://jcgt.org/published/0002/02/01/.
+
+    Examples
+    --------
+    >>> judged, measured = gwrsa.demo.colours()
+    >>> judged
+    RDM('human colour similarity', 14 objects, 1 - judged similarity, labelled)
+    >>> judged.items[:3]
+    ('434 nm', '445 nm', '465 nm')
+    """
+    return _colours.human(), _colours.chromaticity()
+
+
+def simulated(n_objects: int = 1854, n_categories: int = 27, seed: int = 0) -> Simulated:
+    """A made-up human embedding and three models of it: fine and coarse structure kept, only the coarse, neither. Not data.
+
+    Parameters
+    ----------
+    n_objects, n_categories : int
+        At least 2 and 1.
+    seed : int
+        At least 0.
+
+    Returns
+    -------
+    Simulated
+        `human` (n_objects, 40), `models`, three of (n_objects, 128), and `categories`, one an object.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
+    >>> made_up.human
+    Embedding('simulated human', 100 objects x 40, labelled)
+    >>> [model.name for model in made_up.models]
+    ['fine and coarse kept', 'only coarse kept', 'neither kept']
+    """
+    n_objects, n_categories, seed = _checked(n_objects, n_categories, seed)
+    return _simulate.study(seed, n_objects, n_categories)
+
+
+def write_study(folder: str | Path, *, n_objects: int = 150, n_categories: int = 12, seed: int = 0) -> Path:
+    """Write the files of a small study in the shape of the reference study: made-up models of four families. Not data.
+
+    Parameters
+    ----------
+    folder : path
+        Where; it is made. Files of the same names are replaced.
+    n_objects, n_categories, seed : int
+        As in `simulated`.
+
+    Returns
+    -------
+    Path
+        Its study.toml, for `Study.from_toml` or `gwrsa study`: random starts over a range of epsilon, seconds of work.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> path = gwrsa.demo.write_study("simulated-study")
+    >>> gwrsa.Study.from_toml(path)
+    Study('simulated study', 7 models against 'simulated human')
+    """
+    n_objects, n_categories, seed = _checked(n_objects, n_categories, seed)
+    return _simulate.write(Path(folder), seed, n_objects, n_categories)
+
+
+def _checked(n_objects: int, n_categories: int, seed: int) -> tuple[int, int, int]:
+    return (
+        check.integer("n_objects", n_objects, 2),
+        check.integer("n_categories", n_categories, 1),
+        check.integer("seed", seed, 0),
+    )
 
 
 def run(out: Path | None = None, *, seed: int = 0, progress: bool = True, say: Callable[[str], object] = print) -> None:
