@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
 
-.PHONY: setup dev build fmt lint test test-extract test-report test-slurm bench docs demo clean
+.PHONY: setup dev build fmt lint test test-extract test-report test-slurm bench docs docs-links docs-look test-docs demo clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -34,14 +34,14 @@ build: dev
 
 fmt: dev
 	cargo fmt --all
-	$(BIN)/ruff format python tests benches examples
-	$(BIN)/ruff check --fix python tests benches examples
+	$(BIN)/ruff format python tests benches examples docs/_tools
+	$(BIN)/ruff check --fix python tests benches examples docs/_tools
 
 lint: dev
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --release --quiet -- -D warnings
-	$(BIN)/ruff format --check python tests benches examples
-	$(BIN)/ruff check python tests benches examples
+	$(BIN)/ruff format --check python tests benches examples docs/_tools
+	$(BIN)/ruff check python tests benches examples docs/_tools
 	$(BIN)/mypy
 	$(BIN)/stubtest gwrsa._core --ignore-disjoint-bases
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
@@ -75,12 +75,25 @@ test-report: dev
 test-slurm: dev
 	GWRSA_SLURM=1 $(BIN)/pytest -m slurm
 
-docs: setup
-	cargo doc --workspace --no-deps
-	@echo 'Rust: target/doc/gwrsa_core/index.html; method and development: docs/*.md'
+$(VENV)/.docs: $(VENV)/.installed
+	. $(BIN)/activate && maturin develop --release --quiet --extras docs
+	touch $@
+
+# The site, in site/: its examples run, warnings are errors, no link within it is dead. The Rust core's own pages: cargo doc.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python docs/_tools/check_site.py
+
+# Links to other places; it needs the network.
+docs-links: docs
+	$(BIN)/python docs/_tools/check_site.py --outside
+
+# Every page in a browser, at the width of a laptop and of a phone; pictures in site-look/.
+docs-look: docs dev
+	$(BIN)/python docs/_tools/look.py site-look
 
 demo: setup
 	$(BIN)/gwrsa demo
 
 clean:
-	rm -rf target $(VENV) dist
+	rm -rf target $(VENV) dist site site-look

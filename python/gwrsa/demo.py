@@ -12,6 +12,7 @@ from pathlib import Path
 from gwrsa import _colours, _simulate
 from gwrsa import _validate as check
 from gwrsa._simulate import Simulated
+from gwrsa._validate import FloatArray
 from gwrsa.aligning import align
 from gwrsa.alignment import Alignment
 from gwrsa.chance import chance_level
@@ -47,6 +48,17 @@ def colours() -> tuple[RDM, Embedding]:
     ('434 nm', '445 nm', '465 nm')
     """
     return _colours.human(), _colours.chromaticity()
+
+
+def display_colours() -> FloatArray:
+    """The fourteen colours of `colours` as a screen can show them: sRGB (14, 3), float64 in [0, 1]; white is added where it cannot.
+
+    Examples
+    --------
+    >>> gwrsa.demo.display_colours().shape
+    (14, 3)
+    """
+    return _colours.srgb()
 
 
 def simulated(n_objects: int = 1854, n_categories: int = 27, seed: int = 0) -> Simulated:

@@ -1,0 +1,145 @@
+"""What mkdocs does to the pages: run the blocks that draw or print, make the tables of the benches, bring in README and CHANGELOG."""
+
+import logging
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "benches")]
+
+import blocks  # noqa: E402
+
+import figures as bench_figures  # noqa: E402
+import report  # noqa: E402
+from targets import rows  # noqa: E402
+
+log = logging.getLogger("mkdocs.hooks.gwrsa")
+# Pages of the nav that are there only with what others bring.
+OPTIONAL = ("from-pot.md", "from-gwtune.md", "from-rsatoolbox.md", "first-study.md")
+# Files of the repository that are pages of the site under another name.
+BROUGHT = {"index.md": "README.md", "changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
+FENCE = re.compile(r"^([ ]*```+\w+)[ \t]+[^\n`{]*$", re.MULTILINE)
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def on_files(files, config):
+    """README and CHANGELOG become pages; pictures of the benches are drawn from their results."""
+    for page, source in BROUGHT.items():
+        files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
+    with tempfile.TemporaryDirectory() as name:
+        bench_figures.draw(report.load(), Path(name))
+        for picture in sorted(Path(name).glob("bench_*.png")):
+            _replace(files, File.generated(config, f"figures/{picture.name}", content=picture.read_bytes()))
+    return files
+
+
+def on_page_markdown(markdown, page, config, files):
+    """The page as it is shown."""
+    uri = page.file.src_uri
+    if uri == "benchmarks.md":
+        markdown = _benchmarks()
+    if uri in BROUGHT:
+        markdown = _relinked(markdown)
+    markdown = _run(markdown, page, config, files)
+    markdown = _outside(markdown, page)
+    return FENCE.sub(r"\1", markdown)
+
+
+def _replace(files, file):
+    old = files.get_file_from_path(file.src_uri)
+    if old is not None:
+        files.remove(old)
+    files.append(file)
+
+
+def _benchmarks():
+    results = report.load()
+    with tempfile.TemporaryDirectory() as name:
+        bench_figures.draw(results, Path(name))
+        return report.page(rows(results), results, Path(name))
+
+
+def _relinked(markdown):
+    """Links of a file of the repository's root, as seen from docs."""
+
+    def moved(match):
+        bang, text, target, anchor = match.groups()
+        if "://" in target:
+            return match[0]
+        target = target.removeprefix("docs/")
+        brought = {name: page for page, name in BROUGHT.items()}
+        return f"{bang}[{text}]({brought.get(target, target)}{anchor or ''})"
+
+    return LINK.sub(moved, markdown)
+
+
+def _outside(markdown, page):
+    """Links to files of the repository that are no pages: their name alone, as the site does not hold them."""
+    folder = Path(page.file.src_uri).parent
+
+    def named(match):
+        bang, text, target, anchor = match.groups()
+        if "://" in target or bang or target.startswith("mailto:"):
+            return match[0]
+        inside = (ROOT / "docs" / folder / target).resolve()
+        in_root = (ROOT / target).resolve()
+        if inside.exists() and not inside.is_relative_to(ROOT / "docs"):
+            brought = {ROOT / name: p for p, name in BROUGHT.items()}
+            return (
+                f"[{text}]({brought[inside]}{anchor or ''})"
+                if inside in brought
+                else f"{text} (`{inside.relative_to(ROOT)}`)"
+            )
+        if page.file.src_uri in BROUGHT and not inside.exists() and in_root.exists() and target not in BROUGHT:
+            return f"{text} (`{target}`)" if text != target else f"`{target}`"
+        return match[0]
+
+    return LINK.sub(named, markdown)
+
+
+def _run(markdown, page, config, files):
+    """Run a page's blocks where one of them draws or is shown; what they draw and print comes behind them."""
+    found = blocks.find(Path(page.file.src_uri), markdown)
+    if not any({"figure", "shown", "raises"} & set(b.options) for b in found):
+        return markdown
+    lines = markdown.splitlines()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        blocks.prepare(folder)
+        runner = blocks.Runner(folder)
+        behind = {}
+        for block in found:
+            said = runner.run(block) if block.language == "python" or "shown" in block.options else ""
+            shown = []
+            if said.strip() and {"shown", "raises"} & set(block.options):
+                shown += ["", "```text", *said.rstrip().splitlines(), "```", ""]
+            if "figure" in block.options:
+                shown += ["", *_picture(folder, block, page, config, files), ""]
+            # The closing fence, or the last line of an indented block.
+            behind[block.line - 1 + len(block.code.splitlines()) + (1 if block.language else 0)] = shown
+    out = []
+    for at, line in enumerate(lines):
+        out.append(line)
+        out += behind.get(at + 1, [])
+    return "\n".join(out) + "\n"
+
+
+def _picture(folder, block, page, config, files):
+    name = block.options["figure"]
+    uri = f"figures/{Path(page.file.src_uri).stem}-{name}.png"
+    _replace(files, File.generated(config, uri, content=(folder / f"{name}.png").read_bytes()))
+    up = "../" * (len(Path(page.file.src_uri).parts) - 1)
+    alt = block.options.get("alt", name).replace("_", " ")
+    return [f"![{alt}]({up}{uri})"]
+
+
+def on_post_build(config):
+    """Nothing that the site does not need."""
+    for name in ("sitemap.xml.gz",):
+        (Path(config.site_dir) / name).unlink(missing_ok=True)
+    shutil.rmtree(Path(config.site_dir) / "_tools", ignore_errors=True)

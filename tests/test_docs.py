@@ -1,0 +1,127 @@
+"""README and docs say what is true: their code runs, their numbers are those that were measured, their links lead somewhere."""
+
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benches" / "results"
+
+
+@pytest.fixture(scope="module")
+def tools():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs" / "_tools"))
+        yield {name: import_module(name) for name in ("blocks", "check_site")}
+
+
+# Code
+
+
+@pytest.mark.parametrize("page", ["docs/start.md", "docs/faq.md", "docs/human.md"])
+def test_code_of_a_page_runs(tools, page):
+    n, left_out = tools["blocks"].run_page(ROOT / page)
+    assert n > 0
+    assert all("git clone" in what or "pip install" in what for what in left_out)
+
+
+def test_python_of_the_readme_runs(tools, tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    blocks = tools["blocks"]
+    blocks.prepare(tmp_path)
+    python = [b for b in blocks.find(ROOT / "README.md") if b.language == "python"]
+    assert python
+    runner = blocks.Runner(tmp_path)
+    assert "8 rows x" in "".join(runner.python(b) for b in python)
+    assert not runner.left_out
+
+
+def test_a_block_that_fails_is_named(tools, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("Text.\n\n```python\nx = 1\n```\n\n```python\nprint(x)\nimport gwrsa\ngwrsa.nonsense\n```\n")
+    with pytest.raises(AssertionError, match=r"page\.md:8: AttributeError: .*nonsense"):
+        tools["blocks"].run_page(page)
+
+
+def test_a_command_that_fails_is_named(tools, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("Text.\n\n    gwrsa rsa human.npz not-there.npz\n")
+    with pytest.raises(AssertionError, match=r"page\.md:3.*not-there"):
+        tools["blocks"].run_page(page)
+
+
+def test_every_block_is_found(tools):
+    text = "a\n\n    gwrsa demo\n    make\n\nb\n\n```python figure=x\n1\n\n    2\n```\n- c\n\n  ```sh needs=torch\n  gwrsa rsa\n  ```\n"
+    found = tools["blocks"].find(Path("p.md"), text)
+    assert [(b.language, b.line, b.code, b.options) for b in found] == [
+        ("", 3, "gwrsa demo\nmake", {}),
+        ("python", 9, "1\n\n    2", {"figure": "x"}),
+        ("sh", 16, "gwrsa rsa", {"needs": "torch"}),
+    ]
+
+
+# Links
+
+
+def test_dead_links_are_found(tools, tmp_path):
+    (tmp_path / "a.html").write_text(
+        '<h1 id="top">A</h1><a href="b.html#there">1</a><a href="b.html#gone">2</a><a href="c.html">3</a>'
+        '<img src="p.png"><script src="https://example.org/x.js"></script><a href="https://example.org">4</a>'
+        '<link rel="canonical" href="https://example.org/a">'
+    )
+    (tmp_path / "b.html").write_text('<p id="there"></p><a href="a.html#top">5</a><a href="#there">6</a>')
+    assert tools["check_site"].dead(tools["check_site"].read(tmp_path)) == [
+        "a.html: fetches https://example.org/x.js",
+        "a.html: b.html#gone has no such anchor",
+        "a.html: c.html is not there",
+        "a.html: p.png is not there",
+    ]
+
+
+def test_links_of_the_pages_lead_to_files():
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+# Numbers
+
+
+def result(name):
+    return json.loads((RESULTS / f"{name}.json").read_text())["result"]
+
+
+def test_speeds_of_the_readme_are_those_measured():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text[text.index("| solver | seconds a start |") :]
+    rows = dict(line.strip("| ").split(" | ", 1) for line in table.split("\n\n")[0].splitlines()[2:])
+    pot, solves = result("r1_pot_5e-3")["pot"], result("r1_solves_5e-3")
+    torch, ott = result("r1_torch")["torch"], result("r1_ott")["ott"]
+
+    def ours(key, at_once):
+        s = solves[key]
+        times = pot["seconds"] / (s["seconds_a_start"] + solves["building"] / at_once)
+        return f"{s['seconds_a_start']:.2f}", f"{times:.0f} x", f"{s['losses'][0]:.6f}"
+
+    def numbers(cells):
+        return tuple(x.strip() for x in re.split(r"\(|, with building the problem\)|\)|\|", cells) if x.strip())
+
+    assert {name: numbers(cells) for name, cells in rows.items()} == {
+        "POT 0.9.7, float64": (f"{pot['seconds']:.1f}", f"{pot['loss']:.6f}"),
+        "plain torch, float32": (f"{torch['seconds']:.1f}", f"{torch['loss']:.6f}"),
+        "OTT-JAX 0.6, float32, at its default stop": (f"{ott['seconds']:.2f}", f"{ott['loss']:.6f}"),
+        "gwrsa, one start": ours("one", 1),
+        "gwrsa, eight starts at once": ours("eight", 8),
+        "gwrsa, one start, `float64`": ours("float64", 1),
+    }
+
+
+def test_page_of_the_benches_is_that_of_their_results(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benches"))
+    report, targets = import_module("report"), import_module("targets")
+    results = report.load()
+    made = report.page(targets.rows(results), results, ROOT / "docs" / "figures")
+    assert (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8") == made
