@@ -10,6 +10,7 @@ from cluster_files import GWRSA, dask, ended, start
 from gwrsa import cluster, study_work
 from gwrsa.cli import app
 from gwrsa.study import Study
+from gwrsa.study_compute import Outcome, Progress
 from gwrsa.study_gather import Opened
 from study_files import TABLES, assert_same, run, shards, write
 
@@ -153,3 +154,27 @@ def test_the_verb_runs_on_a_scheduler_by_its_file(tmp_path, made):
     assert status == 0, err
     assert "written to" in printed
     assert_same(out, made[1].folder)
+
+
+def test_progress_says_what_a_pair_came_to_how_many_failed_and_how_long_the_rest_takes(capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("gwrsa.study_compute.time.monotonic", lambda: clock[0])
+    sides = [study_work.Entry(name, "clip", 0, "cosine", name) for name in ("people", "a", "b", "c", "d", "e")]
+    units = [study_work.Unit("test", sides[0], side) for side in sides[1:]]
+    units += [study_work.Unit("align", sides[0], side) for side in sides[1:]]
+    with Progress("tried", units, shown=True) as shown:
+        clock[0] = 100.0
+        shown.done(tuple(units[:5]), Outcome(done=5))
+        clock[0] = 130.0
+        shown.done((units[5],), Outcome(done=1, starts=8, failed=2, lowest=0.0123456789))
+        shown.done((units[6],), Outcome(busy=("x",)))
+        shown.add([replace(units[5], round=1)])
+        clock[0] = 160.0
+        shown.done((units[7],), Outcome(done=1, starts=8, failed=8))
+        shown.doing("2 at work on 2 workers")
+        line = capsys.readouterr().err
+    assert "alignment of people with a: lowest loss 0.0123457, 8 starts, 2 failed\n" in line.replace("\r", "")
+    assert "alignment of people with c: every start failed, 8 starts, 8 failed\n" in line.replace("\r", "")
+    # Two of six pairs in 60 seconds, after the tests.
+    assert "7/11 units" in line.split("\r")[-1]
+    assert "16 starts (10 failed), about 02:00 left; 2 at work on 2 workers" in line.split("\r")[-1]

@@ -105,6 +105,8 @@ def test_settings_of_the_alignment_arrive(tmp_path, change, what):
     found = run(path, tmp_path / "out")
     how = dict(found.settings[what])
     matched = how.pop("match_histogram")
+    if what == "alignment":
+        assert (how.pop("rounds"), how.pop("min_improvement")) == (1, 1e-4)
     how["epsilon"] = tuple(how["epsilon"]) if how["epsilon"] else None
     human, near = found.human, found.representation("near").rdm()
     alone = gwrsa.align(human, near.match_histogram(human) if matched else near, progress=False, **how)

@@ -188,7 +188,7 @@ def test_another_process_that_is_at_a_unit_is_waited_for(tmp_path, made, monkeyp
 
     held = claim(out / "shards", key)
     assert held.__enter__()
-    monkeypatch.setattr("gwrsa.study_compute.time.sleep", other_finishes)
+    monkeypatch.setattr("gwrsa.claims.time.sleep", other_finishes)
     monkeypatch.setattr("gwrsa.study_work.align", None)
     assert part(path, out, 1, 1) == 0
     assert waits == [1]

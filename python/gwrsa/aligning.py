@@ -35,6 +35,7 @@ def align(
     search: Literal["anneal", "multistart"] = "anneal",
     epsilon: float | tuple[float, float] | None = None,
     n_starts: int | None = None,
+    first_start: int = 0,
     n_kicks: int = 0,
     seed: int = 0,
     workers: int | None = None,
@@ -69,6 +70,9 @@ def align(
         None: 0.1. "multistart": the value of every start, or a range from which each start draws its own, log-uniformly; None: (0.05, 0.5).
     n_starts : int, optional
         None: 8 for "anneal", 20 for "multistart". The first n of a longer list are the same starts.
+    first_start : int
+        So many starts of that list are left out, and `n_starts` made after them: more of a search made before. Their numbers go on
+        where those ended.
     n_kicks : int
         "anneal" only. So many further starts, in rounds of four, each from the lowest plan so far after a random smooth push, annealed
         again from twice the last epsilon; "kick of 3" is one that began from start 3. What they gain: docs/method.md.
@@ -145,9 +149,12 @@ def align(
     n_kicks = check.integer("n_kicks", n_kicks, 0, check.MOST_STARTS)
     if n_kicks and search != "anneal":
         raise ValueError(f"n_kicks must be 0 with search {search!r}, got {n_kicks}")
+    n_starts = schedule.number_of_starts(search, n_starts)
+    first_start = check.integer("first_start", first_start, 0, check.MOST_STARTS - n_starts)
     problem = build_problem(source, target, p, q, metric=metric, backend=backend, device=device)
     critical = problem.critical_epsilon()
-    planned = schedule.plan(search, epsilon, n_starts, seed, critical=critical, absolute=absolute)
+    listed = schedule.plan(search, epsilon, first_start + n_starts, seed, critical=critical, absolute=absolute)
+    planned = listed[first_start:]
 
     from tqdm import tqdm
 
@@ -156,7 +163,7 @@ def align(
     total = sum(_n_levels([start.epsilons for start in planned])) + n_kicks * (len(ladder) + 1)
     with tqdm(total=total, disable=not progress, unit="level", desc=f"{source.name} vs {target.name}") as bar:
         settings = {"precision": precision, "tol": tol, "max_outer": max_outer, "max_sinkhorn": max_sinkhorn}
-        run = _Run(problem, rates, seed, settings | {"threads": threads}, bar)
+        run = _Run(problem, rates, seed, settings | {"threads": threads}, bar, first_start)
         run.solve([(start.init, start.epsilons) for start in planned], [start.label for start in planned])
         if n_kicks:
             places = kicking.positions(source, metric), kicking.positions(target, metric)
@@ -187,11 +194,13 @@ class _Run:
     seed: int
     settings: dict[str, Any]
     bar: Any
+    before: int
+    """Starts that were left out."""
     found: dict[int, Start] = field(default_factory=dict)
 
     def solve(self, starts: list[PlannedStart], labels: list[str]) -> None:
         """Add these starts to those found; their numbers go on from there."""
-        first = len(self.found)
+        first = self.before + len(self.found)
         left = _n_levels([epsilons for _, epsilons in starts])
 
         def numbered(other: int | None) -> int | None:

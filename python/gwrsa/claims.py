@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 try:
     import fcntl
@@ -17,6 +19,24 @@ LOCK = ".lock"
 
 # File systems without locks: work may be done twice there, but each result is still whole.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+
+_PATIENCE = 0.5
+"""Seconds between looks at what another process is busy with."""
+
+T = TypeVar("T")
+
+
+def share(left: Sequence[T], attempt: Callable[[Sequence[T]], tuple[list[T], list[T]]]) -> None:
+    """Do what is left, beside others who may be at some of it.
+
+    `attempt` passes over what another process is at; it says what has come due, and what it passed over, which is looked at again, after
+    a while where there is nothing else.
+    """
+    while left:
+        due, busy = attempt(left)
+        if busy and not due:
+            time.sleep(_PATIENCE)
+        left = [*due, *busy]
 
 
 @contextmanager

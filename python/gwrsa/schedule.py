@@ -61,6 +61,11 @@ class Planned:
         return "spectral" + "".join("-" if self.number >> axis & 1 else "+" for axis in range(3))
 
 
+def number_of_starts(search: str, n_starts: int | None) -> int:
+    """`n_starts` of `gwrsa.align`, where it is None the default of the search."""
+    return _DEFAULT_STARTS[search] if n_starts is None else check.starts("n_starts", n_starts)
+
+
 def plan(
     search: str,
     epsilon: Any,  # noqa: ANN401
@@ -71,7 +76,7 @@ def plan(
     absolute: bool,
 ) -> list[Planned]:
     """The starts of `gwrsa.align`, whose arguments these are; `critical` is the pair's critical epsilon."""
-    n = _DEFAULT_STARTS[search] if n_starts is None else check.starts("n_starts", n_starts)
+    n = number_of_starts(search, n_starts)
     if not math.isfinite(critical):
         raise ValueError(
             "source and target must have dissimilarities whose products, squared and summed, are in the range of float64, "

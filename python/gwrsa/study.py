@@ -95,7 +95,7 @@ class Study:
         figures : bool
             Draw the figures and write the report.
         progress : bool
-            One line on stderr.
+            A line a pair and a bar, on stderr.
 
         Returns
         -------

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gwrsa.claims import claim
+from gwrsa.claims import claim, share
 from gwrsa.study_work import Unit, Work
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # Models whose permutation tests share their relabellings, and are lost together by a kill.
 _MOST_TESTS = 4
-_PATIENCE = 0.5
-"""Seconds between looks at what another process is busy with."""
 
 Job: TypeAlias = tuple[Unit, ...]
 """Units that are done in one go: tests that share their relabellings, or a single other one."""
@@ -72,7 +70,7 @@ def attempt(work: Work, job: Job, threads: int, stopped: Callable[[], bool] | No
 
 
 def compute(work: Work, units: Sequence[Unit], execute: Execute, *, progress: bool) -> int:
-    """Do the units that are missing; returns how many were computed here.
+    """Do the units that are missing, and the rounds that come due by them; returns how many were computed here.
 
     Parameters
     ----------
@@ -83,21 +81,29 @@ def compute(work: Work, units: Sequence[Unit], execute: Execute, *, progress: bo
     execute : callable
         `on_threads`, or `gwrsa.cluster.on_client`.
     progress : bool
-        One line on stderr.
+        A line a pair and a bar, on stderr.
     """
-    left = {work.key(unit): unit for unit in units if work.result(unit) is None}
+    first = [due for unit in units if (due := work.due(unit)) is not None]
+    more = work.settings.alignment.rounds > 1
     computed = 0
-    with Progress(work.settings.name, len(left), shown=progress) as shown:
-        while left:
-            busy: list[str] = []
-            for job, outcome in execute(list(left.values()), shown):
+    with Progress(work.settings.name, first, shown=progress) as shown:
+
+        def once(left: Sequence[Unit]) -> tuple[list[Unit], list[Unit]]:
+            nonlocal computed
+            keys: set[str] = set()
+            for job, outcome in execute(left, shown):
                 computed += outcome.done
-                busy += outcome.busy
+                keys.update(outcome.busy)
                 shown.done(job, outcome)
-            left = {key: left[key] for key in busy}
-            if left:
-                shown.doing(f"another process computes {len(left)} of the rest")
-                time.sleep(_PATIENCE)
+            busy = [unit for unit in left if work.key(unit) in keys] if keys else []
+            done = [unit for unit in left if more and unit.what == "align" and unit not in busy]
+            due = [following for unit in done if (following := work.due(unit)) is not None]
+            shown.add(due)
+            if busy and not due:
+                shown.doing(f"another process computes {len(busy)} of the rest")
+            return due, busy
+
+        share(first, once)
     return computed
 
 
@@ -130,13 +136,20 @@ def jobs(units: Sequence[Unit], workers: int) -> list[Job]:
 
 
 class Progress:
-    """One line on stderr: units, starts, how many of them failed, the lowest loss of the last pair."""
+    """On stderr, a line a pair that is aligned, and a bar: units, starts, how many failed, about how long it will take."""
 
-    def __init__(self, name: str, total: int, *, shown: bool) -> None:
+    def __init__(self, name: str, units: Sequence[Unit], *, shown: bool) -> None:
         from tqdm import tqdm
 
-        self._bar: tqdm[Any] = tqdm(total=total, disable=not shown or not total, unit="unit", desc=name)
-        self._starts = self._failed = 0
+        self._bar: tqdm[Any] = tqdm(
+            total=len(units),
+            disable=not shown or not units,
+            desc=name,
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} units, {elapsed}{postfix}",
+        )
+        self._starts = self._failed = self._aligned = 0
+        self._pairs = sum(unit.what == "align" for unit in units)
+        self._began, self._what = time.monotonic(), ""
 
     def __enter__(self) -> Self:
         return self
@@ -144,19 +157,36 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
+    def add(self, units: Sequence[Unit]) -> None:
+        """Units that came due."""
+        if self._bar.total:
+            self._bar.total += len(units)
+        self._pairs += len(units)
+
     def doing(self, what: str) -> None:
         """Say what is being done."""
-        self._bar.set_postfix_str(self._so_far(what))
+        self._what = what
+        self._show(refresh=True)
 
     def done(self, job: Job, outcome: Outcome) -> None:
         """Count what was done."""
         self._starts += outcome.starts
         self._failed += outcome.failed
-        if outcome.starts:
+        if job[0].what == "align":
+            self._aligned += not outcome.busy
+        elif not self._aligned:  # what comes first is short: how long the rest takes is judged by alignments
+            self._began = time.monotonic()
+        if outcome.starts and not self._bar.disable:
             lowest = f"lowest loss {outcome.lowest:.6g}" if math.isfinite(outcome.lowest) else "every start failed"
-            self._bar.set_postfix_str(self._so_far(f"{job[0]}: {lowest}"), refresh=False)
+            failed = f", {outcome.failed} failed" if outcome.failed else ""
+            self._bar.write(f"{job[0]}: {lowest}, {outcome.starts} starts{failed}", file=self._bar.fp)
+        self._show(refresh=False)
         self._bar.update(outcome.done + outcome.there)
 
-    def _so_far(self, what: str) -> str:
-        failed = f", {self._failed} failed" if self._failed else ""
-        return f"{self._starts} starts{failed}; {what}" if self._starts else what
+    def _show(self, *, refresh: bool) -> None:
+        failed = f" ({self._failed} failed)" if self._failed else ""
+        left = ""
+        if 0 < self._aligned < self._pairs:
+            seconds = (time.monotonic() - self._began) * (self._pairs / self._aligned - 1)
+            left = f", about {self._bar.format_interval(seconds)} left"
+        self._bar.set_postfix_str(f"{self._starts} starts{failed}{left}; {self._what}", refresh=refresh)

@@ -75,8 +75,8 @@ class Opened:
             ends = [self.human if a is None else self.entries.get(a), self.entries.get(b)]
             if work is None or ends[0] is None or ends[1] is None:
                 lost.append(Missing(_words(what, self.settings.human.name, models, a, b), at))
-            elif work.result(unit := Unit(what, ends[0], ends[1])) is None:
-                lost.append(Missing(str(unit), at))
+            elif (due := work.due(Unit(what, ends[0], ends[1]))) is not None:
+                lost.append(Missing(str(due), at))
         return lost
 
     def complaint(self, lost: list[Missing]) -> str:

@@ -14,6 +14,7 @@ from gwrsa.triplets import MISSING
 
 NOISE = ("features", "dissimilarities")
 _MOST_SEEDS = 10_000
+_MOST_ROUNDS = 1000
 
 Check: TypeAlias = Callable[[str, Any], Any]
 
@@ -152,6 +153,8 @@ ALIGNMENT: dict[str, Check] = {
     "epsilon": _epsilon,
     "absolute": _boolean,
     "n_starts": check.starts,
+    "rounds": _integer(1, _MOST_ROUNDS),
+    "min_improvement": check.positive,
     "seed": _SEED,
     "match_histogram": _boolean,
     "precision": _one(*PRECISIONS),

@@ -132,11 +132,9 @@ def _absolute(inputs: dict[str, dict[str, object]], base: str) -> dict[str, dict
 def _copy(part: Work, folder: Path) -> None:
     names = [f"sides/{e.side}.npz" for e in (part.human, *part.models)]
     for m in part.models:
-        names += [
-            f"shards/{key_of(unit)}.json" for unit in (part.rsa_unit(part.human, m), part.alignment_unit(part.human, m))
-        ]
-        found = part.alignment(part.human, m) or {"plans": {}}
-        names += [f"plans/{key}.npz" for key in found["plans"]]
+        found = part.alignment(part.human, m) or {"rows": [], "plans": {}}
+        keys = [key_of(part.rsa_unit(part.human, m)), *(row["pair_key"] for row in found["rows"])]
+        names += [*(f"shards/{key}.json" for key in keys), *(f"plans/{key}.npz" for key in found["plans"])]
     for name in dict.fromkeys(names):
         with (part.folder / name).open("rb") as source:
             replaced(folder / name, lambda target, source=source: shutil.copyfileobj(source, target))  # type: ignore[misc]

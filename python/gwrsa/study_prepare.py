@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
@@ -15,7 +14,7 @@ from typing import Any
 
 from gwrsa import backends
 from gwrsa._core import __version__
-from gwrsa.claims import LOCK, claim, turn
+from gwrsa.claims import LOCK, claim, share, turn
 from gwrsa.embedding import Embedding
 from gwrsa.rdm import RDM
 from gwrsa.shards import PART, Shards, key_of, replace_text, sweep
@@ -24,9 +23,6 @@ from gwrsa.store import STORE, load_provenance, save_categories, save_provenance
 from gwrsa.study_inputs import Inputs
 from gwrsa.study_settings import Human, Model, Settings
 from gwrsa.study_work import Entry, Work, runs
-
-_PATIENCE = 0.5
-"""Seconds between looks at what another process is busy with."""
 
 
 def begin(
@@ -148,10 +144,20 @@ def prepare(folder: Path, inputs: Inputs, *, progress: bool, only: Collection[in
         save_categories(folder, groups)
     made = Work(folder, settings, human, tuple(entries.values()), groups)
     record_sides(made, inputs.hashes, inputs.by_position)
-    for at, model, i in wanted:
-        if model.extract is not None:
-            entries[at], ran = _extracted(folder, inputs, model, i, human, source, progress=progress)
+
+    def extract(left: Sequence[tuple[int, Model, int]]) -> tuple[list[Any], list[tuple[int, Model, int]]]:
+        nonlocal extracted
+        busy = []
+        for at, model, i in left:
+            entry, ran = _extracted(folder, inputs, model, i, human, source, progress=progress)
             extracted += ran
+            if entry is None:
+                busy.append((at, model, i))
+            else:
+                entries[at] = entry
+        return [], busy
+
+    share([run for run in wanted if run[1].extract is not None], extract)
     return Work(folder, settings, human, tuple(entries[at] for at, _, _ in wanted), groups), extracted
 
 
@@ -197,21 +203,18 @@ def _extracted(
     source: Embedding | RDM,
     *,
     progress: bool,
-) -> tuple[Entry, bool]:
-    """Features of a network, run where nobody has run it, and whether it was; waited for where another process does."""
+) -> tuple[Entry | None, bool]:
+    """Features of a network, run where nobody has run it, and whether it was; None where another process is at it."""
     unit = _model_unit(inputs.settings, model, replicate, human, inputs.hashes)
-    while True:
-        with claim(folder / "shards", key_of(unit)) as mine:
-            found = _found(folder, unit, model.name, model.family, replicate, model.metric, whole=True)
-            if found is not None:
-                return found, False
-            if mine:
-                side = inputs.model(model, replicate, source, progress=progress)
-                inputs.check_unchanged()
-                entry = _entry(folder, side, model.name, model.family, replicate, model.metric)
-                _record(Shards(folder / "shards"), unit, entry, inputs.by_position)
-                return entry, True
-        time.sleep(_PATIENCE)
+    with claim(folder / "shards", key_of(unit)) as mine:
+        found = _found(folder, unit, model.name, model.family, replicate, model.metric, whole=True)
+        if found is not None or not mine:
+            return found, False
+        side = inputs.model(model, replicate, source, progress=progress)
+        inputs.check_unchanged()
+        entry = _entry(folder, side, model.name, model.family, replicate, model.metric)
+        _record(Shards(folder / "shards"), unit, entry, inputs.by_position)
+        return entry, True
 
 
 def _entry(folder: Path, side: Embedding | RDM, name: str, family: str, replicate: int, metric: str) -> Entry:

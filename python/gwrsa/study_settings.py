@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gwrsa import study_keys as keys
+from gwrsa._validate import MOST_STARTS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -83,12 +84,17 @@ class Images:
 
 @dataclass(frozen=True)
 class AlignmentSettings:
-    """As the arguments of `gwrsa.align`."""
+    """As the arguments of `gwrsa.align`, and how often it is called for a pair."""
 
     search: str = "anneal"
     epsilon: float | tuple[float, float] | None = None
     absolute: bool = False
     n_starts: int | None = None
+    """In a round."""
+    rounds: int = 1
+    """At most; a pair gets another one where the last lowered its lowest loss by more than `min_improvement`."""
+    min_improvement: float = 1e-4
+    """Share of the loss before."""
     seed: int = 0
     match_histogram: bool = True
     """Give each model the human distribution of dissimilarities."""
@@ -170,12 +176,17 @@ class Settings:
         models = top.pop("models")
         if not isinstance(models, list) or not models:
             raise ValueError(f"models must be at least one table [[models]], got {models!r}")
+        alignment = AlignmentSettings(**keys.section("alignment", top.pop("alignment", {}), keys.ALIGNMENT))
+        if alignment.rounds * (alignment.n_starts or 1) > MOST_STARTS:
+            raise ValueError(
+                f"alignment.rounds must be at most {MOST_STARTS} starts a pair, got {alignment.rounds} of {alignment.n_starts}"
+            )
         return cls(
             human=human,
             models=_distinct(tuple(_model(f"models[{i}]", m) for i, m in enumerate(models))),
             categories=Categories(**keys.section("categories", top.pop("categories", {}), keys.CATEGORIES)),
             images=Images(**keys.section("images", top.pop("images", {}), keys.IMAGES)),
-            alignment=AlignmentSettings(**keys.section("alignment", top.pop("alignment", {}), keys.ALIGNMENT)),
+            alignment=alignment,
             statistics=Statistics(**keys.section("statistics", top.pop("statistics", {}), keys.STATISTICS)),
             **top,
         )

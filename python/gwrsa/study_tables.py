@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gwrsa import statistics, tables
-from gwrsa.shards import key_of, load_arrays
+from gwrsa.shards import load_arrays
 from gwrsa.study_work import Entry, Work, rows_of
 
 if TYPE_CHECKING:
@@ -58,9 +58,8 @@ def results_table(work: Work, *, whole: bool = True) -> pd.DataFrame:
             continue
         pair = {"source": work.human.name, "target": m.name, "family": m.family, "replicate": m.replicate}
         pair["rsa"] = np.nan if test is None and not whole else _there(test)["statistic"]
-        unit = key_of(work.alignment_unit(work.human, m))
         for start in rows_of(_there(found)):
-            for name, value in {**pair, **start, "pair_key": unit}.items():
+            for name, value in {**pair, **start}.items():
                 columns.setdefault(name, []).append(value)
     made = pd.DataFrame(columns)
     return made if made.empty else made.astype({"merged_into": "Int64", "stopped_by": "Int64"})

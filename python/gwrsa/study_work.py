@@ -18,6 +18,7 @@ from gwrsa.aligning import align
 from gwrsa.compare import rsa
 from gwrsa.loaders import Categories
 from gwrsa.rdm import RDM
+from gwrsa.schedule import number_of_starts
 from gwrsa.shards import Shards, digest, file_digest, key_of, save_arrays
 from gwrsa.sides import aligned, load_side
 from gwrsa.statistics import permutation_tests
@@ -65,9 +66,12 @@ class Unit:
     what: What
     source: Entry
     target: Entry
+    round: int = 0
+    """Of an alignment: which of its rounds of starts."""
 
     def __str__(self) -> str:
-        return f"{'alignment' if self.what == 'align' else 'RSA'} of {self.source} with {self.target}"
+        again = f", round {self.round + 1}" if self.round else ""
+        return f"{'alignment' if self.what == 'align' else 'RSA'} of {self.source} with {self.target}{again}"
 
 
 def runs(settings: Settings) -> list[tuple[Model, int]]:
@@ -112,7 +116,7 @@ class Work:
         return [(a, b) for i, a in enumerate(first) for b in first[i + 1 :]] if self.settings.all_pairs else []
 
     def units(self) -> list[Unit]:
-        """All of them, those of one result once."""
+        """All that the settings plan, of a pair its first round; those of one result once."""
         return self.distinct(
             Unit(what, self.human if a is None else self.models[a], self.models[b])
             for what, a, b in planned(self.settings)
@@ -122,26 +126,48 @@ class Work:
         """Those of one key once: two models of the same values are computed once."""
         return list({self.key(unit): unit for unit in reversed(list(units))}.values())[::-1]
 
+    @property
+    def starts(self) -> int:
+        """In a round of a pair."""
+        return number_of_starts(self.settings.alignment.search, self.settings.alignment.n_starts)
+
     # ---- keys
 
     def key(self, unit: Unit) -> str:
         """Name of the shard of a unit."""
-        of = self.alignment_unit if unit.what == "align" else self.rsa_unit
-        return key_of(of(unit.source, unit.target))
+        if unit.what == "align":
+            return key_of(self.alignment_unit(unit.source, unit.target, unit.round))
+        return key_of(self.rsa_unit(unit.source, unit.target))
 
     def result(self, unit: Unit) -> dict[str, Any] | None:
-        """What came of a unit, if it is there and whole."""
-        return (self.alignment if unit.what == "align" else self.rsa)(unit.source, unit.target)
+        """What came of a unit, if it is there and whole; of an alignment its round."""
+        if unit.what == "align":
+            return self._round(unit.source, unit.target, unit.round)
+        return self.rsa(unit.source, unit.target)
 
-    def alignment_unit(self, source: Entry, target: Entry) -> dict[str, Any]:
-        """All that determines the alignment of a pair; its digest is the key."""
-        return _unit("alignment", source, target) | {
-            "histogram": [self.human.side, self.human.metric] if self.settings.alignment.match_histogram else None,
-            "alignment": asdict(self.settings.alignment),
-            "categories": self.categories_digest,
-            "others": self.settings.categories.others,
-            "plans": source == self.human,
-        }
+    def due(self, unit: Unit) -> Unit | None:
+        """What is to be done of a unit, of an alignment the round that is due; None: it is done."""
+        if unit.what == "align":
+            return self._rounds(unit.source, unit.target)[1]
+        return unit if self.rsa(unit.source, unit.target) is None else None
+
+    def alignment_unit(self, source: Entry, target: Entry, at: int = 0) -> dict[str, Any]:
+        """All that determines a round of the alignment of a pair; its digest is the key.
+
+        How many rounds there may be plays no part in any of them.
+        """
+        settings = {n: v for n, v in asdict(self.settings.alignment).items() if n not in {"rounds", "min_improvement"}}
+        return (
+            _unit("alignment", source, target)
+            | {
+                "histogram": [self.human.side, self.human.metric] if self.settings.alignment.match_histogram else None,
+                "alignment": settings,
+                "categories": self.categories_digest,
+                "others": self.settings.categories.others,
+                "plans": source == self.human,
+            }
+            | ({"round": at} if at else {})
+        )
 
     def rsa_unit(self, source: Entry, target: Entry) -> dict[str, Any]:
         """All that determines an RSA: with the human side also its permutations."""
@@ -156,8 +182,30 @@ class Work:
         return None if c is None else digest([list(c.names), np.packbits(c.members).tobytes().hex()])
 
     def alignment(self, source: Entry, target: Entry) -> dict[str, Any] | None:
-        """Starts of a pair, if they are there and whole with their plans."""
-        found = self.shards.load(key_of(self.alignment_unit(source, target)))
+        """Starts of a pair, each with the `pair_key` of its round, if all its rounds are there and whole with their plans."""
+        found, due = self._rounds(source, target)
+        if due is not None:
+            return None
+        keys = [key_of(self.alignment_unit(source, target, at)) for at in range(len(found))]
+        rows = [row | {"pair_key": key} for key, one in zip(keys, found, strict=True) for row in one["rows"]]
+        return {"rows": rows, "plans": {key: sha for one in found for key, sha in one["plans"].items()}}
+
+    def _rounds(self, source: Entry, target: Entry) -> tuple[list[dict[str, Any]], Unit | None]:
+        """Rounds of a pair that are there, and the one that is due.
+
+        It is decided from whole rounds of this pair alone, so that neither time nor the way that work is cut plays a part.
+        """
+        a = self.settings.alignment
+        found: list[dict[str, Any]] = []
+        while len(found) < a.rounds and moves([lowest_loss(one) for one in found], a.min_improvement):
+            result = self._round(source, target, len(found))
+            if result is None:
+                return found, Unit("align", source, target, len(found))
+            found.append(result)
+        return found, None
+
+    def _round(self, source: Entry, target: Entry, at: int) -> dict[str, Any] | None:
+        found = self.shards.load(key_of(self.alignment_unit(source, target, at)))
         if found is None:
             return None
         with suppress(OSError):
@@ -188,7 +236,7 @@ class Work:
             if unit.what == "compare":
                 found.append(self.compare(unit.source, unit.target))
             elif unit.what == "align":
-                found.append(self.align(unit.source, unit.target, threads))
+                found.append(self.align(unit, threads))
         return found
 
     def test(self, models: Sequence[Entry], stopped: Callable[[], bool] | None = None) -> list[dict[str, Any]]:
@@ -211,12 +259,12 @@ class Work:
         self.shards.save(self.rsa_unit(source, target), result)
         return result
 
-    def align(self, source: Entry, target: Entry, threads: int | None) -> dict[str, Any]:
-        """All starts of a pair; of one with the human side the chosen ones are kept with what their plans are derived from."""
+    def align(self, of: Unit, threads: int | None) -> dict[str, Any]:
+        """A round of starts of a pair; of one with the human side the chosen ones are kept with what their plans are derived from."""
         import pandas as pd
 
-        a = self.settings.alignment
-        unit = self.alignment_unit(source, target)
+        a, source, target = self.settings.alignment, of.source, of.target
+        unit = self.alignment_unit(source, target, of.round)
         key = key_of(unit)
         matched = a.match_histogram
         found = align(
@@ -226,6 +274,7 @@ class Work:
             epsilon=a.epsilon,
             absolute=a.absolute,
             n_starts=a.n_starts,
+            first_start=of.round * self.starts,
             seed=a.seed,
             workers=threads,
             progress=False,
@@ -282,6 +331,21 @@ def _unit(what: str, source: Entry, target: Entry) -> dict[str, Any]:
         "source": [source.side, source.metric],
         "target": [target.side, target.metric],
     }
+
+
+def lowest_loss(result: dict[str, Any]) -> float:
+    """GW loss of the start that would be chosen: of those that converged, or if none did, of those that did not fail."""
+    usable = [row for row in result["rows"] if not row["failed"] and row["gw_loss"] is not None]
+    converged = [row for row in usable if row["status"] == "converged"]
+    return min((row["gw_loss"] for row in converged or usable), default=math.inf)
+
+
+def moves(lowest: list[float], by: float) -> bool:
+    """Whether the last round lowered what those before it had reached; a first one always does."""
+    if len(lowest) < 2:
+        return True
+    before, last = min(lowest[:-1]), lowest[-1]
+    return last < (before - by * abs(before) if math.isfinite(before) else math.inf)
 
 
 def rows_of(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
