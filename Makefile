@@ -92,8 +92,17 @@ docs-links: docs
 docs-look: docs dev
 	$(BIN)/python docs/_tools/look.py site-look
 
+# What the pages say, said by an installed wheel where there is nothing else.
+test-docs: build
+	rm -rf $(VENV)-empty
+	$(PYTHON) -m venv $(VENV)-empty
+	$(VENV)-empty/bin/pip install --quiet --disable-pip-version-check "$$(ls -t dist/gwrsa-*.whl | head -1)[study]"
+	$(VENV)-empty/bin/python -c 'import gwrsa; assert "site-packages" in gwrsa.__file__, gwrsa.__file__'
+	$(VENV)-empty/bin/python docs/_tools/blocks.py
+	$(VENV)-empty/bin/python docs/_tools/examples.py
+
 demo: setup
 	$(BIN)/gwrsa demo
 
 clean:
-	rm -rf target $(VENV) dist site site-look
+	rm -rf target $(VENV) dist site site-look $(VENV)-empty

@@ -1,11 +1,14 @@
 """README and docs say what is true: their code runs, their numbers are those that were measured, their links lead somewhere."""
 
+import inspect
 import json
 import re
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+import gwrsa
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benches" / "results"
@@ -15,7 +18,7 @@ RESULTS = ROOT / "benches" / "results"
 def tools():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "docs" / "_tools"))
-        yield {name: import_module(name) for name in ("blocks", "check_site")}
+        yield {name: import_module(name) for name in ("blocks", "check_site", "examples")}
 
 
 # Code
@@ -125,3 +128,36 @@ def test_page_of_the_benches_is_that_of_their_results(monkeypatch):
     results = report.load()
     made = report.page(targets.rows(results), results, ROOT / "docs" / "figures")
     assert (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8") == made
+
+
+# Docstrings
+
+
+def test_examples_of_the_docstrings_run(tools):
+    n, failed, left_out = tools["examples"].run()
+    assert n > 30
+    assert not failed, "\n".join(failed)
+    assert all("torchvision" in what for what in left_out)
+
+
+def test_every_public_name_has_an_example(tools):
+    assert not tools["examples"].bare()
+
+
+def test_every_figure_is_in_the_gallery():
+    gallery = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    reference = (ROOT / "docs" / "api" / "figures.md").read_text(encoding="utf-8")
+    drawn = {name for name in gwrsa.figures.__all__ if inspect.isfunction(getattr(gwrsa.figures, name))}
+    # Those of the demo, and helpers that draw nothing.
+    elsewhere = {"plan_by_category", "plan_in_colours", "rates", "family_colour", "one_category", "save", "style"}
+    assert {name for name in drawn - elsewhere if f"figures.{name}(" not in gallery} == set()
+    assert {name for name in drawn if f"gwrsa.figures.{name}\n" not in reference} == set()
+
+
+def test_every_public_name_is_in_the_reference():
+    pages = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs" / "api").glob("*.md")) + "\n"
+    left_out = [
+        n for n in gwrsa.__all__ if n != "__version__" and not re.search(rf"^::: gwrsa\.{n}\b", pages, re.MULTILINE)
+    ]
+    # A module whose functions stand there one by one, or whose class is a name of the package.
+    assert [n for n in left_out if f"::: gwrsa.{n}." not in pages and n not in {"store", "study"}] == []

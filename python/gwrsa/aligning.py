@@ -114,6 +114,18 @@ def align(
     ------
     ValueError
         If an argument is invalid, or the labels of source and target differ.
+
+    Examples
+    --------
+    >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
+    >>> found = gwrsa.align(made_up.human, made_up.models[0], categories=made_up.categories, progress=False)
+    >>> best = found.lowest_loss
+    >>> len(found.starts), round(best.gw_loss, 4), best.matching[1], best.category[1]
+    (8, 0.0267, 0.87, 1.0)
+    >>> found.table[["init", "status", "top1"]].head(2)
+              init     status  top1
+    0  spectral+++  converged  0.87
+    1      profile  converged  0.87
     """
     for name, side in (("source", source), ("target", target)):
         if not isinstance(side, (RDM, Embedding)):

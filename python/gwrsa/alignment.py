@@ -191,6 +191,13 @@ class Alignment:
         ------
         ValueError
             If k is out of range, items have no counterparts, or every start failed.
+
+        Examples
+        --------
+        >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
+        >>> found = gwrsa.align(made_up.human, made_up.models[0], search="multistart", progress=False)
+        >>> found.highest_matching(k=5).matching[5] >= found.lowest_loss.matching[5]
+        True
         """
         check.integer("k", k, 1, 10)
         truth = np.arange(len(self.source))

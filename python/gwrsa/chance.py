@@ -82,6 +82,14 @@ def chance_level(
     Its items hit independently, with known probabilities: what is simulated is the number of hits, in its exact
     distribution, without forming plans. A random one-to-one assignment has the same expectation and, for k = 1, nearly the
     same percentiles.
+
+    Examples
+    --------
+    >>> chance = gwrsa.chance_level(1854, 1)
+    >>> round(chance.exact, 5), chance.low <= chance.mean <= chance.high
+    (0.00054, True)
+    >>> gwrsa.chance_level(4, 1, ["a", "a", "b", "b"]).exact
+    0.5
     """
     n = check.steps("n", n)
     n_simulations = check.steps("n_simulations", n_simulations)

@@ -60,6 +60,11 @@ def choice_similarity(embedding: Embedding, *, threads: int | None = None) -> Fl
     ------
     ValueError
         If there are fewer than 3 objects, or a dot product is not finite.
+
+    Examples
+    --------
+    >>> gwrsa.choice_similarity(gwrsa.Embedding([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])).round(3).tolist()
+    [[1.0, 0.576, 0.212], [0.576, 1.0, 0.212], [0.212, 0.212, 1.0]]
     """
     if len(embedding) < 3:
         raise ValueError(f"embedding must have at least 3 objects for a choice, got {len(embedding)}")
@@ -99,6 +104,11 @@ def odd_one_out_probabilities(embedding: Embedding, triplets: Triplets | ArrayLi
     ------
     ValueError
         If the labels differ in content or order, or the triplets name objects that the embedding has not.
+
+    Examples
+    --------
+    >>> gwrsa.odd_one_out_probabilities(gwrsa.Embedding([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), [[0, 1, 2]]).round(3).tolist()
+    [[0.212, 0.212, 0.576]]
     """
     similar = _kept(embedding, _fitting(embedding, triplets))
     odds = np.exp(similar - similar.max(axis=1, keepdims=True))
@@ -111,6 +121,11 @@ def odd_one_out_accuracy(embedding: Embedding, triplets: Triplets | ArrayLike) -
     The scale of the embedding does not matter. Ties are shared: two pairs that are most similar count half.
 
     Parameters and errors are those of `odd_one_out_probabilities`.
+
+    Examples
+    --------
+    >>> gwrsa.odd_one_out_accuracy(gwrsa.Embedding([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), [[0, 1, 2], [0, 2, 1]])
+    0.5
     """
     similar = _kept(embedding, _fitting(embedding, triplets))
     best = similar == similar.max(axis=1, keepdims=True)
@@ -138,6 +153,14 @@ def calibrate(embedding: Embedding, triplets: Triplets | ArrayLike) -> Embedding
     ValueError
         If the embedding predicts the answers no better than chance (the best scale would be 0), or all of them (infinity), or as
         `odd_one_out_probabilities`.
+
+    Examples
+    --------
+    >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
+    >>> answers = gwrsa.sample_triplets(made_up.human, 20000)
+    >>> larger = gwrsa.Embedding(10 * made_up.human.values, made_up.human.items)
+    >>> round(gwrsa.calibrate(larger, answers).meta["choice_scale"] * 100, 1)
+    1.0
     """
     from scipy.optimize import brentq
 
@@ -194,6 +217,12 @@ def sample_triplets(embedding: Embedding, n_triplets: int, seed: int = 0) -> Tri
     ------
     ValueError
         If there are fewer than 3 objects.
+
+    Examples
+    --------
+    >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
+    >>> gwrsa.sample_triplets(made_up.human, 1000, seed=1)
+    Triplets('simulated human', 1000 of 100 objects, labelled)
     """
     n = len(embedding)
     if n < 3:

@@ -53,6 +53,14 @@ def rsa(a: RDM | Embedding | ArrayLike, b: RDM | Embedding | ArrayLike, method: 
     ValueError
         If labels or numbers of objects differ, an array is no RDM, the method has another name, or one of the RDMs is
         constant (for "cosine": all zero), so that there is nothing to compare.
+
+    Examples
+    --------
+    >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
+    >>> round(gwrsa.rsa(made_up.human, made_up.models[0], method="spearman"), 2)
+    0.98
+    >>> gwrsa.rsa([1.0, 2.0, 4.0], [2.0, 3.0, 5.0])
+    1.0
     """
     compare = _METHODS[check.choice("method", method, tuple(_METHODS))]
     first, second = _rdm("a", a), _rdm("b", b)
@@ -94,6 +102,13 @@ def noise_ceiling(rdms: Iterable[RDM | Embedding | ArrayLike], method: CeilingMe
     ------
     ValueError
         If there are fewer than two groups, the method has another name, or as `rsa`.
+
+    Examples
+    --------
+    >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
+    >>> ceiling = gwrsa.noise_ceiling([made_up.human, made_up.models[0]])
+    >>> round(ceiling.lower, 2), round(ceiling.upper, 2)
+    (0.98, 1.0)
     """
     name = check.choice("method", method, tuple(_NORMALISE))
     groups = [_rdm(f"rdms[{i}]", value) for i, value in enumerate(rdms)]

@@ -38,6 +38,11 @@ class Embedding:
     ------
     ValueError
         If values are not a 2-D array of finite real numbers, or the labels are too few, too many or not distinct.
+
+    Examples
+    --------
+    >>> gwrsa.Embedding([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], items=["cat", "car", "cart"], name="toy")
+    Embedding('toy', 3 objects x 2, labelled)
     """
 
     values: FloatArray
@@ -87,6 +92,11 @@ class Embedding:
         ------
         ValueError
             If the file does not hold one 2-D array of finite numbers, or the labels do not fit.
+
+        Examples
+        --------
+        >>> gwrsa.Embedding.load("human.npy", items="names.txt", name="human")
+        Embedding('human', 60 objects x 40, labelled)
         """
         from gwrsa import loaders
         from gwrsa import loaders_files as files
@@ -111,6 +121,12 @@ class Embedding:
         ------
         ValueError
             If the path does not end in .npz, or meta is not JSON.
+
+        Examples
+        --------
+        >>> path = gwrsa.Embedding([[1.0], [2.0]], ["a", "b"], meta={"layer": "fc"}).save("kept.npz")
+        >>> gwrsa.Embedding.load(path).meta
+        {'layer': 'fc'}
         """
         out = Path(path)
         if out.suffix != ".npz":
@@ -131,13 +147,24 @@ class Embedding:
         ------
         ValueError
             If an object is not there, or named twice.
+
+        Examples
+        --------
+        >>> gwrsa.Embedding([[1.0], [2.0], [3.0]], ["a", "b", "c"]).select(["c", "a"]).values.tolist()
+        [[3.0], [1.0]]
         """
         rows = check.positions(self.items, items, len(self))
         chosen = tuple(self.items[i] for i in rows) if self.items else None
         return Embedding(self.values[rows], chosen, name=self.name, meta=self.meta)
 
     def rdm(self, metric: Metric = "cosine") -> RDM:
-        """Dissimilarities of all pairs; see `gwrsa.rdm.from_embedding` for the metrics."""
+        """Dissimilarities of all pairs; see `gwrsa.rdm.from_embedding` for the metrics.
+
+        Examples
+        --------
+        >>> gwrsa.Embedding([[0.0, 0.0], [3.0, 4.0]]).rdm("euclidean").square().tolist()
+        [[0.0, 5.0], [5.0, 0.0]]
+        """
         from gwrsa import rdm
 
         return rdm.from_embedding(self, metric)

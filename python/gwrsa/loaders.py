@@ -57,6 +57,11 @@ class Categories:
     ------
     ValueError
         If names or items are not distinct, or members are of another shape or have values other than 0 and 1.
+
+    Examples
+    --------
+    >>> gwrsa.Categories(["animal", "pet"], ["cat", "fox"], [[1, 1], [1, 0]]).select(["fox"]).members.tolist()
+    [[True, False]]
     """
 
     names: tuple[str, ...]
@@ -174,6 +179,11 @@ def load_items(path: str | Path) -> tuple[str, ...]:
     ValueError
         If the suffix is another, the file is empty or broken, or a label is empty or there twice. The message names the
         file and the label.
+
+    Examples
+    --------
+    >>> gwrsa.load_items("names.txt")[:2]
+    ('object 0000', 'object 0001')
     """
     with files.opened(path, (".npy", *files.TABLES)) as (file, suffix):
         if suffix == ".npy":
@@ -212,6 +222,14 @@ def load_categories(path: str | Path) -> Categories:
         If the suffix is another, the file is empty or broken, a value is neither 0 nor 1, labels or categories are
         empty or there twice, or a single column is of 0 and 1, which could be names of categories or the members of
         one. The message names the file, and the row and the column of a cell.
+
+    Examples
+    --------
+    >>> categories = gwrsa.load_categories("categories.tsv")
+    >>> categories
+    Categories(60 objects x 6, 0 uncategorised)
+    >>> categories.names[:2]
+    ('category 05', 'category 03')
     """
     with files.opened(path, (".csv", ".tsv")) as (file, suffix):
         head, *rows = files.read_delimited(file, files.SEPARATORS[suffix])

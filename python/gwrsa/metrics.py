@@ -50,6 +50,14 @@ def matching_rate(plan: ArrayLike, k: int = 1, *, truth: ArrayLike | None = None
     ------
     ValueError
         If the plan is not 2-D, not finite or negative, k is not an integer from 1 to m, or truth does not fit.
+
+    Examples
+    --------
+    >>> plan = [[0.4, 0.1, 0.0], [0.2, 0.1, 0.2], [0.0, 0.0, 0.5]]
+    >>> round(gwrsa.matching_rate(plan), 4)
+    0.6667
+    >>> gwrsa.matching_rate(plan, k=3)
+    1.0
     """
     values = _plan(plan)
     n, m = values.shape
@@ -97,6 +105,12 @@ def category_matching_rate(
     ValueError
         If the plan is not 2-D, not finite or negative, k is not an integer from 1 to m, categories do not fit the plan, or
         no source item is left to take a mean over.
+
+    Examples
+    --------
+    >>> plan = [[0.1, 0.4, 0.0], [0.3, 0.1, 0.1], [0.0, 0.5, 0.0]]
+    >>> round(gwrsa.category_matching_rate(plan, ["animal", "animal", "tool"]), 4)
+    0.6667
     """
     values = _plan(plan)
     n, m = values.shape

@@ -115,6 +115,15 @@ def polish(
     ------
     ValueError
         If n and m differ, the sums are not 1/n to 1e-6 of it, or another argument is invalid; it names argument, value and expectation.
+
+    Examples
+    --------
+    >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
+    >>> human, model = made_up.human, made_up.models[0]
+    >>> found = gwrsa.align(human, model, progress=False)
+    >>> end = gwrsa.polish(found.lowest_loss.solution, human, model)
+    >>> end.kind, end.gw_loss <= found.lowest_loss.gw_loss
+    ('permutation', True)
     """
     began = time.perf_counter()
     check.choice("metric", metric, METRICS)

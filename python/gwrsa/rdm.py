@@ -49,6 +49,14 @@ class RDM:
     Notes
     -----
     Transforms return a new RDM.
+
+    Examples
+    --------
+    >>> rdm = gwrsa.RDM([[0, 1, 2], [1, 0, 3], [2, 3, 0]], items=["cat", "dog", "car"])
+    >>> rdm
+    RDM('rdm', 3 objects, precomputed, labelled)
+    >>> rdm.dissimilarities.tolist()
+    [1.0, 2.0, 3.0]
     """
 
     dissimilarities: FloatArray
@@ -74,7 +82,13 @@ class RDM:
         return f"RDM({self.name!r}, {len(self)} objects, {self.metric}, {labelled})"
 
     def square(self) -> FloatArray:
-        """The n x n matrix, float64, zero diagonal."""
+        """The n x n matrix, float64, zero diagonal.
+
+        Examples
+        --------
+        >>> gwrsa.RDM([1, 2, 3]).square().tolist()
+        [[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]]
+        """
         n = len(self)
         out = np.zeros((n, n))
         out[np.triu_indices(n, 1)] = self.dissimilarities
@@ -88,6 +102,11 @@ class RDM:
         ------
         ValueError
             If an object is not there, or named twice, or fewer than two are named.
+
+        Examples
+        --------
+        >>> gwrsa.RDM([1, 2, 3], ["cat", "dog", "car"]).select(["car", "cat"]).dissimilarities.tolist()
+        [2.0]
         """
         rows = check.positions(self.items, items, len(self))
         if len(rows) < 2:
@@ -99,7 +118,13 @@ class RDM:
         return RDM(self.square()[np.ix_(rows, rows)], chosen, self.metric, self.name, factored)
 
     def sort_by(self, categories: Iterable[object]) -> RDM:
-        """Objects grouped by category (n labels, one an object), groups in sorted order, order kept inside a group."""
+        """Objects grouped by category (n labels, one an object), groups in sorted order, order kept inside a group.
+
+        Examples
+        --------
+        >>> gwrsa.RDM([1, 2, 3], ["car", "cat", "dog"]).sort_by(["vehicle", "animal", "animal"]).items
+        ('cat', 'dog', 'car')
+        """
         if isinstance(categories, str) or not isinstance(categories, Iterable):
             raise ValueError(f"categories must be a sequence of labels, one an object, got {categories!r}")
         labels = [str(c) for c in categories]
@@ -120,6 +145,11 @@ class RDM:
         -------
         RDM
             Ties stay ties: tied dissimilarities get the mean of the values they would be given.
+
+        Examples
+        --------
+        >>> gwrsa.RDM([1, 2, 3]).match_histogram(gwrsa.RDM([0.9, 0.1, 0.5])).dissimilarities.tolist()
+        [0.1, 0.5, 0.9]
         """
         if not isinstance(to, RDM):
             raise ValueError(f"to must be an RDM, got {type(to).__name__}")
@@ -138,7 +168,13 @@ class RDM:
         return self._transformed(values, f"{self.metric}, histogram-matched")
 
     def rank(self) -> RDM:
-        """Ranks 1 ... n (n - 1) / 2 of the dissimilarities; ties get their mean rank."""
+        """Ranks 1 ... n (n - 1) / 2 of the dissimilarities; ties get their mean rank.
+
+        Examples
+        --------
+        >>> gwrsa.RDM([0.3, 0.1, 0.3]).rank().dissimilarities.tolist()
+        [2.5, 1.0, 2.5]
+        """
         from scipy.stats import rankdata
 
         return self._transformed(rankdata(self.dissimilarities), f"{self.metric}, ranked")
@@ -150,6 +186,11 @@ class RDM:
         ------
         ValueError
             If all dissimilarities are equal.
+
+        Examples
+        --------
+        >>> gwrsa.RDM([1, 2, 3]).normalise().dissimilarities.tolist()
+        [0.0, 0.5, 1.0]
         """
         low, high = self.dissimilarities.min(), self.dissimilarities.max()
         if low == high:
@@ -179,6 +220,13 @@ class RDM:
         """Read an RDM: what `save` wrote, or a file that holds a square or condensed array.
 
         Parameters and errors are those of `Embedding.load`.
+
+        Examples
+        --------
+        >>> gwrsa.RDM([1, 2, 3], name="kept").save("rdm.npz").name
+        'rdm.npz'
+        >>> gwrsa.RDM.load("rdm.npz")
+        RDM('kept', 3 objects, precomputed, no labels)
         """
         from gwrsa import loaders
         from gwrsa import loaders_files as files
@@ -250,6 +298,11 @@ def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
     ------
     ValueError
         If the metric has another name, or a row has no direction (all zeros; constant for correlation).
+
+    Examples
+    --------
+    >>> gwrsa.rdm.from_embedding(gwrsa.Embedding([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]])).dissimilarities.tolist()
+    [1.0, 0.0, 1.0]
     """
     name = check.choice("metric", metric, METRICS)
     if len(embedding) < 2:

@@ -220,6 +220,19 @@ def entropic_gw(
         If an argument is invalid; it names argument, value and expectation.
     KeyboardInterrupt
         Within a second of Ctrl-C (with "torch": after the operation at hand).
+
+    Examples
+    --------
+    >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
+    >>> found = gwrsa.entropic_gw(made_up.human, made_up.models[0], epsilon=0.02, init="spectral")
+    >>> found.status
+    'converged'
+    >>> round(found.gw_loss, 4)
+    0.0258
+    >>> round(gwrsa.matching_rate(found.plan), 2)
+    0.89
+    >>> found.top(3)[0].tolist()
+    [0, 44, 75]
     """
     check.choice("precision", precision, PRECISIONS)
     problem = build_problem(c1, c2, p, q, metric=metric, backend=backend, device=device)
@@ -278,6 +291,14 @@ def sinkhorn(
     ------
     ValueError
         If an argument is invalid.
+
+    Examples
+    --------
+    >>> found = gwrsa.sinkhorn([[0.0, 1.0], [1.0, 0.0]], epsilon=0.1)
+    >>> found.status, round(found.transport_cost, 4)
+    ('converged', 0.0)
+    >>> found.plan.round(4).tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
     """
     matrix = check.array("cost", cost, 2)
     check.choice("precision", precision, PRECISIONS)

@@ -109,6 +109,14 @@ def fit_spose(
     Notes
     -----
     Memory: two n x n matrices of float32 beside the triplets. Small weights are small, not zero: that is the mean of what is uncertain.
+
+    Examples
+    --------
+    >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
+    >>> answers = gwrsa.sample_triplets(gwrsa.Embedding(5 * made_up.human.values, made_up.human.items), 5000)
+    >>> fitted = gwrsa.fit_spose(answers, 8, epochs=2, device="cpu", progress=False)
+    >>> len(fitted), fitted.items[0], bool((fitted.values >= 0).all())
+    (100, 'object 0000', True)
     """
     given = as_triplets("triplets", triplets)
     seen = np.bincount(given.indices.ravel(), minlength=given.n_items)

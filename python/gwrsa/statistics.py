@@ -140,6 +140,12 @@ def bootstrap(
     A resample is drawn as how often each distinct value occurs in it, which is its exact distribution and, for hits, one
     number. The plan is taken as given: what the interval covers is which objects were chosen, not how the alignment would
     change with them. Where no object hits, or every one, no resample differs and the interval is a point.
+
+    Examples
+    --------
+    >>> interval = gwrsa.statistics.bootstrap([True] * 30 + [False] * 70)
+    >>> round(interval.estimate, 2), 0.2 < interval.low < interval.high < 0.4
+    (0.3, True)
     """
     given = check.array("values", values, 1)
     n_resamples = check.integer("n_resamples", n_resamples, 1)
@@ -245,6 +251,12 @@ def permutation_test(
     Permutation tests of RSA: Kriegeskorte, Mur & Bandettini 2008, https://doi.org/10.3389/neuro.06.004.2008. That a p-value
     is never 0: Phipson & Smyth 2010, https://doi.org/10.2202/1544-6115.1585. Permuting leaves means, ranks and norms as
     they are, so each permutation is one inner product of two n x n matrices.
+
+    Examples
+    --------
+    >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
+    >>> gwrsa.statistics.permutation_test(made_up.human, made_up.models[0], n_permutations=99).p_value
+    0.01
     """
     return permutation_tests(a, [b], method, alternative=alternative, n_permutations=n_permutations, seed=seed)[0]
 
@@ -314,6 +326,11 @@ def correct(p_values: ArrayLike, method: Correction = "holm") -> FloatArray:
     ------
     ValueError
         If a p-value is outside [0, 1], or the method has another name.
+
+    Examples
+    --------
+    >>> gwrsa.statistics.correct([0.01, 0.04, 0.5]).round(3).tolist()
+    [0.03, 0.08, 0.5]
     """
     p = check.array("p_values", p_values, 1)
     if p.min() < 0 or p.max() > 1:

@@ -92,6 +92,15 @@ class Results:
             If the folder holds none, an unfinished one, or one of another version of the layout.
         ImportError
             If pyarrow is missing.
+
+        Examples
+        --------
+        >>> path = gwrsa.demo.write_study("kept", n_objects=40, n_categories=5)
+        >>> results = gwrsa.Study.from_toml(path).run("kept/results", figures=False, progress=False)
+        >>> gwrsa.Results.open("kept/results")
+        Results('kept/results', 7 models, 40 objects, 108 starts)
+        >>> results.chosen[["target", "choice", "top1"]].shape
+        (18, 3)
         """
         root = Path(folder)
         provenance = load_provenance(root)

@@ -30,7 +30,17 @@ MOST_SHARDS = 1_000_000
 
 @dataclass(frozen=True)
 class Study:
-    """Models against a human RDM, as a study.toml says."""
+    """Models against a human RDM, as a study.toml says.
+
+    Examples
+    --------
+    >>> study = gwrsa.Study.from_toml(gwrsa.demo.write_study("made-up", n_objects=40, n_categories=5))
+    >>> study
+    Study('simulated study', 7 models against 'simulated human')
+    >>> results = study.run("made-up/results", figures=False, progress=False)
+    >>> sorted(results.rates["family"].unique())
+    ['clip', 'self-supervised', 'supervised', 'untrained']
+    """
 
     settings: Settings
     """Every setting, defaults filled in."""

@@ -44,6 +44,14 @@ class Triplets:
     ------
     ValueError
         If indices are not whole numbers, of another shape, negative, too large, or not distinct in a row, or labels do not fit.
+
+    Examples
+    --------
+    >>> answers = gwrsa.Triplets([[0, 1, 2], [0, 1, 3], [2, 3, 0]], items=["cat", "dog", "car", "bus"])
+    >>> answers
+    Triplets('triplets', 3 of 4 objects, labelled)
+    >>> answers.counts()
+    PairCounts('triplets', 6 pairs, 0 never shown)
     """
 
     indices: IntArray

@@ -32,6 +32,11 @@ class Preprocessing:
     ------
     ValueError
         If a value is outside its range.
+
+    Examples
+    --------
+    >>> gwrsa.Preprocessing(size=224, crop=0.875, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)).size
+    224
     """
 
     size: int

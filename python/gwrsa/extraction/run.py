@@ -81,6 +81,14 @@ def extract(
         If an argument is not as above, no image is whole, or (broken="raise") one is not.
     ImportError
         If the extra `extract` is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> images = {name: rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for name in ("cat", "dog", "car")}
+    >>> gwrsa.extract(images, "torchvision/resnet18", pretrained=False, cache_folder=None, device="cpu", progress=False)
+    Embedding('torchvision/resnet18 (untrained, seed 0)', 3 objects x 512, labelled)
     """
     seed = check.integer("seed", seed, 0, 2**63 - 1)
     batch_size = check.steps("batch_size", batch_size)
