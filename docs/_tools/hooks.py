@@ -71,6 +71,8 @@ def _relinked(markdown):
         bang, text, target, anchor = match.groups()
         if "://" in target:
             return match[0]
+        if target.endswith(".md"):
+            text = _title(text, ROOT / target)
         target = target.removeprefix("docs/")
         brought = {name: page for page, name in BROUGHT.items()}
         return f"{bang}[{text}]({brought.get(target, target)}{anchor or ''})"
@@ -79,27 +81,30 @@ def _relinked(markdown):
 
 
 def _outside(markdown, page):
-    """Links to files of the repository that are no pages: their name alone, as the site does not hold them."""
+    """Links to files of the repository that are no pages: their path alone, as the site does not hold them."""
     folder = Path(page.file.src_uri).parent
+    brought = {ROOT / name: uri for uri, name in BROUGHT.items()}
 
     def named(match):
         bang, text, target, anchor = match.groups()
         if "://" in target or bang or target.startswith("mailto:"):
             return match[0]
         inside = (ROOT / "docs" / folder / target).resolve()
-        in_root = (ROOT / target).resolve()
+        if page.file.src_uri in BROUGHT and not inside.exists() and target not in BROUGHT and (ROOT / target).exists():
+            inside = (ROOT / target).resolve()
         if inside.exists() and not inside.is_relative_to(ROOT / "docs"):
-            brought = {ROOT / name: p for p, name in BROUGHT.items()}
-            return (
-                f"[{text}]({brought[inside]}{anchor or ''})"
-                if inside in brought
-                else f"{text} (`{inside.relative_to(ROOT)}`)"
-            )
-        if page.file.src_uri in BROUGHT and not inside.exists() and in_root.exists() and target not in BROUGHT:
-            return f"{text} (`{target}`)" if text != target else f"`{target}`"
-        return match[0]
+            if inside in brought:
+                return f"[{_title(text, inside)}]({brought[inside]}{anchor or ''})"
+            path = inside.relative_to(ROOT).as_posix()
+            return f"`{path}`" if text.strip("`") in path else f"{text} (`{path}`)"
+        return f"[{_title(text, inside)}]({target}{anchor or ''})" if inside.is_file() else match[0]
 
     return LINK.sub(named, markdown)
+
+
+def _title(text, page):
+    """What a link to a page says: its title, where it said the name of its file."""
+    return page.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") if text.endswith(".md") else text
 
 
 def _run(markdown, page, config, files):
