@@ -71,7 +71,7 @@ test-report: dev
 	@command -v chromium chromium-browser google-chrome > /dev/null || { echo 'needs a Chromium: apt-get install chromium'; exit 1; }
 	$(BIN)/pytest tests/test_report.py
 
-# A job array on virtual nodes; without Slurm these tests are skipped by `make test`, here that is a failure.
+# Job arrays and Dask on virtual nodes of a real Slurm, skipped by `make test`; without Slurm this is a failure.
 test-slurm: dev
 	GWRSA_SLURM=1 $(BIN)/pytest -m slurm
 

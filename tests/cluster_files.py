@@ -7,6 +7,8 @@ import sys
 import time
 from contextlib import contextmanager
 
+from study_files import shards
+
 GWRSA = [sys.executable, "-c", "from gwrsa.cli import main; main()"]
 
 
@@ -17,6 +19,22 @@ def wait_for(condition, seconds=120):
         if time.monotonic() > end:
             raise TimeoutError("this did not come about")
         time.sleep(0.01)
+
+
+def aligned(out):
+    """Pairs that are whole."""
+    return len({p.stem.rsplit("-", 1)[0] for p in (out / "plans").glob("*.npz")}) if (out / "plans").is_dir() else 0
+
+
+def at_work(out):
+    return len(list((out / "shards").glob(".*.claim")))
+
+
+def kept(before, out):
+    """Whether what was whole is untouched: shards, and the plans of those."""
+    there = {p.stem for p in before if p.suffix == ".json"}
+    now = shards(out)
+    return all(now.get(p) == content for p, content in before.items() if p.stem.rsplit("-", 1)[0] in there)
 
 
 def start(*args, **how):

@@ -73,6 +73,10 @@ def write(folder, toml=TOML):
 TABLES = ("objects", "results", "tables/chosen", "tables/rates", "tables/rsa", "tables/chance", "tables/categories")
 
 
+# Of a study without categories.
+LONGER = tuple(t for t in TABLES if t != "tables/categories")
+
+
 def run(path, out, **how):
     return Study.from_toml(path).run(out, figures=False, progress=False, **how)
 

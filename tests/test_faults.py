@@ -11,15 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster_files import GWRSA, dask, ended, start, wait_for
+from cluster_files import GWRSA, aligned, at_work, dask, ended, kept, start, wait_for
 from gwrsa.shards import Shards
 from gwrsa.study import Study
 from gwrsa.study_check import check
 from gwrsa.study_inputs import Inputs
-from study_files import TABLES, assert_same, run, shards, write, write_longer
+from study_files import LONGER, TABLES, assert_same, run, shards, write, write_longer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals, locks and mounts are those of Linux")
-LONGER = tuple(t for t in TABLES if t != "tables/categories")
 
 
 @pytest.fixture(scope="module")
@@ -27,22 +26,6 @@ def longer(tmp_path_factory):
     """A study of some seconds, undisturbed."""
     folder = tmp_path_factory.mktemp("longer")
     return run(write_longer(folder), folder / "out").folder
-
-
-def aligned(out):
-    """Pairs that are whole."""
-    return len({p.stem.rsplit("-", 1)[0] for p in (out / "plans").glob("*.npz")}) if (out / "plans").is_dir() else 0
-
-
-def at_work(out):
-    return len(list((out / "shards").glob(".*.claim")))
-
-
-def kept(before, out):
-    """Whether what was whole is untouched: shards, and the plans of those."""
-    there = {p.stem for p in before if p.suffix == ".json"}
-    now = shards(out)
-    return all(now.get(p) == content for p, content in before.items() if p.stem.rsplit("-", 1)[0] in there)
 
 
 # ---- processes
