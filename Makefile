@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
 
-.PHONY: setup dev build fmt lint test test-extract test-report test-slurm bench docs docs-links docs-look test-docs demo clean
+.PHONY: setup dev build fmt lint test test-extract test-report test-slurm bench docs docs-links docs-look notebook test-docs demo clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -91,6 +91,14 @@ docs-links: docs
 # Every page in a browser, at the width of a laptop and of a phone; pictures in site-look/.
 docs-look: docs dev
 	$(BIN)/python docs/_tools/look.py site-look
+
+$(VENV)/.notebook: $(VENV)/.installed
+	. $(BIN)/activate && maturin develop --release --quiet --extras notebook
+	touch $@
+
+# Executes the notebook again, from its source; what it shows is committed.
+notebook: $(VENV)/.notebook
+	$(BIN)/python docs/_tools/notebook.py
 
 # What the pages say, said by an installed wheel where there is nothing else.
 test-docs: build

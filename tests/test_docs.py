@@ -2,7 +2,10 @@
 
 import inspect
 import json
+import os
 import re
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -18,7 +21,7 @@ RESULTS = ROOT / "benches" / "results"
 def tools():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "docs" / "_tools"))
-        yield {name: import_module(name) for name in ("blocks", "check_site", "examples")}
+        yield {name: import_module(name) for name in ("blocks", "check_site", "examples", "notebook")}
 
 
 # Code
@@ -161,3 +164,43 @@ def test_every_public_name_is_in_the_reference():
     ]
     # A module whose functions stand there one by one, or whose class is a name of the package.
     assert [n for n in left_out if f"::: gwrsa.{n}." not in pages and n not in {"store", "study"}] == []
+
+
+# The notebook
+
+
+def test_every_figure_of_a_notebook_is_shown(tmp_path):
+    """Its backend turns interactive mode on where it is first asked for, which must not end with the style."""
+    (tmp_path / "like_inline.py").write_text(
+        "import matplotlib\nfrom matplotlib.backends.backend_agg import *\nmatplotlib.interactive(True)\n"
+    )
+    code = (
+        "import matplotlib, numpy as np\nfrom gwrsa import figures\n"
+        "figures.rdm(np.ones((4, 4)) - np.eye(4))\nprint(matplotlib.is_interactive())"
+    )
+    env = os.environ | {"MPLBACKEND": "module://like_inline", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
+
+
+def test_notebook_is_executed_and_is_its_source(tools):
+    notebook = json.loads((ROOT / "docs" / "notebooks" / "first_study.ipynb").read_text(encoding="utf-8"))
+    source = tools["notebook"].cells((ROOT / "docs" / "notebooks" / "first_study.py").read_text(encoding="utf-8"))
+    kinds = [("code" if c["cell_type"] == "code" else "markdown", "".join(c["source"])) for c in notebook["cells"]]
+    assert kinds == source
+    outputs = [o for c in notebook["cells"] for o in c.get("outputs", ())]
+    assert all(o["output_type"] != "error" for o in outputs)
+    drawn = [s for kind, s in source if kind == "code" and re.search(r"^figures\.", s, re.MULTILINE)]
+    assert sum("image/png" in o.get("data", {}) for o in outputs) == len(drawn) == 4
+
+
+def test_code_of_the_notebook_runs(tools, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    names = {}
+    for kind, source in tools["notebook"].cells(
+        (ROOT / "docs" / "notebooks" / "first_study.py").read_text(encoding="utf-8")
+    ):
+        if kind == "code":
+            exec(compile(source, "first_study.py", "exec"), names)  # noqa: S102 - that is what it is for
+    assert len(names["results"].rsa) == 9

@@ -1,6 +1,6 @@
 """What mkdocs does to the pages: run the blocks that draw or print, make the tables of the benches, bring in README and CHANGELOG."""
 
-import logging
+import json
 import re
 import shutil
 import sys
@@ -13,14 +13,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "benches")]
 
 import blocks  # noqa: E402
+import notebook  # noqa: E402
 
 import figures as bench_figures  # noqa: E402
 import report  # noqa: E402
 from targets import rows  # noqa: E402
 
-log = logging.getLogger("mkdocs.hooks.gwrsa")
-# Pages of the nav that are there only with what others bring.
-OPTIONAL = ("from-pot.md", "from-gwtune.md", "from-rsatoolbox.md", "first-study.md")
 # Files of the repository that are pages of the site under another name.
 BROUGHT = {"index.md": "README.md", "changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
 FENCE = re.compile(r"^([ ]*```+\w+)[ \t]+[^\n`{]*$", re.MULTILINE)
@@ -31,6 +29,7 @@ def on_files(files, config):
     """README and CHANGELOG become pages; pictures of the benches are drawn from their results."""
     for page, source in BROUGHT.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
+    _notebook(files, config)
     with tempfile.TemporaryDirectory() as name:
         bench_figures.draw(report.load(), Path(name))
         for picture in sorted(Path(name).glob("bench_*.png")):
@@ -48,6 +47,20 @@ def on_page_markdown(markdown, page, config, files):
     markdown = _run(markdown, page, config, files)
     markdown = _outside(markdown, page)
     return FENCE.sub(r"\1", markdown)
+
+
+def _notebook(files, config):
+    """The executed notebook as a page."""
+
+    def kept(name, content):
+        uri = f"figures/first-study-{name}"
+        _replace(files, File.generated(config, uri, content=content))
+        return uri
+
+    text = notebook.shown(json.loads((notebook.FOLDER / "first_study.ipynb").read_text(encoding="utf-8")), kept)
+    title, rest = text.split("\n", 1)
+    link = "[As a notebook](notebooks/first_study.ipynb), with what it prints and draws."
+    files.append(File.generated(config, "first-study.md", content=f"{title}\n\n{link}\n{rest}"))
 
 
 def _replace(files, file):

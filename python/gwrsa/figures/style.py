@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
@@ -79,7 +79,8 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-def style() -> AbstractContextManager[None]:
+@contextmanager
+def style() -> Iterator[None]:
     """A context in which matplotlib draws in the style of these figures; each function here enters it by itself.
 
     Raises
@@ -96,7 +97,12 @@ def style() -> AbstractContextManager[None]:
     # Only the fonts that are there: each missing one would be a warning.
     fonts = [name for name in _SETTINGS["font.sans-serif"] if name in there]
     settings: dict[Any, Any] = {**_SETTINGS, "font.sans-serif": fonts or ["DejaVu Sans"]}
-    return mpl.rc_context(settings)
+    with mpl.rc_context(settings):
+        yield
+        # The backend of a notebook turns interactive mode on with the first figure. That must not end with the style, or of all
+        # figures of the notebook only the first would be shown.
+        interactive = mpl.is_interactive()
+    mpl.interactive(interactive)
 
 
 def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
