@@ -6,13 +6,16 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cluster_files import GWRSA, aligned, at_work, dask, ended, kept, start, wait_for
-from gwrsa.shards import Shards
+from gwrsa.shards import Shards, replace, sweep
 from gwrsa.study import Study
 from gwrsa.study_check import check
 from gwrsa.study_inputs import Inputs
@@ -88,6 +91,68 @@ s.Study.from_toml(path).run(out, workers=1, figures=False, progress=False)
     assert min(counts) > 0
     assert_same(out, longer, LONGER)
     assert not list(out.rglob("*.claim"))
+
+
+def test_a_killed_run_without_an_engine_is_resumed(tmp_path, longer):
+    path, out = write_longer(tmp_path), tmp_path / "out"
+    command = [*GWRSA, "study", path, "--out", out, "--no-report", "--workers", 1]
+    driver = start(*command)
+    wait_for(lambda: aligned(out) >= 2 and at_work(out))
+    driver.kill()
+    driver.communicate()
+    before = shards(out)
+    status, _, err = ended(start(*command))
+    assert status == 0, err
+    assert kept(before, out)
+    assert_same(out, longer, LONGER)
+
+
+# A clock that is a day ahead, then a day behind, and so on.
+JUMPING = """
+import itertools, sys, time
+now, jumps = time.time, itertools.cycle((86400, -86400))
+time.time = lambda: now() + next(jumps)
+from gwrsa.cli import main
+main()
+"""
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path, longer):
+    path, out = write_longer(tmp_path), tmp_path / "out"
+    drivers = [
+        start(sys.executable, "-c", JUMPING, "study", path, "--out", out, "--no-report", "--workers", 1)
+        for _ in range(2)
+    ]
+    done = [ended(d) for d in drivers]
+    assert [status for status, _, _ in done] == [0, 0], done
+    assert_same(out, longer, LONGER)
+    assert not list(out.rglob("*.part"))
+
+
+def test_what_is_being_written_is_not_swept_away_by_a_clock_that_is_ahead(tmp_path):
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(file):
+        file.write(b"half ")
+        file.flush()
+        begun.set()
+        assert go.wait(60)
+        file.write(b"whole")
+
+    torn = tmp_path / ".torn.json.x.part"
+    torn.write_text("left by a killed run")
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(replace, tmp_path / "slow", slowly)
+        assert begun.wait(60)
+        ahead = time.time() - 2 * 86400
+        for part in tmp_path.glob("*.part"):
+            os.utime(part, (ahead, ahead))
+        sweep(tmp_path)
+        (left,) = tmp_path.glob("*.part")
+        assert left != torn
+        go.set()
+        assert written.result().read_text() == "half whole"
+    assert not list(tmp_path.glob("*.part"))
 
 
 # ---- files

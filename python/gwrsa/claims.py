@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 try:
     import fcntl
@@ -63,19 +63,22 @@ def turn(path: Path) -> Iterator[None]:
         yield
 
 
+def lock(file: IO[bytes], *, wait: bool) -> bool:
+    """Lock an open file until it is closed; False where another holds it. A file system without locks gives every one that is asked for."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
+
+
 @contextmanager
 def _held(path: Path, *, wait: bool) -> Iterator[bool]:
-    if fcntl is None:
-        yield True
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        yield True
+        yield lock(file, wait=wait)

@@ -20,6 +20,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from gwrsa.claims import lock
+
 PART = ".part"
 _STALE = 3600.0
 # What NumPy and zipfile raise of an archive of which bits are missing or flipped.
@@ -52,6 +54,7 @@ def replace(path: Path, write: Callable[[BinaryIO], object]) -> Path:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     try:
         with os.fdopen(handle, "wb") as file:
+            lock(file, wait=False)  # it is at work: `sweep` leaves it alone, whatever the clock says
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -72,11 +75,13 @@ def replace_text(path: Path, text: str) -> Path:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed run left half written: temporary files that nobody has written to for an hour."""
+    """Remove what a killed run left half written: temporary files that nobody has written to for an hour, or is writing."""
     for path in folder.rglob(f".*{PART}"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _STALE:
-                path.unlink()
+                with path.open("ab") as file:
+                    if lock(file, wait=False):
+                        path.unlink()
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> Path:

@@ -1,0 +1,276 @@
+"""What a study costs on several processes.
+
+    python benches/cluster.py [speed] [starts] [small] [store]; without a name, all of them.
+
+speed   the six models of examples/things/study.toml: in one process, on Dask with one and two workers, by two processes that share
+        a folder; one thread each; how long, and whether the tables are the same to the last bit
+starts  CPU seconds a start of the reference study's search (random starts at fixed epsilon), pair by pair, one thread
+small   5,000 small units on a real Slurm of 8 virtual nodes, by job array and by SLURMCluster (root, slurm-wlm, munge, dask-jobqueue)
+store   listing and merging of 100,000 starts (tests/store_files.py), and bytes a start on disk of what `speed` left
+
+Each writes benches/results/cluster_NAME.json. The machine should do nothing else.
+"""
+# ruff: noqa: S603, S607  # programs of this project, and of Slurm
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import gwrsa
+from _results import save
+from gwrsa import study as studies
+from gwrsa.study import Study
+from gwrsa.study_gather import gather
+from gwrsa.study_inputs import Inputs
+
+ROOT = Path(__file__).resolve().parents[1]
+THINGS = ROOT.parent / "shared" / "data" / "things"
+SMALL, PARTS, NODES = 2500, 250, 8
+
+
+def models_only(folder, **alignment):
+    """The study of the example without its noise, in a folder; its path."""
+    text = (ROOT / "examples" / "things" / "study.toml").read_text()
+    head, tail = text.split('[[models]]\nname = "noise"')
+    tail = "[categories]" + tail.split("[categories]")[1]
+    path = folder / "study.toml"
+    path.write_text(head + tail + "".join(f"{name} = {json.dumps(value)}\n" for name, value in alignment.items()))
+    return path
+
+
+class Clock:
+    """Seconds that `run` took, and those of them that went into units."""
+
+    def __init__(self):
+        self.units, self._compute = 0.0, studies.compute
+
+    def __enter__(self):
+        def timed(*args, **how):
+            began = time.perf_counter()
+            computed = self._compute(*args, **how)
+            self.units = time.perf_counter() - began
+            return computed
+
+        studies.compute = timed
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_):
+        self.whole = time.perf_counter() - self._began
+        studies.compute = self._compute
+
+    def seconds(self):
+        """As JSON takes it."""
+        return {"whole": round(self.whole, 2), "units": round(self.units, 2)}
+
+
+def same(a, b):
+    """Whether the starts of two studies are the same but for their seconds."""
+    left, right = (pd.read_parquet(folder / "results.parquet").drop(columns="seconds") for folder in (a, b))
+    return bool(left.equals(right))
+
+
+def speed(folder):
+    """One process, one worker, two workers, two processes."""
+    from distributed import Client, LocalCluster
+
+    path = models_only(folder)
+    study = Study.from_toml(path, base=THINGS)
+    found, tables = {}, {}
+
+    def measure(name, **how):
+        with Clock() as clock:
+            study.run(folder / name, figures=False, progress=False, **how)
+        found[name] = clock.seconds()
+        tables[name] = folder / name
+        sys.stdout.write(f"{name}: {found[name]}\n")
+
+    measure("one process", workers=1)
+    for n in (1, 2):
+        with (
+            LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=None) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            client.run(__import__, "gwrsa.study_work")  # what a worker of a running cluster has done before
+            measure(f"dask, {n}", client=client)
+    out = folder / "two processes"
+    began = time.perf_counter()
+    command = [
+        sys.executable,
+        "-c",
+        "from gwrsa.cli import main; main()",
+        "study",
+        path,
+        "--data",
+        THINGS,
+        "--out",
+        out,
+    ]
+    both = [
+        subprocess.Popen(
+            [*map(str, command), "--workers", "1", "--no-report", "--no-progress"], stdout=subprocess.DEVNULL
+        )
+        for _ in range(2)
+    ]
+    if any(process.wait() for process in both):
+        raise RuntimeError("a process failed")
+    found["two processes"] = {"whole": round(time.perf_counter() - began, 2)}
+    tables["two processes"] = out
+    sys.stdout.write(f"two processes: {found['two processes']}\n")
+    size = sum(p.stat().st_size for p in (folder / "one process").rglob("*") if p.is_file() and "sides" not in p.parts)
+    n_starts = len(pd.read_parquet(folder / "one process" / "results.parquet"))
+    plans = [p.stat().st_size for p in (folder / "one process" / "plans").glob("*.npz")]
+    save(
+        "cluster_speed",
+        {
+            "seconds": found,
+            "pairs": 6,
+            "starts": n_starts,
+            "same_tables": all(same(tables["one process"], other) for other in tables.values()),
+            "speedup_of_two_workers": round(found["dask, 1"]["units"] / found["dask, 2"]["units"], 3),
+            "speedup_of_two_workers_whole": round(found["dask, 1"]["whole"] / found["dask, 2"]["whole"], 3),
+            "overhead_of_dask": round(found["dask, 1"]["units"] / found["one process"]["units"] - 1, 4),
+            "bytes_a_start": round(size / n_starts),
+            "largest_plan_bytes": max(plans),
+        },
+    )
+
+
+def starts(folder, n=10):
+    """Seconds a start of one thread, of each pair of `speed` and of noise."""
+    study = Study.from_toml(models_only(folder), base=THINGS)
+    inputs = Inputs(study.settings, study.base)
+    inputs.hash_all()
+    human = inputs.human()
+    rows = []
+    sides = [(m.name, inputs.model(m, 0, human, progress=False)) for m in study.settings.models]
+    sides.append(("noise", gwrsa.Embedding(np.random.default_rng(0).standard_normal((len(human), 66)), human.items)))
+    source = human.rdm("cosine")
+    for name, side in sides:
+        target = side.rdm("cosine").match_histogram(source)
+        began = time.perf_counter()
+        found = gwrsa.align(source, target, search="multistart", n_starts=n, workers=1, progress=False).table
+        took = time.perf_counter() - began
+        rows.append(
+            {
+                "model": name,
+                "seconds_a_start": round(took / n, 3),
+                "outer_steps": int(found["n_outer"].sum()),
+                "converged": int((found["status"] == "converged").sum()),
+                "lowest_loss": float(found["gw_loss"].min()),
+            }
+        )
+        sys.stdout.write(f"{rows[-1]}\n")
+    mean = float(np.mean([row["seconds_a_start"] for row in rows]))
+    save("cluster_starts", {"starts_a_pair": n, "pairs": rows, "mean_seconds_a_start": round(mean, 3)})
+
+
+DRIVER = """
+import sys
+from dask_jobqueue import SLURMCluster
+from distributed import Client
+from gwrsa.study import Study
+
+path, out, logs = sys.argv[1:]
+with SLURMCluster(
+    queue="virtual", cores=1, processes=1, memory="400MB", interface="lo", walltime="02:00:00", log_directory=logs,
+    worker_extra_args=["--no-nanny"],
+) as cluster, Client(cluster) as client:
+    cluster.scale(jobs=8)
+    client.wait_for_workers(8, timeout=120)
+    Study.from_toml(path).run(out, client=client, figures=False, progress=False)
+"""
+
+
+def small(folder):
+    """5,000 units: 2,500 alignments and 2,500 tests of 20 objects."""
+    rng = np.random.default_rng(0)
+    np.save(folder / "human.npy", rng.standard_normal((20, 4)))
+    path = folder / "study.toml"
+    path.write_text(
+        f'[human]\nembedding = "human.npy"\n[[models]]\nname = "noise"\nfamily = "noise"\nnoise = "features"\nseeds = {SMALL}\n'
+        "[alignment]\nn_starts = 1\n[statistics]\npermutations = 10\nbootstrap = 10\nchance = 10\n"
+    )
+    virtual = folder / "slurm"
+    up = subprocess.run(
+        [ROOT / "tests" / "slurm" / "up", virtual, str(NODES)], check=True, stdout=subprocess.PIPE, text=True
+    )
+    here = {**os.environ, "SLURM_CONF": up.stdout.split()[-1]}
+    try:
+        batch = folder / "part.sh"
+        batch.write_text(
+            f'#!/bin/bash\necho "on $SLURMD_NODENAME"\nexec {sys.executable} -c "from gwrsa.cli import main; main()" study {path} '
+            f"--out {folder}/array --shard $SLURM_ARRAY_TASK_ID/{PARTS} --no-progress\n"
+        )
+        began = time.perf_counter()
+        command = ["sbatch", "--wait", "--cpus-per-task=1", f"--array=1-{PARTS}", f"--output={folder}/%a.txt"]
+        subprocess.run([*command, batch], check=True, env=here)
+        array = time.perf_counter() - began
+        printed = [(folder / f"{i}.txt").read_text() for i in range(1, PARTS + 1)]
+        computed = sum(int(text.split(": ")[1].split()[0]) for text in printed)
+        nodes = {text.split()[1] for text in printed}
+        began = time.perf_counter()
+        gather(folder / "array", figures=False)
+        merging = time.perf_counter() - began
+        sys.stdout.write(f"array: {array:.1f} s, {computed} units on {len(nodes)} nodes, merged in {merging:.1f} s\n")
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", DRIVER, path, folder / "dask", folder / "logs"], check=True, env=here, timeout=1200
+        )
+        cluster = time.perf_counter() - began
+        sys.stdout.write(f"SLURMCluster: {cluster:.1f} s\n")
+    finally:
+        subprocess.run(["scancel", "--partition=virtual"], check=False, env=here)
+        subprocess.run([ROOT / "tests" / "slurm" / "down", virtual], check=True)
+    save(
+        "cluster_small",
+        {
+            "units": 2 * SMALL,
+            "parts": PARTS,
+            "nodes": sorted(nodes),
+            "computed_by_parts": computed,
+            "seconds": {"array": round(array, 1), "merge": round(merging, 1), "SLURMCluster": round(cluster, 1)},
+            "same_tables": same(folder / "array", folder / "dask"),
+        },
+    )
+
+
+def store(folder):
+    """100,000 starts that nobody solved."""
+    program = [sys.executable, str(ROOT / "tests" / "store_files.py"), str(folder / "out")]
+    subprocess.run([*program, "100", "1000"], check=True)
+    done = subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True)
+    sys.stdout.write(done.stdout)
+    names = ("list, unfinished", "merge", "list, finished")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    save(
+        "cluster_store",
+        {
+            "starts": 100_000,
+            **{n: {"seconds": float(r[0]), "peak_mb": int(r[4])} for n, r in zip(names, rows, strict=True)},
+        },
+    )
+
+
+def main():
+    """Command line."""
+    parts = {"speed": speed, "starts": starts, "small": small, "store": store}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="*", help="which; all of them by default")
+    for name in parser.parse_args().name or parts:
+        if name not in parts:
+            parser.error(f"{name!r} is none of {', '.join(parts)}")
+        with tempfile.TemporaryDirectory(prefix="cluster.") as folder:
+            parts[name](Path(folder))
+
+
+if __name__ == "__main__":
+    main()
