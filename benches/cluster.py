@@ -33,7 +33,7 @@ from gwrsa.study_inputs import Inputs
 
 ROOT = Path(__file__).resolve().parents[1]
 THINGS = ROOT.parent / "shared" / "data" / "things"
-SMALL, PARTS, NODES = 2500, 250, 8
+SMALL, PARTS, NODES = 2500, 100, 8
 
 
 def models_only(folder, **alignment):
