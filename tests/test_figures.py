@@ -462,6 +462,21 @@ def test_families_are_alike_everywhere():
     assert family_order(["zebra", "untrained", "CLIP", "brain", "clip"])[-3:] == ["untrained", "brain", "zebra"]
 
 
+def test_a_figure_that_is_interrupted_leaves_the_one_before(tmp_path, monkeypatch):
+    (path,) = figures.save(figures.rsa_bars(rates().drop_duplicates("target")), tmp_path / "one.png", close=True)
+    before = path.read_bytes()
+
+    def interrupted(_, to, **__):
+        to.write(before[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, "savefig", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        figures.save(figures.rsa_bars(rates().drop_duplicates("target")), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_save_writes_every_format_and_the_same_bytes_again(tmp_path):
     one, two = (figures.rsa_bars(rates().drop_duplicates("target")) for _ in range(2))
     written = figures.save(one, tmp_path / "one" / "v1.2", close=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 from zlib import crc32
 
+from gwrsa.shards import replace
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -217,7 +219,7 @@ def owner(ax: Axes) -> Figure:
 
 @styled
 def save(what: Axes | Figure, path: str | Path, formats: Sequence[str] = FORMATS, *, close: bool = False) -> list[Path]:
-    """Write a figure; one that is drawn again from the same numbers gives the same bytes.
+    """Write a figure, each file whole or not at all; one that is drawn again from the same numbers gives the same bytes.
 
     Parameters
     ----------
@@ -250,13 +252,12 @@ def save(what: Axes | Figure, path: str | Path, formats: Sequence[str] = FORMATS
     if unknown:
         raise ValueError(f"formats must be of {', '.join(FORMATS)}, got {unknown[0]!r}")
     figure = owner(what) if isinstance(what, Axes) else what
-    out.parent.mkdir(parents=True, exist_ok=True)
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     written = []
     for suffix in wanted:
         file = out.with_name(f"{out.name}.{suffix}")
-        figure.savefig(file, metadata=undated[suffix], bbox_inches="tight", pad_inches=0.03)
-        written.append(file)
+        how: dict[str, Any] = {"metadata": undated[suffix], "bbox_inches": "tight", "pad_inches": 0.03}
+        written.append(replace(file, lambda to, suffix=suffix, how=how: figure.savefig(to, format=suffix, **how)))  # type: ignore[misc]
     if close:
         import matplotlib.pyplot as plt
 
