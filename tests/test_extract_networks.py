@@ -1,8 +1,10 @@
 """Real networks: `make test-extract`."""
 
 import csv
+import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -138,6 +140,20 @@ def test_input_resolution_is_in_the_key_of_the_cache(photographs, tmp_path):
     assert len(list(tmp_path.rglob("*.npz"))) == 2
 
 
+def test_versions_of_the_libraries_are_in_the_key_of_the_cache(photographs, tmp_path, monkeypatch):
+    from gwrsa.extraction import models
+
+    settings = {"pretrained": False, "cache_folder": tmp_path, "preprocessing": LITE0 | {"size": 64}}
+    known = models.version
+    for other, files in ((None, 1), ("torchvision", 2), ("pillow", 3), ("torch", 4), ("numpy", 4)):
+        monkeypatch.setattr(models, "version", lambda name, other=other: known(name) + ".1" * (name == other))
+        made = extract(photographs, "torchvision/resnet18", **settings)
+        assert set(made.meta["versions"]) == {"pillow", "torch", "torchvision"}
+        assert len(list(tmp_path.rglob("*.npz"))) == files
+    clip = models.load("open_clip_text/RN50", pretrained=False)
+    assert {"open_clip_torch", "transformers", "tokenizers", "torch"} <= set(clip.versions())
+
+
 def test_no_cuda_context_on_cpu():
     code = (
         "import numpy as np, torch, gwrsa\n"
@@ -176,8 +192,28 @@ def test_weights_that_cannot_be_had_are_named_with_what_to_do(model, monkeypatch
 
     for creator in ("timm.create_model", "torchvision.models.get_model", "open_clip.create_model_and_transforms"):
         monkeypatch.setattr(creator, no_connection)
-    with pytest.raises(OSError, match=rf"the weights of {model} could not be had; name a local checkpoint.*not known"):
+    with pytest.raises(
+        OSError, match=rf"the weights of {model} could not be had.*; name a local checkpoint.*not known"
+    ):
         models.load(model)
+
+
+@pytest.mark.parametrize(
+    "model", ["timm/resnet18.a1_in1k", "open_clip/ViT-B-32:laion2b_s34b_b79k", "sentence-transformers/all-MiniLM-L6-v2"]
+)
+def test_a_hub_that_does_not_answer_is_said_at_once(model, tmp_path):
+    """Nothing listens on port 9; without asking first the client takes a minute and a half to say so."""
+    code = f"from gwrsa.extraction.models import load\nload({model!r})"
+    apart = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    environment = {k: v for k, v in os.environ.items() if "OFFLINE" not in k and "proxy" not in k.lower()} | apart
+    began = time.monotonic()
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    last = made.stderr.strip().splitlines()[-1]
+    assert (
+        f"OSError: the weights of {model} could not be had (http://127.0.0.1:9 does not answer); name a local" in last
+    )
+    # Importing torch and the libraries is nearly all of it.
+    assert time.monotonic() - began < 60
 
 
 def test_an_untrained_tower_of_open_clip_is_built_without_a_word(caplog):

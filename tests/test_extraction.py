@@ -1,8 +1,11 @@
 """What surrounds a network: labels, batches, cache, broken images. No network and no torch."""
 
+import http.server
 import os
 import subprocess
 import sys
+import threading
+import types
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 from PIL import Image
 
 from gwrsa.catalogue import FAMILIES, catalogue
-from gwrsa.extraction import Preprocessing, batches, cache, inputs
+from gwrsa.extraction import Preprocessing, batches, cache, inputs, offline
 from gwrsa.extraction.run import assemble
 
 
@@ -233,3 +236,48 @@ def test_catalogue_has_every_family():
 def test_default_cache_folder(monkeypatch):
     monkeypatch.setenv("GWRSA_CACHE", os.sep + "somewhere")
     assert cache.default_folder() == Path(os.sep) / "somewhere"
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A client's constants, as the one that is installed or not has them."""
+    constants = types.SimpleNamespace(HF_HUB_OFFLINE=False, ENDPOINT="http://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(constants=constants))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return constants
+
+
+def test_a_hub_that_does_not_answer_is_not_asked_again(hub):
+    with offline.at_once() as said:
+        assert hub.HF_HUB_OFFLINE
+        assert said == "http://127.0.0.1:9 does not answer"
+    assert not hub.HF_HUB_OFFLINE
+    with pytest.raises(KeyError), offline.at_once():
+        raise KeyError
+    assert not hub.HF_HUB_OFFLINE
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+def test_a_hub_that_answers_is_left_alone(hub, status):
+    class Hub(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.handle_request).start()
+        hub.ENDPOINT = f"http://127.0.0.1:{server.server_port}"
+        with offline.at_once() as said:
+            assert not hub.HF_HUB_OFFLINE
+            assert said == ""
+
+
+def test_who_is_offline_by_choice_stays_so(hub):
+    hub.HF_HUB_OFFLINE = True
+    with offline.at_once() as said:
+        assert said == "HF_HUB_OFFLINE is set"
+    assert hub.HF_HUB_OFFLINE

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gwrsa.extraction.inputs import Kind
+from gwrsa.extraction.offline import at_once
 from gwrsa.extraction.preprocessing import Preprocessing, describe
 
 LIBRARIES = ("timm", "torchvision", "open_clip", "open_clip_text", "sentence-transformers")
-_PACKAGES = {"open_clip": "open_clip_torch", "open_clip_text": "open_clip_torch"}
+_PACKAGES = {
+    "timm": ("timm",),
+    "torchvision": (),
+    "open_clip": ("open_clip_torch", "timm"),
+    "open_clip_text": ("open_clip_torch", "tokenizers", "transformers"),
+    "sentence-transformers": ("sentence-transformers", "tokenizers", "transformers"),
+}
 Stated = Preprocessing | Mapping[str, Any] | Literal["registry"] | None
 
 
@@ -98,11 +106,14 @@ class Network:
 
     def versions(self) -> dict[str, str]:
         """Versions of the libraries that determine the features."""
-        library = self.name.split("/")[0]
-        names = {"torch", "torchvision", "pillow", _PACKAGES.get(library, library)}
-        if library in {"sentence-transformers", "open_clip_text"}:
-            names |= {"tokenizers", "transformers"} if library == "sentence-transformers" else set()
-        return {name: version(name) for name in sorted(names)}
+        names = {"torch", "torchvision", "pillow", *_PACKAGES[self.name.split("/")[0]]}
+        found = {}
+        for name in sorted(names):
+            with suppress(
+                PackageNotFoundError
+            ):  # open_clip has towers and tokenisers of others only where these are there
+                found[name] = version(name)
+        return found
 
 
 def load(
@@ -124,11 +135,15 @@ def load(
         raise ValueError(
             f"preprocessing must be stated for a local checkpoint (a Preprocessing, or 'registry' for that of {model}), got None"
         )
+    fetch = pretrained and checkpoint is None
+    missing = ""
     try:
         import torch
 
-        fetch = pretrained and checkpoint is None
-        with torch.random.fork_rng(devices=[]):
+        with (
+            torch.random.fork_rng(devices=[]),
+            at_once() if fetch and library != "torchvision" else nullcontext("") as missing,
+        ):
             torch.default_generator.manual_seed(seed)
             if library == "sentence-transformers":
                 return _sentences(model, name, checkpoint, pretrained=pretrained)
@@ -140,7 +155,8 @@ def load(
             raise
         # Each library says in its own way that there is no connection; what it says comes last.
         raise OSError(
-            f"the weights of {model} could not be had; name a local checkpoint, or use pretrained=False: {error}"
+            f"the weights of {model} could not be had{f' ({missing})' if missing else ''}; name a local checkpoint, "
+            f"or use pretrained=False: {error}"
         ) from error
     net = built.net
     if checkpoint is not None:
