@@ -233,6 +233,9 @@ def test_methods_name_the_parameters(results):
     for part in ("3 starts a pair", "50 resamples", "50 simulated", "40 relabellings", "noise (3)", "Holm's method"):
         assert part in text
     assert "precision 'mixed'" in text
+    # One of the models is an RDM, which no metric made.
+    assert "people by cosine, models by cosine, dissimilarities as given." in text
+    assert "Metrics differ (cosine, precomputed)" in readings(results)["figure_s2_rdm_histograms"]
 
 
 def test_rows_hold_means_over_replicates(results):

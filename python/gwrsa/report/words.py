@@ -166,7 +166,7 @@ def methods(results: Results) -> list[str]:
     }[a["search"]]
     device = a.get("device", "cpu")
     solver = f", on {device} by torch" if backends.chosen(a.get("backend", "auto"), device) == "torch" else ""
-    metrics = sorted({e["metric"] for e in results.provenance["models"]})
+    metrics = sorted({_metric(m) for m in s["models"]})
     matched = (
         f"The dissimilarities of each model were given the distribution of those of {results.human.name} by rank (histogram matching). "
         if a["match_histogram"]
@@ -175,7 +175,7 @@ def methods(results: Results) -> list[str]:
     replicates = results.rsa.groupby("target", sort=False).size()
     several = [f"{name} ({n})" for name, n in replicates.items() if n > 1]
     said = [
-        f"Representations. Dissimilarities of {len(results.objects):,} objects: {results.human.name} by {results.provenance['human']['metric']}, "
+        f"Representations. Dissimilarities of {len(results.objects):,} objects: {results.human.name} by {_metric(s['human'])}, "
         f"models by {', '.join(metrics)}. {matched}"
         + (f"Of several initialisations or draws: {', '.join(several)}." if several else ""),
         (
@@ -228,6 +228,15 @@ _ENDED = {
 }
 _RSA = {"corr": "Pearson correlation", "spearman": "Spearman correlation", "cosine": "Cosine similarity"}
 _CORRECTION = {"holm": "Holm's method", "bh": "Benjamini and Hochberg's method"}
+
+
+def _metric(side: dict[str, Any]) -> str:
+    """How dissimilarities of a side came about; a metric is of embeddings only."""
+    if side.get("triplets") is not None:
+        return "odd-one-out answers"
+    if side["rdm"] is not None or side.get("noise") == "dissimilarities":
+        return "dissimilarities as given"
+    return str(side["metric"])
 
 
 def _counted(n: int, noun: str) -> str:
