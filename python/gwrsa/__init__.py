@@ -9,10 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gwrsa._core import __version__
-
 if TYPE_CHECKING:
     from gwrsa import demo, figures, loaders, metrics, report, statistics, store, study, tables
+    from gwrsa._core import __version__
     from gwrsa.aligning import align
     from gwrsa.alignment import Alignment, Start
     from gwrsa.chance import Chance, chance_level
@@ -100,6 +99,7 @@ _HOME = {
     "Start": "alignment",
     "Study": "study",
     "Triplets": "triplets",
+    "__version__": "_core",
     "align": "aligning",
     "calibrate": "choice",
     "category_matching_rate": "metrics",

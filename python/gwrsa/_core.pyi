@@ -6,9 +6,21 @@ from typing import Any, Literal, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Problem", "Solution", "__version__", "choice_probabilities", "round_to_marginals", "sinkhorn"]
+__all__ = [
+    "Problem",
+    "Solution",
+    "__version__",
+    "choice_probabilities",
+    "round_to_marginals",
+    "simd",
+    "simd_available",
+    "sinkhorn",
+    "time_machine",
+]
 
 __version__: str
+simd: str
+simd_available: list[str]
 
 _Array: TypeAlias = NDArray[np.float64]
 _Cost: TypeAlias = _Array | tuple[_Array, _Array, _Array]
@@ -90,3 +102,4 @@ def sinkhorn(
 ) -> tuple[_Array, _Array, _Array, str, int, float]: ...
 def choice_probabilities(similarities: _Array, *, threads: int) -> _Array: ...
 def round_to_marginals(plan: _Array, p: _Array, q: _Array) -> _Array: ...
+def time_machine(n: int, k: int, m: int, repeats: int, threads: int) -> tuple[float, float]: ...

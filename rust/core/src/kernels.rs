@@ -1,28 +1,26 @@
-//! The loops over the kernel matrix, compiled for AVX-512, AVX2 and the plain target, chosen at run time.
+//! The loops over the kernel matrix, compiled for AVX-512, AVX2, NEON and the plain target, chosen at run time ([`crate::simd`]).
 //!
 //! Every function here has one body; [`versions`] only compiles it under other target features.
 
 use crate::real::Real;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Simd, chosen};
 
 /// Independent partial sums, so that a reduction vectorises without reordering a strict sum.
 const LANES: usize = 16;
 /// Rows of lanes that [`dot`] sums side by side, to hide the latency of an addition.
 const SUMS: usize = 4;
 
-/// What the first version of [`versions`] is compiled for.
+/// Whether the first version of [`versions`] is to be taken.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vl")
-        && has_avx2()
+    chosen() == Simd::Avx512
 }
 
-/// What the second version of [`versions`] is compiled for.
+/// Whether the second version of [`versions`] is to be taken, where the first is not.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn has_avx2() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    chosen() == Simd::Avx2
 }
 
 macro_rules! versions {
@@ -44,7 +42,11 @@ macro_rules! versions {
                     return unsafe { v3($($arg),*) };
                 }
             }
-            $body::<R, { cfg!(target_arch = "aarch64") }>($($arg),*)
+            #[cfg(target_arch = "aarch64")]
+            if $crate::simd::chosen() == $crate::simd::Simd::Neon {
+                return $body::<R, true>($($arg),*);
+            }
+            $body::<R, false>($($arg),*)
         }
     };
 }

@@ -2,6 +2,7 @@
 
 use crate::awake::each;
 use crate::real::Real;
+use crate::simd::gemm_fn;
 
 /// Row-major dense matrix.
 #[derive(Debug, Clone, PartialEq)]
@@ -177,7 +178,7 @@ unsafe fn gemm_at<R: Real>(dst: Pointer<R>, stride: usize, lhs: View<R>, rhs: Vi
     assert!(last(&lhs) < lhs.data.len() && last(&rhs) < rhs.data.len(), "a view leaves its data");
     // SAFETY: the caller's promise for dst; the farthest entry of either view lies inside its slice (asserted above).
     unsafe {
-        gemm::gemm(
+        gemm_fn::<R>()(
             m,
             n,
             k,
