@@ -244,7 +244,7 @@ def test_labels_in_another_order_are_refused():
         ({"categories": [1, 2]}, "categories must have 30 rows"),
         ({"categories": "tool"}, r"categories must have 30 rows, one an object of 'x', got shape \(\)"),
         ({"uncategorised": "drop"}, "uncategorised must be one of"),
-        ({"source": np.zeros((3, 3))}, "source must be an RDM or Embedding, got ndarray"),
+        ({"source": np.zeros((3, 3))}, "source must be an RDM, Embedding, DataFrame or DataArray, got ndarray"),
     ],
 )
 def test_invalid_arguments_are_named(change, message):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
 from gwrsa import _validate as check
-from gwrsa import kicking, metrics, polishing, schedule
+from gwrsa import kicking, labelled, metrics, polishing, schedule
 from gwrsa._validate import FloatArray
 from gwrsa.alignment import Alignment, Start
 from gwrsa.backends import PlannedStart, Problem
@@ -23,14 +23,17 @@ from gwrsa.polishing import Polished
 from gwrsa.rdm import METRICS, RDM, Metric, check_same_items
 from gwrsa.solve import PRECISIONS, GWSolution, Precision, build_problem
 
+if TYPE_CHECKING:
+    from gwrsa.labelled import Labelled
+
 TOP_K = (1, 5, 10)
 # Mutual information of a plan, in nats, below which targets may be tied: its entries are then some 14 % off the uniform plan's.
 UNDECIDED = 1e-2
 
 
 def align(
-    source: RDM | Embedding,
-    target: RDM | Embedding,
+    source: RDM | Embedding | Labelled,
+    target: RDM | Embedding | Labelled,
     *,
     search: Literal["anneal", "multistart"] = "anneal",
     epsilon: float | tuple[float, float] | None = None,
@@ -59,8 +62,9 @@ def align(
 
     Parameters
     ----------
-    source, target : RDM or Embedding
-        Of n and m objects. Of the same number, they must be the same objects in the same order (by their labels, where both have
+    source, target : RDM, Embedding, DataFrame or DataArray
+        Of n and m objects. A pandas DataFrame or xarray DataArray is an RDM where rows and columns have the same labels, and an Embedding
+        otherwise, a row an object. Of the same number, they must be the same objects in the same order (by their labels, where both have
         them): the answer key of the matching rates, which the alignment itself never sees.
     search : str
         "anneal": diverse starts, each followed down a ladder of epsilon to the value asked for. "multistart": the literature's, random
@@ -127,9 +131,7 @@ def align(
     0  spectral+++  converged  0.87
     1      profile  converged  0.87
     """
-    for name, side in (("source", source), ("target", target)):
-        if not isinstance(side, (RDM, Embedding)):
-            raise ValueError(f"{name} must be an RDM or Embedding, got {type(side).__name__}")
+    source, target = _side("source", source), _side("target", target)
     check.choice("search", search, ("anneal", "multistart"))
     check.choice("precision", precision, PRECISIONS)
     check.choice("metric", metric, METRICS)
@@ -184,6 +186,13 @@ def align(
     found = run.found
     result = Alignment(source, target, metric, search, critical, tuple(found[i] for i in sorted(found)))
     return result if polish is None else _polished(result, rates)
+
+
+def _side(name: str, side: Any) -> RDM | Embedding:  # noqa: ANN401
+    known = side if isinstance(side, (RDM, Embedding)) else labelled.representation(name, side)
+    if known is None:
+        raise ValueError(f"{name} must be an RDM, Embedding, DataFrame or DataArray, got {type(side).__name__}")
+    return known
 
 
 def _polished(found: Alignment, rates: _Rates) -> Alignment:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gwrsa import _validate as check
+from gwrsa import labelled
 from gwrsa._validate import FloatArray
 from gwrsa.embedding import Embedding
 from gwrsa.rdm import RDM, check_same_items
@@ -28,7 +29,8 @@ def rsa(a: RDM | Embedding | ArrayLike, b: RDM | Embedding | ArrayLike, method: 
     ----------
     a, b : RDM, Embedding or array-like, shape (n, n) or (n (n - 1) / 2,)
         Dissimilarities of the same objects in the same order; arrays are square or condensed, and have no labels to
-        check. An Embedding stands for its cosine distances.
+        check. An Embedding stands for its cosine distances. A DataFrame or DataArray is an RDM where rows and columns have the same
+        labels, and an Embedding otherwise.
     method : str
         - "corr": Pearson's r.
         - "spearman": Pearson's r of the ranks, tied values at their mean rank.
@@ -63,7 +65,7 @@ def rsa(a: RDM | Embedding | ArrayLike, b: RDM | Embedding | ArrayLike, method: 
     1.0
     """
     compare = _METHODS[check.choice("method", method, tuple(_METHODS))]
-    first, second = _rdm("a", a), _rdm("b", b)
+    first, second = as_rdm("a", a), as_rdm("b", b)
     check_same_items(first, second)
     _check_varied("a", first.dissimilarities, method)
     _check_varied("b", second.dissimilarities, method)
@@ -111,7 +113,7 @@ def noise_ceiling(rdms: Iterable[RDM | Embedding | ArrayLike], method: CeilingMe
     (0.98, 1.0)
     """
     name = check.choice("method", method, tuple(_NORMALISE))
-    groups = [_rdm(f"rdms[{i}]", value) for i, value in enumerate(rdms)]
+    groups = [as_rdm(f"rdms[{i}]", value) for i, value in enumerate(rdms)]
     if len(groups) < 2:
         raise ValueError(f"rdms must hold at least 2 groups, got {len(groups)}")
     for i, group in enumerate(groups):
@@ -130,7 +132,10 @@ def _check_varied(name: str, values: FloatArray, method: str) -> None:
         raise ValueError(f"{name} must {what} for method {method!r}, got a constant RDM, all {values[0]}")
 
 
-def _rdm(name: str, value: RDM | Embedding | ArrayLike) -> RDM:
+def as_rdm(name: str, value: RDM | Embedding | ArrayLike) -> RDM:
+    """What `rsa` compares: an RDM as it is, the cosine distances of an Embedding, an array or table made into one."""
+    if not isinstance(value, (RDM, Embedding)):
+        value = labelled.representation(name, value) or value
     if isinstance(value, RDM):
         return value
     if isinstance(value, Embedding):

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gwrsa import _core, backends, tensors
+from gwrsa import _core, backends, labelled, tensors
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.backends import Cost, Exponent, Problem, RawSolution, Status
@@ -179,7 +179,8 @@ def entropic_gw(
     Parameters
     ----------
     c1, c2 : RDM, Embedding or square array-like, shapes (n, n) and (m, m)
-        Dissimilarities; arrays need not be symmetric. An Embedding stands for its distances by `metric`, which are never
+        Dissimilarities; arrays need not be symmetric. A DataFrame or DataArray is one of them where rows and columns have the same
+        labels, otherwise an Embedding. An Embedding stands for its distances by `metric`, which are never
         formed where they factor exactly. Torch tensors are arrays too; where both are, plan, potentials and top targets come back as
         tensors on their device.
     p, q : array-like, shapes (n,) and (m,), optional
@@ -348,6 +349,8 @@ def _size(cost: Cost) -> int:
 
 def as_cost(name: str, c: Any, metric: Metric) -> Cost:  # noqa: ANN401
     """What a side of a problem stands for: its factors where they are the smaller, or its square matrix."""
+    if not isinstance(c, (RDM, Embedding)):
+        c = labelled.cost(name, c)
     if isinstance(c, Embedding):
         factored = factor(c, metric)
         # Wider than it is tall: the square matrix is the smaller one.

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.chance import percentile_pair
-from gwrsa.compare import inner, rsa
+from gwrsa.compare import as_rdm, inner, rsa
 from gwrsa.embedding import Embedding
 from gwrsa.metrics import (
     BoolArray,
@@ -353,9 +353,7 @@ def _upper(square: FloatArray) -> list[FloatArray]:
 
 def _standardised(side: RDM | Embedding | ArrayLike, method: PermutationMethod) -> FloatArray:
     """Square, zero diagonal; upper triangle of unit norm, for a correlation centred, for Spearman's of ranks."""
-    if isinstance(side, Embedding):
-        side = side.rdm("cosine")
-    rdm = side if isinstance(side, RDM) else RDM(side)  # type: ignore[arg-type]  # the constructor converts
+    rdm = as_rdm("models", side)
     values = (rdm.rank() if method == "spearman" else rdm).dissimilarities
     values = values / np.abs(values).max()
     if method != "cosine":

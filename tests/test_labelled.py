@@ -1,0 +1,139 @@
+"""pandas DataFrames and xarray DataArrays as representations: their labels come along, and what does not fit is named."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gwrsa
+from problems import asymmetric, distances, points
+
+NAMES = ["ant", "bee", "cat", "dog", "elk", "fly", "gnu", "hen"]
+
+
+def frame(seed=0, names=NAMES):
+    return pd.DataFrame(points(len(names), seed=seed), index=names, columns=[f"dim {i}" for i in range(4)])
+
+
+def square(seed=0, names=NAMES):
+    return pd.DataFrame(distances(len(names), seed=seed), index=names, columns=names)
+
+
+def as_dataarray(table):
+    xr = pytest.importorskip("xarray")
+    return xr.DataArray(
+        table.to_numpy(), dims=("object", "other"), coords={"object": list(table.index), "other": list(table.columns)}
+    )
+
+
+KINDS = pytest.mark.parametrize("kind", [lambda table: table, as_dataarray], ids=["pandas", "xarray"])
+
+
+@KINDS
+def test_an_embedding_takes_rows_as_items(kind):
+    made = gwrsa.Embedding(kind(frame()))
+    assert made.items == tuple(NAMES)
+    assert np.array_equal(made.values, points(8))
+
+
+@KINDS
+def test_an_rdm_takes_the_labels_of_both_sides_in_whatever_order_the_columns_are(kind):
+    whole, turned = square(), square()[NAMES[::-1]]
+    for table in (whole, turned):
+        made = gwrsa.RDM(kind(table))
+        assert made.items == tuple(NAMES)
+        assert np.array_equal(made.square(), whole.to_numpy())
+
+
+@KINDS
+def test_align_takes_them_and_tells_rdm_from_embedding(kind):
+    a, b = frame(0), frame(1)
+    settings = {"n_starts": 1, "epsilon": 0.3, "progress": False}
+    known = gwrsa.align(gwrsa.Embedding(a.to_numpy(), NAMES), gwrsa.RDM(square(1)), **settings)
+    found = gwrsa.align(kind(a), kind(square(1)), **settings)
+    assert isinstance(found.source, gwrsa.Embedding)
+    assert isinstance(found.target, gwrsa.RDM)
+    assert (found.source.name, found.source.items) == ("source", tuple(NAMES))
+    assert found.lowest_loss.gw_loss == known.lowest_loss.gw_loss
+    with pytest.raises(ValueError, match="row 0 \\('ant' against 'hen'\\)"):
+        gwrsa.align(kind(a), kind(b.iloc[::-1]), **settings)
+    with pytest.raises(ValueError, match="such as 'ant'"):
+        gwrsa.align(kind(a), kind(b.rename({"ant": "emu"})), **settings)
+
+
+@KINDS
+def test_solves_take_them(kind):
+    c1, c2 = asymmetric(8, seed=1), distances(8, seed=2)
+    known = gwrsa.entropic_gw(c1, c2, epsilon=0.5).gw_loss
+    left = pd.DataFrame(c1, index=NAMES, columns=NAMES)
+    assert gwrsa.entropic_gw(kind(left), kind(square(2)), epsilon=0.5).gw_loss == known
+    embedded = gwrsa.entropic_gw(kind(frame(3)), c2, epsilon=0.5).gw_loss
+    assert embedded == gwrsa.entropic_gw(gwrsa.Embedding(points(8, seed=3)), c2, epsilon=0.5).gw_loss
+
+
+@KINDS
+def test_rsa_takes_them(kind):
+    known = gwrsa.rsa(gwrsa.Embedding(points(8)), gwrsa.RDM(distances(8, seed=1)))
+    assert gwrsa.rsa(kind(frame()), kind(square(1))) == known
+    test = gwrsa.statistics.permutation_test(kind(frame()), kind(square(1)), n_permutations=9)
+    assert test.statistic == known
+    assert gwrsa.noise_ceiling([kind(frame()), kind(square(1))]).lower == pytest.approx(known)
+    with pytest.raises(ValueError, match="another order"):
+        gwrsa.rsa(kind(frame()), kind(square(1).iloc[::-1, ::-1]))
+
+
+@KINDS
+def test_labels_that_do_not_fit_are_named(kind):
+    with pytest.raises(ValueError, match="1 of the rows are not columns: 'ant'; and the columns have 'emu'"):
+        gwrsa.RDM(kind(square().rename(columns={"ant": "emu"})))
+    with pytest.raises(ValueError, match="1 of the rows are not columns: 'ant'"):
+        gwrsa.rsa(kind(square().rename(columns={"ant": "emu"})), square())
+    with pytest.raises(ValueError, match="items must be the labels that values has, got 'x' for 'ant' at row 0"):
+        gwrsa.Embedding(kind(frame()), ["x", *NAMES[1:]])
+    with pytest.raises(ValueError, match="must be distinct, got 'ant' more than once"):
+        gwrsa.Embedding(kind(frame(names=["ant", "ant", *NAMES[2:]])))
+
+
+@KINDS
+def test_what_is_not_finite_is_named_by_its_labels(kind):
+    table = frame()
+    table.loc["cat", "dim 2"] = np.nan
+    with pytest.raises(ValueError, match="values must be finite, got nan in row 'cat', column 'dim 2'"):
+        gwrsa.Embedding(kind(table))
+
+
+def test_a_default_index_is_no_labels():
+    made = gwrsa.Embedding(pd.DataFrame(points(8)))
+    assert made.items is None
+    assert gwrsa.RDM(pd.DataFrame(distances(8))).items is None
+    # A choice of rows keeps their numbers, which are labels then.
+    assert gwrsa.Embedding(pd.DataFrame(points(8)).iloc[[3, 1]]).items == ("3", "1")
+
+
+def test_a_square_frame_of_other_columns_is_an_embedding():
+    table = pd.DataFrame(points(8, dims=8), index=NAMES, columns=[f"dim {i}" for i in range(8)])
+    assert gwrsa.rsa(table, square(1)) == gwrsa.rsa(gwrsa.Embedding(points(8, dims=8)).rdm(), distances(8, seed=1))
+
+
+def test_text_levels_and_datasets_are_refused():
+    table = frame()
+    table["kind"] = "animal"
+    with pytest.raises(ValueError, match=r"values must hold numbers only, got .* in column 'kind'"):
+        gwrsa.Embedding(table)
+    levels = frame()
+    levels.index = pd.MultiIndex.from_product([["a", "b"], ["1", "2", "3", "4"]])
+    with pytest.raises(ValueError, match="values's index must have one level of labels, got 2"):
+        gwrsa.Embedding(levels)
+    xr = pytest.importorskip("xarray")
+    with pytest.raises(ValueError, match="must be one DataArray, got a Dataset; take one of 'layer'"):
+        gwrsa.Embedding(xr.Dataset({"layer": as_dataarray(frame())}))
+
+
+def test_nullable_numbers_of_pandas_are_numbers():
+    made = gwrsa.Embedding(frame().astype("Float64"))
+    assert np.array_equal(made.values, points(8))
+
+
+def test_a_named_array_gives_its_name():
+    array = as_dataarray(frame()).rename("layer 4")
+    settings = {"n_starts": 1, "epsilon": 0.3, "progress": False}
+    assert gwrsa.align(array, frame(1), **settings).source.name == "layer 4"
