@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gwrsa import _validate as check
+from gwrsa import labelled
 from gwrsa._validate import FloatArray
 from gwrsa.shards import save_arrays
 
 if TYPE_CHECKING:
     from gwrsa.rdm import RDM, Metric
+    from gwrsa.thingsvision_files import By, FileFormat
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +26,11 @@ class Embedding:
 
     Parameters
     ----------
-    values : array-like, shape (n_items, n_dims)
-        Real and finite; kept as read-only float64.
+    values : array-like, DataFrame or DataArray, shape (n_items, n_dims)
+        Real and finite; kept as read-only float64. A pandas DataFrame or xarray DataArray brings the labels of its rows.
     items : sequence of str, length n_items, optional
-        Labels, distinct. Two labelled objects are compared only when their labels agree. None: no labels, rows are
-        matched by position.
+        Labels, distinct. Two labelled objects are compared only when their labels agree. None: those of a DataFrame or DataArray;
+        otherwise no labels, and rows are matched by position.
     name : str
         Shown in tables and figures.
     meta : mapping, optional
@@ -51,10 +53,11 @@ class Embedding:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        values = check.array("values", self.values, 2).copy()
+        given, items = labelled.rows("values", self.values, self.items)
+        values = check.array("values", given, 2).copy()
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
-        object.__setattr__(self, "items", check.labels("items", self.items, len(values)))
+        object.__setattr__(self, "items", check.labels("items", items, len(values)))
         if not isinstance(self.meta or {}, Mapping):
             raise ValueError(f"meta must be a mapping, got {self.meta!r}")
         object.__setattr__(self, "meta", dict(self.meta or {}))
@@ -75,12 +78,12 @@ class Embedding:
         key: str | None = None,
         name: str | None = None,
     ) -> Embedding:
-        """Read an embedding: what `save` wrote, or a plain .npy, .npz, .csv, .tsv, .txt, .mat or .h5 file.
+        """Read an embedding: what `save` wrote, or a plain .npy, .npz, .csv, .tsv, .txt, .mat or .h5 file; or thingsvision's folder.
 
         Parameters
         ----------
         path : path
-            The file.
+            The file, or a folder of `from_thingsvision`, a row an image.
         items : sequence of str or path, optional
             Labels, or a file of labels (`gwrsa.loaders.load_items`). None: those in the file, if any.
         key : str, optional
@@ -101,6 +104,10 @@ class Embedding:
         from gwrsa import loaders
         from gwrsa import loaders_files as files
 
+        if Path(path).is_dir() and key is None:
+            made = cls.from_thingsvision(path, name=name)
+            given = loaders.load_items(items) if isinstance(items, (str, Path)) else items
+            return made if given is None else cls(made.values, tuple(given), name=made.name)  # type: ignore[arg-type]
         loaded = loaders.load_array(path, key=key)
         if loaded.values.ndim != 2:
             raise ValueError(f"{path} must hold a 2-D array to be an embedding, got shape {loaded.values.shape}")
@@ -139,6 +146,55 @@ class Embedding:
         except TypeError as error:
             raise ValueError(f"meta must be JSON to be saved, got {self.meta!r}: {error}") from error
         return save_arrays(out, {**arrays, "provenance": np.array(provenance)}, compressed=True)
+
+    @classmethod
+    def from_thingsvision(
+        cls, folder: str | Path, *, by: By = "image", names: str | Path | None = None, name: str | None = None
+    ) -> Embedding:
+        """Features that thingsvision extracted: features.npy, .txt, .mat, .hdf5 or .pt, whole or in parts, beside file_names.txt.
+
+        Parameters
+        ----------
+        folder : path
+            Where the features are.
+        by : str
+            "image": a row an image, labelled by its file's name without folder and suffix. "object": images of one folder are
+            averaged, and labelled by it.
+        names : path, optional
+            The list of files, one a line. None: file_names.txt in the folder or the one above; no labels where there is none.
+        name : str, optional
+            None: that of the folder.
+
+        Raises
+        ------
+        ValueError
+            If a part is missing, names and rows differ in number, labels are not distinct, or features are not one vector an image.
+        """
+        from gwrsa import thingsvision_files
+
+        values, items = thingsvision_files.read(folder, by, names)
+        return cls(values, items, name=name or Path(folder).resolve().name)
+
+    def to_thingsvision(self, folder: str | Path, file_format: FileFormat = "npy") -> Path:
+        """Write features.npy and file_names.txt, a label a line, as thingsvision does; returns the folder.
+
+        Parameters
+        ----------
+        folder : path
+            Made where it is not there; may hold no other features.
+        file_format : str
+            "npy", "txt", "mat" (the array `features`) or "hdf5" (needs `gwrsa[h5]`).
+
+        Raises
+        ------
+        ValueError
+            If the embedding has no labels, a label is not one line of text, or the folder holds features of another format.
+        """
+        from gwrsa import thingsvision_files
+
+        if self.items is None:
+            raise ValueError(f"items must be there to be written as names of files, got none in {self.name!r}")
+        return thingsvision_files.write(folder, self.values, self.items, file_format)
 
     def select(self, items: Iterable[object]) -> Embedding:
         """The named objects, in this order; by position (int) where there are no labels.

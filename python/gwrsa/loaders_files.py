@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +175,7 @@ def _read_mat(file: Path, key: str | None) -> Arrays:
     try:
         content = loadmat(file)
     except NotImplementedError:  # version 7.3 is HDF5
-        return {name: _matlab(array) for name, array in _read_h5(file, key).items()}
+        return {name: _matlab(array) for name, array in read_h5(file, key).items()}
     except (MatReadError, TypeError) as error:
         raise ValueError(f"the file is not a .mat file: {error}") from error
     names = [name for name in content if not name.startswith("__")]
@@ -198,11 +198,25 @@ def _matlab(array: NDArray[Any]) -> NDArray[Any]:
     return array[0] if array.ndim == 2 and len(array) == 1 else array
 
 
-def _read_h5(file: Path, key: str | None) -> Arrays:
+def h5(file: Path | BinaryIO, mode: str = "r") -> Any:  # noqa: ANN401
+    """An HDF5 file, open for reading or writing.
+
+    Raises
+    ------
+    ImportError
+        If h5py is missing.
+    """
     try:
         import h5py
     except ImportError as error:
-        raise ImportError(f"{file}: to read HDF5, install h5py: pip install 'gwrsa[h5]'") from error
+        raise ImportError(f"{file}: HDF5 needs h5py: pip install 'gwrsa[h5]'") from error
+    return h5py.File(file, mode)
+
+
+def read_h5(file: Path, key: str | None) -> Arrays:
+    """The array of this name and what may be labels, or all when the only one has to be found."""
+    opened_file = h5(file)
+    import h5py
 
     found: dict[str, Any] = {}
 
@@ -218,7 +232,7 @@ def _read_h5(file: Path, key: str | None) -> Arrays:
         # MATLAB stores columns first, and HDF5 rows.
         return np.asarray(node[()]).T if "MATLAB_class" in node.attrs else np.asarray(node[()])
 
-    with h5py.File(file, "r") as content:
+    with opened_file as content:
         content.visititems(visit)
         return {name: read(found[name]) for name in _chosen(list(found), key)}
 
@@ -237,6 +251,6 @@ TABLES: Mapping[str, Callable[[Path], Table]] = {
 ARCHIVES: Mapping[str, Callable[[Path, str | None], Arrays]] = {
     ".npz": _read_npz,
     ".mat": _read_mat,
-    ".h5": _read_h5,
-    ".hdf5": _read_h5,
+    ".h5": read_h5,
+    ".hdf5": read_h5,
 }

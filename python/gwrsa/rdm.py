@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from gwrsa import _validate as check
+from gwrsa import labelled
 from gwrsa._validate import FloatArray
 from gwrsa.factored import Factored, factor, unit_rows
 from gwrsa.shards import save_arrays
@@ -33,9 +34,9 @@ class RDM:
     ----------
     dissimilarities : array-like, shape (n (n - 1) / 2,) or (n, n)
         Condensed upper triangle, row by row, as scipy's `squareform`; or a symmetric square array with a zero diagonal.
-        Kept condensed, as read-only float64.
+        Kept condensed, as read-only float64. A square pandas DataFrame or xarray DataArray brings its labels, the same on both sides.
     items : sequence of str, length n, optional
-        Labels, distinct. None: no labels; objects are matched by position.
+        Labels, distinct. None: those of a DataFrame or DataArray; otherwise no labels, and objects are matched by position.
     metric : str
         What the dissimilarities are; only a label.
     name : str
@@ -67,12 +68,13 @@ class RDM:
     """Exact factors, where the RDM came from an embedding by a metric that has them; a solver starts from these."""
 
     def __post_init__(self) -> None:
-        values = check.array("dissimilarities", self.dissimilarities, (1, 2))
+        given, items = labelled.pairs("dissimilarities", self.dissimilarities, self.items)
+        values = check.array("dissimilarities", given, (1, 2))
         condensed = _condense(values) if values.ndim == 2 else values.copy()
         n = _n_objects(len(condensed))
         condensed.flags.writeable = False
         object.__setattr__(self, "dissimilarities", condensed)
-        object.__setattr__(self, "items", check.labels("items", self.items, n))
+        object.__setattr__(self, "items", check.labels("items", items, n))
 
     def __len__(self) -> int:
         return _n_objects(len(self.dissimilarities))
@@ -219,7 +221,7 @@ class RDM:
     ) -> RDM:
         """Read an RDM: what `save` wrote, or a file that holds a square or condensed array.
 
-        Parameters and errors are those of `Embedding.load`.
+        Parameters and errors are those of `Embedding.load`. An HDF5 file of rsatoolbox is read too, where it holds one RDM.
 
         Examples
         --------
@@ -228,22 +230,33 @@ class RDM:
         >>> gwrsa.RDM.load("rdm.npz")
         RDM('kept', 3 objects, precomputed, no labels)
         """
-        from gwrsa import loaders
+        from gwrsa import loaders, rsatoolbox_files
         from gwrsa import loaders_files as files
 
-        loaded = loaders.load_array(path, key=key)
-        labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
         metric, stored = "precomputed", None
+        if key is None and rsatoolbox_files.is_rdms(path):
+            values, own, metric, stored = rsatoolbox_files.read(path, None, "items")
+        else:
+            loaded = loaders.load_array(path, key=key)
+            values, own = loaded.values, loaded.items
         if Path(path).suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 if "metric" in archive.files and "name" in archive.files:
                     metric, stored = str(archive["metric"]), str(archive["name"])
-        chosen = tuple(str(x) for x in labels) if labels is not None else loaded.items
+        labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
         with files.named(path, items):
-            return cls(loaded.values, chosen, metric, name or stored or Path(path).stem)
+            return cls(
+                values,
+                own if labels is None else tuple(str(x) for x in labels),
+                metric,
+                name or stored or Path(path).stem,
+            )
 
     def to_rsatoolbox(self) -> Any:  # noqa: ANN401
-        """As `rsatoolbox.rdm.RDMs` with one RDM; labels become the pattern descriptor "items". Needs `gwrsa[rsatoolbox]`."""
+        """As `rsatoolbox.rdm.RDMs` with one RDM; labels become the pattern descriptor "items". Needs `gwrsa[rsatoolbox]`.
+
+        `.to_rsatoolbox().save("rdm.hdf5")` writes its file.
+        """
         from rsatoolbox.rdm import RDMs
 
         return RDMs(
@@ -255,17 +268,27 @@ class RDM:
 
     @classmethod
     def from_rsatoolbox(cls, rdms: Any, index: int = 0, items: str = "items") -> RDM:  # noqa: ANN401
-        """One RDM of an `rsatoolbox.rdm.RDMs`.
+        """One RDM of an `rsatoolbox.rdm.RDMs`, or of the HDF5 file it was saved in, which is read without rsatoolbox.
 
         Parameters
         ----------
-        rdms : rsatoolbox.rdm.RDMs
-            Where to take it from.
+        rdms : rsatoolbox.rdm.RDMs or path
+            Where to take it from. A file needs `gwrsa[h5]`; no pickle is read.
         index : int
             Which one.
         items : str
             Pattern descriptor that holds the labels; no labels where there is none of this name.
+
+        Raises
+        ------
+        ValueError
+            If there is no RDM of this index, or the file has another layout; the message names the file.
         """
+        if isinstance(rdms, (str, Path)):
+            from gwrsa import rsatoolbox_files
+
+            stored = rsatoolbox_files.read(rdms, index, items)
+            return cls(stored.values, stored.items, stored.metric, stored.name or Path(rdms).stem)
         values = rdms.get_vectors()
         i = check.integer("index", index, 0, len(values) - 1)
         labels = rdms.pattern_descriptors.get(items)

@@ -25,8 +25,13 @@ def load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:
     from gwrsa.embedding import Embedding
     from gwrsa.loaders import load_array
     from gwrsa.rdm import RDM, is_dissimilarity
+    from gwrsa.rsatoolbox_files import is_rdms
     from gwrsa.triplets import is_triplets
 
+    if kind == "auto" and is_rdms(path):
+        kind = "rdm"
+    elif kind == "auto" and path.is_dir():
+        kind = "embedding"  # of thingsvision
     if kind == "auto":
         values = load_array(path).values
         if is_triplets(values):

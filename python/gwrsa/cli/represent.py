@@ -12,7 +12,10 @@ from gwrsa.cli.options import Items, Kind, Method, MetricName, Missing, as_rdm, 
 
 def rdm(
     embedding: Annotated[
-        Path, typer.Argument(help="Embedding, or triplets: .npy, .npz, .csv, .tsv, .txt, .mat or .h5.")
+        Path,
+        typer.Argument(
+            help="Embedding, or triplets: .npy, .npz, .csv, .tsv, .txt, .mat or .h5; thingsvision's folder."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Where to write the RDM (.npz).")],
     metric: Annotated[MetricName, typer.Option(help="Dissimilarity.")] = "cosine",
@@ -36,7 +39,7 @@ def rdm(
     from gwrsa.triplets import Triplets, is_triplets
 
     check_archive(out)
-    if kind is None and is_triplets(load_array(embedding).values):
+    if kind is None and not embedding.is_dir() and is_triplets(load_array(embedding).values):
         raise ValueError(
             f"{embedding} holds n x 3 whole numbers, as triplets do: did you mean --kind triplets? If not, say --kind embedding"
         )
@@ -128,6 +131,10 @@ def extract(
         Optional[Path], typer.Option(help="Folder of finished batches; by default the user's cache.")
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no batches.")] = False,
+    thingsvision: Annotated[
+        Optional[Path],
+        typer.Option(help="Folder for features.npy and file_names.txt, as thingsvision writes them, too."),
+    ] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
 ) -> None:
     """Read images or texts with a network. Run again after an interruption, it goes on where it was.
@@ -165,6 +172,8 @@ def extract(
         f"{_count(len(made.meta['not_images']), 'other file')}; "
         f"written to {made.save(out)}"
     )
+    if thingsvision is not None:
+        typer.echo(f"written to {made.to_thingsvision(thingsvision)}")
 
 
 def _count(n: int, what: str) -> str:

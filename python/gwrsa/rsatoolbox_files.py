@@ -1,0 +1,98 @@
+"""HDF5 files of rsatoolbox, `RDMs.save`, read without it: dissimilarities, descriptors as groups, text as bytes or attributes.
+
+https://rsatoolbox.readthedocs.io; the layout is that of its versions 0.2 to 0.3.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gwrsa import _validate as check
+from gwrsa import loaders_files as files
+from gwrsa._validate import FloatArray
+
+SUFFIXES = (".h5", ".hdf5")
+
+
+class Stored(NamedTuple):
+    """What a file holds of one RDM."""
+
+    values: FloatArray
+    """Condensed, shape (n (n - 1) / 2,)."""
+    items: tuple[str, ...] | None
+    """The pattern descriptor that was asked for; None where there is none of this name."""
+    metric: str
+    name: str | None
+    """Of its RDM descriptor "name"."""
+
+
+def is_rdms(path: str | Path) -> bool:
+    """Whether an HDF5 file has the layout of rsatoolbox's RDMs; False for any other file, or without h5py."""
+    file = Path(path)
+    if file.suffix.lower() not in SUFFIXES or not file.is_file():
+        return False
+    try:
+        import h5py
+
+        with h5py.File(file, "r") as content:
+            return "dissimilarities" in content and "pattern_descriptors" in content and "rdm_descriptors" in content
+    except (ImportError, OSError):
+        return False
+
+
+def read(path: str | Path, index: int | None, items: str) -> Stored:
+    """One RDM of a file.
+
+    Parameters
+    ----------
+    path : path
+        .h5 or .hdf5.
+    index : int, optional
+        Which one. None: the only one.
+    items : str
+        Pattern descriptor that holds the labels.
+
+    Raises
+    ------
+    FileNotFoundError, ImportError
+        If there is no such file, or no h5py.
+    ValueError
+        If the file has another layout, several RDMs where one is taken, or none of this index.
+    """
+    with files.opened(path, SUFFIXES) as (file, _):
+        if not is_rdms(file):
+            found = ", ".join(map(repr, files.read_h5(file, None))) or "nothing"
+            raise ValueError(f"the file must hold RDMs of rsatoolbox, with their descriptors, got {found}")
+        with files.h5(file) as content:
+            values = np.atleast_2d(np.asarray(content["dissimilarities"]))
+            patterns, rdms = content["pattern_descriptors"], content["rdm_descriptors"]
+            if index is None and len(values) > 1:
+                raise ValueError(
+                    f"the file holds {len(values)} RDMs; RDM.from_rsatoolbox(path, index) takes one, 0 to {len(values) - 1}"
+                )
+            i = check.integer("index", index or 0, 0, len(values) - 1)
+            labels, names = _value(patterns, items), _value(rdms, "name")
+            measure = _value(content, "dissimilarity_measure")
+            return Stored(
+                check.array("dissimilarities", values[i], 1),
+                None if labels is None else tuple(_texts(labels)),
+                "precomputed" if measure is None else _texts(measure)[0],
+                None if names is None else _texts(names)[i],
+            )
+
+
+def _value(group: Any, name: str) -> Any:  # noqa: ANN401
+    """A descriptor, which text makes an attribute and a list of several types a group of numbered entries; None where there is none."""
+    if name in group.attrs:
+        return group.attrs[name]
+    node = group.get(name)
+    if node is None or getattr(node, "shape", ()) is None:
+        return None
+    return [node[str(i)][()] for i in range(len(node))] if hasattr(node, "keys") else node[()]
+
+
+def _texts(value: Any) -> list[str]:  # noqa: ANN401
+    return [x.decode() if isinstance(x, bytes) else str(x) for x in np.ravel(np.asarray(value, dtype=object))]
