@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from gwrsa.cli.align import align, demo
+from gwrsa.cli.machine import bench, doctor
 from gwrsa.cli.represent import extract, models, rdm, rsa, spose
 from gwrsa.cli.stored import check, results
 from gwrsa.cli.studies import merge, report, study
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Compare representations of the same objects without being told which object is which.",
 )
-for verb in (rdm, rsa, align, spose, extract, models, study, merge, results, check, report, demo):
+for verb in (rdm, rsa, align, spose, extract, models, study, merge, results, check, report, demo, doctor, bench):
     app.command()(verb)
 
 
