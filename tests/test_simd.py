@@ -12,6 +12,7 @@ from gwrsa import _core
 SOLVE = """
 import json, numpy as np, gwrsa
 from gwrsa import _core
+from gwrsa.solve import build_problem
 rng = np.random.default_rng(0)
 a = rng.standard_normal((70, 5))
 b = a[rng.permutation(70)] @ np.linalg.qr(rng.standard_normal((5, 5)))[0]
@@ -19,7 +20,8 @@ out = {"simd": _core.simd}
 for precision in ("mixed", "float64"):
     for metric in ("sqeuclidean", "euclidean"):  # factored, and square
         sides = gwrsa.Embedding(a), gwrsa.Embedding(b)
-        s = gwrsa.entropic_gw(*sides, epsilon=0.3, init="spectral", metric=metric, precision=precision)
+        epsilon = 0.4 * build_problem(*sides, metric=metric).critical_epsilon()
+        s = gwrsa.entropic_gw(*sides, epsilon=epsilon, init="spectral", metric=metric, precision=precision)
         out[f"{precision} {metric}"] = [s.status, s.gw_loss, s.plan.ravel().tolist()]
 print(json.dumps(out))
 """

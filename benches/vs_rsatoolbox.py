@@ -1,0 +1,73 @@
+"""RSA beside rsatoolbox: the same two RDMs of 1,854 objects (1,717,731 pairs), all six methods, numbers and seconds.
+
+python benches/vs_rsatoolbox.py [--objects N] [--repeats R]      (writes benches/results/rsatoolbox.json)
+
+Human against CLIP, cosine distances. Each method is computed by both in turn; the first call of either is not counted. Both use one thread.
+`tied`: the difference of both where dissimilarities are rounded to two decimals, so that most pairs are tied.
+"""
+
+import argparse
+import os
+import time
+from importlib.metadata import version
+
+import numpy as np
+from rsatoolbox.rdm import compare
+from threadpoolctl import threadpool_limits
+
+import gwrsa
+from _results import save
+from cases import embedding
+
+METHODS = ("corr", "cosine", "spearman", "rho-a", "kendall", "tau-a")
+
+
+def measured(a, b, method, repeats):
+    """Both values, and the seconds of each repeat of both, in turn."""
+    theirs, ours = (a.to_rsatoolbox(), b.to_rsatoolbox()), (a, b)
+    calls = {"gwrsa": lambda: gwrsa.rsa(*ours, method), "rsatoolbox": lambda: float(compare(*theirs, method)[0, 0])}
+    values, seconds = {}, {name: [] for name in calls}
+    for i in range(repeats + 1):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            values[name] = call()
+            if i:
+                seconds[name].append(round(time.perf_counter() - began, 4))
+    return {"values": values, "seconds": seconds, "difference": abs(values["gwrsa"] - values["rsatoolbox"])}
+
+
+def main():
+    """Measure all six, print a table, write it down."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--objects", type=int, help="so many, drawn at random; by default all 1,854")
+    options.add_argument("--repeats", type=int, default=5)
+    given = options.parse_args()
+    a, b = (embedding(name, given.objects).rdm() for name in ("human_spose66", "model_clip_vitb32"))
+    tied = [gwrsa.RDM(np.round(side.dissimilarities, 2)) for side in (a, b)]
+    out, load = {}, os.getloadavg()[0]
+    print(f"{'method':<10}{'gwrsa':>14}{'difference':>12}{'tied':>12}{'gwrsa, s':>10}{'rsatoolbox, s':>15}")
+    with threadpool_limits(1):
+        for method in METHODS:
+            found = out[method] = measured(a, b, method, given.repeats)
+            found["tied"] = measured(*tied, method, 0)["difference"]
+            ours, theirs = (float(np.median(found["seconds"][name])) for name in ("gwrsa", "rsatoolbox"))
+            print(
+                f"{method:<10}{found['values']['gwrsa']:>14.10f}{found['difference']:>12.1e}{found['tied']:>12.1e}{ours:>10.3f}{theirs:>15.3f}",
+                flush=True,
+            )
+    print(
+        save(
+            "rsatoolbox",
+            {
+                "objects": len(a),
+                "pairs": len(a.dissimilarities),
+                "rsatoolbox": version("rsatoolbox"),
+                "load_before": round(load, 2),
+                "methods": out,
+            },
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""gwrsa doctor and gwrsa bench: what they say of a machine that is well, of one that is slow, and of a wrong answer."""
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import gwrsa
+from gwrsa import _core, cli, doctor, machine, quick_bench
+from problems import distances
+
+
+def call(*args):
+    return CliRunner().invoke(cli.app, list(args), catch_exceptions=False)
+
+
+def test_doctor_says_what_is_there_and_tests_it():
+    said = call("doctor", "--no-speed")
+    assert said.exit_code == 0
+    for part in (
+        f"gwrsa {gwrsa.__version__}",
+        f"numpy {np.__version__}",
+        _core.simd,
+        "100.0% of 300",
+        "Answers are right",
+    ):
+        assert part in said.output
+    assert said.output.count("[ok]") == 2
+
+
+def test_a_wrong_answer_ends_with_status_1(monkeypatch):
+    # A solver that couples every object with the first target.
+    whole = doctor.GWSolution.top
+    monkeypatch.setattr(doctor.GWSolution, "top", lambda self, k: np.zeros_like(whole(self, k)))
+    said = call("doctor", "--no-speed")
+    assert said.exit_code == 1
+    assert "[wrong]" in said.output
+    assert "WRONG answer" in said.output
+
+
+@pytest.mark.parametrize(
+    ("times", "blas", "line", "advice"),
+    [
+        ({1: (2e-3, 1e-3), 2: (1e-3, 5e-4)}, 1e-3, 0, ""),
+        ({1: (2e-3, 1e-3), 2: (1e-3, 5e-4)}, 1e-4, 0, "less than half as fast as numpy's"),
+        ({1: (1e-3, 1e-3), 2: (2e-3, 5e-4)}, 1e-3, 0, "2 threads are only 0.5 times as fast as one"),
+        ({1: (1e-6, 1e-6), 2: (5e-7, 5e-7)}, 1e-7, 2, "times what its parts do"),
+    ],
+)
+def test_slow_parts_are_named(monkeypatch, times, blas, line, advice):
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    monkeypatch.setattr(doctor, "N_OBJECTS", 200)
+    monkeypatch.setattr(doctor, "_time_blas", lambda: blas)
+    monkeypatch.setattr(_core, "time_machine", lambda *args: times[args[-1]])
+    found = doctor.how_fast()[line]
+    assert (found.verdict == "look") == bool(advice)
+    assert advice in found.advice
+
+
+def test_the_machine_is_measured():
+    product, reading = _core.time_machine(256, 32, 256, 3, 1)
+    assert 0 < product < 1
+    assert 0 < reading < 1
+    assert machine.usable_cores() >= 1
+    assert "installed" in machine.blas() or "threads" in machine.blas()
+    assert {extra for extra, _, _ in machine.extras()} == set(machine.GIVES)
+
+
+def test_bench_compares_from_one_start_by_one_loss():
+    pytest.importorskip("ot")
+    c1, c2 = distances(30, seed=1), distances(30, seed=2)
+    ours, pot = quick_bench.paired(c1, c2, rounds=2)
+    assert (ours.name, len(ours.seconds), len(pot.seconds)) == ("gwrsa", 2, 2)
+    assert pot.name.startswith("POT ")
+    assert ours.gw_loss == pytest.approx(pot.gw_loss, rel=1e-3)
+
+
+def test_bench_of_a_machine_without_pot(monkeypatch):
+    monkeypatch.setattr(machine, "installed", lambda _: None)
+    said = call("bench", "--objects", "40", "--rounds", "1", "--no-search")
+    assert said.exit_code == 0
+    assert "POT is not installed" in said.output
+    assert "SIMULATION" in said.output
+    with pytest.raises(ValueError, match="n must be between 10 and 1854, got 5"):
+        call("bench", "--objects", "5")
+
+
+def test_the_loss_is_pot_s():
+    plan = np.random.default_rng(0).random((5, 6))
+    plan /= plan.sum()
+    c1, c2 = distances(5), distances(6)
+    slow = sum(
+        (c1[i, k] - c2[j, m]) ** 2 * plan[i, j] * plan[k, m]
+        for i in range(5)
+        for j in range(6)
+        for k in range(5)
+        for m in range(6)
+    )
+    assert quick_bench.gw_loss(c1, c2, plan) == pytest.approx(slow, rel=1e-12)
+    assert quick_bench.gw_loss(c1, c2, np.zeros((5, 6))) == np.inf
