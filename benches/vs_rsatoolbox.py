@@ -1,29 +1,35 @@
 """RSA beside rsatoolbox: the same two RDMs of 1,854 objects (1,717,731 pairs), all six methods, numbers and seconds.
 
-python benches/vs_rsatoolbox.py [--objects N] [--repeats R]      (writes benches/results/rsatoolbox.json)
+python benches/vs_rsatoolbox.py [--objects N] [--repeats R]      (writes results/rsatoolbox.json and the table of its page)
 
 Human against CLIP, cosine distances. Each method is computed by both in turn; the first call of either is not counted. Both use one thread.
 `tied`: the difference of both where dissimilarities are rounded to two decimals, so that most pairs are tied.
 """
 
 import argparse
+import json
 import os
+import re
 import time
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
-from rsatoolbox.rdm import compare
 from threadpoolctl import threadpool_limits
 
 import gwrsa
-from _results import save
+from _results import FOLDER, save
 from cases import embedding
 
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "from-rsatoolbox.md"
+BETWEEN = re.compile(r"(<!-- measured -->\n)(.*?)(\n<!-- /measured -->)", re.DOTALL)
 METHODS = ("corr", "cosine", "spearman", "rho-a", "kendall", "tau-a")
 
 
 def measured(a, b, method, repeats):
     """Both values, and the seconds of each repeat of both, in turn."""
+    from rsatoolbox.rdm import compare
+
     theirs, ours = (a.to_rsatoolbox(), b.to_rsatoolbox()), (a, b)
     calls = {"gwrsa": lambda: gwrsa.rsa(*ours, method), "rsatoolbox": lambda: float(compare(*theirs, method)[0, 0])}
     values, seconds = {}, {name: [] for name in calls}
@@ -36,12 +42,47 @@ def measured(a, b, method, repeats):
     return {"values": values, "seconds": seconds, "difference": abs(values["gwrsa"] - values["rsatoolbox"])}
 
 
+def load():
+    """What was measured."""
+    return json.loads((FOLDER / "rsatoolbox.json").read_text())
+
+
+def table(measured):
+    """As the page shows it."""
+    found = measured["result"]
+    lines = [
+        (
+            f"{found['objects']:,} objects, {found['pairs']:,} pairs, human against CLIP; median of {{}} runs in turn, one thread of an "
+            f"{measured['machine']['processor']}; rsatoolbox {found['rsatoolbox']}."
+        ),
+        "",
+        "| method | RSA | difference | with ties | gwrsa, s | rsatoolbox, s |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method, row in found["methods"].items():
+        ours, theirs = (np.median(row["seconds"][name]) for name in ("gwrsa", "rsatoolbox"))
+        lines.append(
+            f"| {method} | {row['values']['gwrsa']:.10f} | {row['difference']:.0e} | {row['tied']:.0e} | {ours:.2f} | {theirs:.2f} |"
+        )
+    lines[0] = lines[0].format(len(row["seconds"]["gwrsa"]))
+    return "\n".join(lines)
+
+
 def main():
     """Measure all six, print a table, write it down."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--objects", type=int, help="so many, drawn at random; by default all 1,854")
     options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--table", action="store_true", help="write the table of what was measured into the page only")
     given = options.parse_args()
+    if not given.table:
+        measure(given)
+    page = PAGE.read_text()
+    PAGE.write_text(BETWEEN.sub(lambda found: found[1] + table(load()) + found[3], page))
+
+
+def measure(given):
+    """Both packages in turn."""
     a, b = (embedding(name, given.objects).rdm() for name in ("human_spose66", "model_clip_vitb32"))
     tied = [gwrsa.RDM(np.round(side.dissimilarities, 2)) for side in (a, b)]
     out, load = {}, os.getloadavg()[0]

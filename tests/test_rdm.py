@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 
 import gwrsa
+from gwrsa.condensed import is_dissimilarity
 from gwrsa.factored import factor
-from gwrsa.rdm import check_same_items, is_dissimilarity
+from gwrsa.rdm import check_same_items
 from problems import points
 
 NAMES = tuple(f"object {i}" for i in range(12))

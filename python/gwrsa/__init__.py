@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gwrsa import demo, figures, loaders, metrics, report, statistics, store, study, tables
+    from gwrsa import demo, figures, gwtune, loaders, metrics, report, statistics, store, study, tables
     from gwrsa._core import __version__
     from gwrsa.aligning import align
     from gwrsa.alignment import Alignment, Start
@@ -63,6 +63,7 @@ __all__ = [
     "extract",
     "figures",
     "fit_spose",
+    "gwtune",
     "load_categories",
     "load_items",
     "loaders",
@@ -119,7 +120,7 @@ _HOME = {
     "sample_triplets": "choice",
     "sinkhorn": "solve",
 }
-_MODULES = ("demo", "figures", "loaders", "metrics", "report", "statistics", "store", "study", "tables")
+_MODULES = ("demo", "figures", "gwtune", "loaders", "metrics", "report", "statistics", "store", "study", "tables")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

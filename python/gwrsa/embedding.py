@@ -169,6 +169,12 @@ class Embedding:
         ------
         ValueError
             If a part is missing, names and rows differ in number, labels are not distinct, or features are not one vector an image.
+
+        Examples
+        --------
+        >>> e = gwrsa.Embedding([[1, 0], [0, 1], [1, 1]], ["ant_01", "ant_02", "bee_01"])
+        >>> gwrsa.Embedding.from_thingsvision(e.to_thingsvision("layer4"))
+        Embedding('layer4', 3 objects x 2, labelled)
         """
         from gwrsa import thingsvision_files
 
@@ -189,6 +195,12 @@ class Embedding:
         ------
         ValueError
             If the embedding has no labels, a label is not one line of text, or the folder holds features of another format.
+
+        Examples
+        --------
+        >>> folder = gwrsa.Embedding([[1, 0], [0, 1]], ["ant", "bee"]).to_thingsvision("layer3", "txt")
+        >>> sorted(path.name for path in folder.iterdir())
+        ['features.txt', 'file_names.txt']
         """
         from gwrsa import thingsvision_files
 

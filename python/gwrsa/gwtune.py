@@ -168,6 +168,12 @@ def settings(
     ------
     ValueError
         If a setting has no counterpart; it says which.
+
+    Examples
+    --------
+    >>> settings = gwrsa.gwtune.settings(eps_list=[0.01, 0.1], num_trial=20)
+    >>> settings["search"], settings["epsilon"], settings["n_starts"]
+    ('multistart', (0.01, 0.1), 20)
     """
     bounds = tuple(check.positive("eps_list", eps) for eps in eps_list)
     if len(bounds) != 2 or bounds[0] > bounds[1]:

@@ -13,6 +13,7 @@ import numpy as np
 from gwrsa import _validate as check
 from gwrsa import labelled
 from gwrsa._validate import FloatArray
+from gwrsa.condensed import condense, n_objects
 from gwrsa.factored import Factored, factor, unit_rows
 from gwrsa.shards import save_arrays
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 Metric: TypeAlias = Literal["cosine", "correlation", "euclidean", "sqeuclidean", "inner_product", "choice"]
 METRICS: tuple[Metric, ...] = ("cosine", "correlation", "euclidean", "sqeuclidean", "inner_product", "choice")
-
-# Float32 arithmetic leaves a symmetric matrix asymmetric by this much of its largest entry.
-_SYMMETRY_TOL = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +68,14 @@ class RDM:
     def __post_init__(self) -> None:
         given, items = labelled.pairs("dissimilarities", self.dissimilarities, self.items)
         values = check.array("dissimilarities", given, (1, 2))
-        condensed = _condense(values) if values.ndim == 2 else values.copy()
-        n = _n_objects(len(condensed))
+        condensed = condense(values) if values.ndim == 2 else values.copy()
+        n = n_objects(len(condensed))
         condensed.flags.writeable = False
         object.__setattr__(self, "dissimilarities", condensed)
         object.__setattr__(self, "items", check.labels("items", items, n))
 
     def __len__(self) -> int:
-        return _n_objects(len(self.dissimilarities))
+        return n_objects(len(self.dissimilarities))
 
     def __repr__(self) -> str:
         labelled = "labelled" if self.items else "no labels"
@@ -392,40 +390,3 @@ def check_same_labels(
         f"{a!r} and {b!r} must hold the same objects, but {len(missing)} labels of the first are not in the "
         f"second, such as {missing[0]!r}; select the labels they share"
     )
-
-
-def is_dissimilarity(values: FloatArray) -> bool:
-    """Whether a 2-D array can be read as an RDM: square, symmetric, with a zero diagonal."""
-    if values.ndim != 2 or values.shape[0] != values.shape[1]:
-        return values.ndim == 1
-    tol = _SYMMETRY_TOL * np.abs(values).max()
-    return bool(np.abs(values - values.T).max() <= tol and np.abs(np.diag(values)).max() <= tol)
-
-
-def _n_objects(n_pairs: int) -> int:
-    n = round((1 + (1 + 8 * n_pairs) ** 0.5) / 2)
-    if n * (n - 1) // 2 != n_pairs:
-        raise ValueError(f"dissimilarities must have length n (n - 1) / 2 for some n, got {n_pairs}")
-    return int(n)
-
-
-def _condense(values: FloatArray) -> FloatArray:
-    if values.shape[0] != values.shape[1]:
-        raise ValueError(f"dissimilarities must be square or condensed, got shape {values.shape}")
-    if len(values) < 2:
-        raise ValueError("dissimilarities must be of at least 2 objects, got 1")
-    tol = _SYMMETRY_TOL * np.abs(values).max()
-    asymmetry = np.abs(values - values.T)
-    if asymmetry.max() > tol:
-        i, j = (int(x) for x in np.unravel_index(int(asymmetry.argmax()), values.shape))
-        raise ValueError(
-            f"dissimilarities must be symmetric, got {values[i, j]} at ({i}, {j}) and {values[j, i]} at ({j}, {i})"
-        )
-    diagonal = np.abs(np.diag(values))
-    if diagonal.max() > tol:
-        i = int(diagonal.argmax())
-        raise ValueError(
-            f"dissimilarities must have a zero diagonal, got {values[i, i]} at ({i}, {i}); is this a similarity matrix?"
-        )
-    upper = np.triu_indices(len(values), 1)
-    return np.asarray(0.5 * (values[upper] + values.T[upper]), dtype=np.float64)

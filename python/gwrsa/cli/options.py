@@ -22,9 +22,10 @@ Method = Literal["corr", "spearman", "kendall", "tau-a", "rho-a", "cosine"]
 
 def load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:
     """Read a representation, say what it is, and label it with `items` where the file does not."""
+    from gwrsa.condensed import is_dissimilarity
     from gwrsa.embedding import Embedding
     from gwrsa.loaders import load_array
-    from gwrsa.rdm import RDM, is_dissimilarity
+    from gwrsa.rdm import RDM
     from gwrsa.rsatoolbox_files import is_rdms
     from gwrsa.triplets import is_triplets
 
