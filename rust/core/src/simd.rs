@@ -178,7 +178,9 @@ mod tests {
     }
 
     fn numbers<R: Real>(n: usize, seed: u64) -> Vec<R> {
-        (0..n).map(|i| R::from_f64(((i as u64 * 2_654_435_761 + seed * 40_503) % 1009) as f64 / 1009.0 + 0.01)).collect()
+        (0..n)
+            .map(|i| R::from_f64(((i as u64 * 2_654_435_761 + seed * 40_503) % 1009) as f64 / 1009.0 + 0.01))
+            .collect()
     }
 
     /// All that the kernels and products of this thread compute under one set of instructions.

@@ -6,7 +6,14 @@ use crate::interruptible;
 
 /// (seconds of a product of single precision, (n x k) times (k x m); seconds of a reading of n x m numbers).
 #[pyfunction]
-pub fn time_machine(py: Python<'_>, n: usize, k: usize, m: usize, repeats: usize, threads: usize) -> PyResult<(f64, f64)> {
+pub fn time_machine(
+    py: Python<'_>,
+    n: usize,
+    k: usize,
+    m: usize,
+    repeats: usize,
+    threads: usize,
+) -> PyResult<(f64, f64)> {
     let pool = gwrsa_core::pool(threads).map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?;
     interruptible::run(
         py,
