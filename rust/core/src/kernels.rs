@@ -1,4 +1,4 @@
-//! The loops over the kernel matrix, compiled for AVX-512, AVX2, NEON and the plain target, chosen at run time ([`crate::simd`]).
+//! The loops over the kernel matrix, compiled for AVX-512, AVX2, NEON and the plain target, chosen at run time by `simd`.
 //!
 //! Every function here has one body; [`versions`] only compiles it under other target features.
 

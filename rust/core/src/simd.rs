@@ -22,7 +22,7 @@ pub enum Simd {
 pub const VARIABLE: &str = "GWRSA_SIMD";
 
 impl Simd {
-    /// As [`VARIABLE`] names it.
+    /// As `GWRSA_SIMD` names it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -68,7 +68,7 @@ impl Simd {
 /// What this process uses; the environment is read once.
 ///
 /// # Errors
-/// If [`VARIABLE`] is set to what this processor has not got. The widest is used then.
+/// If `GWRSA_SIMD` is set to what this processor has not got. The widest is used then.
 pub fn simd() -> Result<Simd, &'static str> {
     static CHOSEN: OnceLock<Result<Simd, String>> = OnceLock::new();
     #[cfg(test)]
