@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
 
-.PHONY: setup dev build fmt lint test test-extract test-report test-slurm bench docs docs-links docs-look notebook test-docs demo clean
+.PHONY: setup dev build fmt lint test test-extract test-report test-slurm test-install bench docs docs-links docs-look notebook test-docs demo clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -29,8 +29,15 @@ $(VENV)/.dev: $(VENV)/.installed
 	. $(BIN)/activate && maturin develop --release --quiet --extras dev
 	touch $@
 
+# A source distribution, and an abi3 wheel for this machine; those that are published are built by .github/workflows/wheels.yml.
 build: dev
-	$(BIN)/maturin build --release --out dist
+	rm -rf dist
+	$(BIN)/maturin sdist --out dist
+	$(BIN)/maturin build --release --quiet --out dist
+
+# Both, each in an empty environment of every Python from 3.10 to 3.13 that is here.
+test-install: build
+	$(BIN)/python .ci/install.py dist/* --python 3.10 3.11 3.12 3.13
 
 fmt: dev
 	cargo fmt --all

@@ -1,0 +1,86 @@
+"""What is shipped: the requirements of the core install, the licences, the files that build and publish it."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import gwrsa
+from gwrsa import machine
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_core_install_requires_no_more_than_it_says():
+    lines = [line for line in metadata.requires("gwrsa") if "extra ==" not in line]
+    names = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines}
+    assert names == {"numpy", "scipy", "pandas", "tqdm", "typer", "tomli"} == script("install").ALLOWED
+    assert next(line for line in lines if line.startswith("tomli")).endswith('python_full_version < "3.11"') or any(
+        line.startswith("tomli") and "3.11" in line for line in lines
+    )
+
+
+def test_every_extra_that_doctor_tells_of_is_there():
+    assert set(machine.GIVES) <= set(metadata.metadata("gwrsa").get_all("Provides-Extra"))
+
+
+@pytest.mark.parametrize(
+    ("expression", "good"),
+    [
+        ("MIT", True),
+        ("MIT OR Apache-2.0", True),
+        ("MIT/Apache-2.0", True),
+        ("GPL-3.0-only OR MIT", True),
+        ("(MIT OR Apache-2.0) AND Unicode-3.0", True),
+        ("Apache-2.0 WITH LLVM-exception OR MIT", True),
+        ("GPL-3.0-only", False),
+        ("MIT AND GPL-3.0-only", False),
+        ("none", False),
+    ],
+)
+def test_a_licence_is_allowed_or_not(expression, good):
+    licences = script("licences")
+    assert licences.fits(expression, licences.ALLOWED) == good
+
+
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="needs cargo")
+def test_the_list_of_licences_is_that_of_the_lock_file():
+    done = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "licences.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_both_lists_of_allowed_licences_agree():
+    tomllib = pytest.importorskip("tomllib")
+    allowed = tomllib.loads((ROOT / "deny.toml").read_text())["licenses"]["allow"]
+    assert {name for name in allowed if " WITH " not in name} <= script("licences").ALLOWED
+
+
+def test_the_citation_is_of_this_version():
+    assert f"\nversion: {gwrsa.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_workflows_name_what_is_there():
+    yaml = pytest.importorskip("yaml")
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        jobs = yaml.safe_load(path.read_text())["jobs"]
+        steps = [step for job in jobs.values() for step in job["steps"]]
+        commands = "\n".join(step.get("run", "") for step in steps)
+        named = re.findall(r"(?:\.ci|tests|benches|docs)/[\w./-]*\w", commands)
+        assert all((ROOT / name).exists() for name in named), path.name
+        assert all(re.fullmatch(r"[\w-]+/[\w./-]+@\S+", step["uses"]) for step in steps if "uses" in step)
+        for verb in re.findall(r"\bmake ([\w-]+)", commands):
+            assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.MULTILINE), verb
