@@ -51,9 +51,11 @@ def table(measured):
     """As the page shows it."""
     found = measured["result"]
     times = "; times under load: only their ratio says something" if found["load_before"] > 1 else ""
+    size = f"{found['objects']:,} objects, {found['pairs']:,} pairs, human against CLIP"
+    where = f"one thread of an {measured['machine']['processor']}, load {found['load_before']}{times}"
+    repeats = len(found["methods"]["corr"]["seconds"]["gwrsa"])
     lines = [
-        f"{found['objects']:,} objects, {found['pairs']:,} pairs, human against CLIP; median of {{}} runs in turn, one thread of an "
-        f"{measured['machine']['processor']}, load {found['load_before']}{times}; rsatoolbox {found['rsatoolbox']}.",  # noqa: ISC004
+        f"{size}; median of {repeats} runs in turn, {where}; rsatoolbox {found['rsatoolbox']}.",
         "",
         "| method | RSA | difference | with ties | gwrsa, s | rsatoolbox, s |",
         "|---|---|---|---|---|---|",
@@ -63,7 +65,6 @@ def table(measured):
         lines.append(
             f"| {method} | {row['values']['gwrsa']:.10f} | {row['difference']:.0e} | {row['tied']:.0e} | {ours:.2f} | {theirs:.2f} |"
         )
-    lines[0] = lines[0].format(len(row["seconds"]["gwrsa"]))
     return "\n".join(lines)
 
 
