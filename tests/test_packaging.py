@@ -84,3 +84,16 @@ def test_workflows_name_what_is_there():
         assert all(re.fullmatch(r"[\w-]+/[\w./-]+@\S+", step["uses"]) for step in steps if "uses" in step)
         for verb in re.findall(r"\bmake ([\w-]+)", commands):
             assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.MULTILINE), verb
+
+
+def test_the_page_of_rsatoolbox_shows_what_was_measured(monkeypatch):
+    pytest.importorskip("threadpoolctl")
+    monkeypatch.syspath_prepend(str(ROOT / "benches"))
+    import vs_rsatoolbox as bench
+
+    measured = bench.load()
+    assert bench.table(measured) in bench.PAGE.read_text()
+    rows = measured["result"]["methods"]
+    assert set(rows) == {"corr", "cosine", "spearman", "rho-a", "kendall", "tau-a"}
+    assert measured["result"]["objects"] == 1854
+    assert all(max(row["difference"], row["tied"]) < 1e-10 for row in rows.values())
