@@ -172,11 +172,12 @@ def how_fast() -> list[Line]:
     lines.append(Line("products", text, "look" if slow or shared else "ok", advice))
     text = f"{size / both[1] / 1e9:.0f} GB/s on {cores} threads, {size / one[1] / 1e9:.0f} on one, {size / 1e6:.0f} MB"
     lines.append(Line("passes", text))
-    solved = timed_solve()
+    # The fastest of a few, as the parts are.
+    solved, seconds = min(((s, _of_parts(s)) for s in (timed_solve() for _ in range(3))), key=lambda pair: pair[1])
     expected = _expected(solved, both[0] / flops, both[1] / size)
-    ratio = solved.seconds / expected
+    ratio = seconds / expected
     text = (
-        f"{solved.seconds:.2f} s for {solved.n_outer} outer steps and {solved.n_sinkhorn} passes of {N_OBJECTS:,} objects; "
+        f"{seconds:.2f} s for {solved.n_outer} outer steps and {solved.n_sinkhorn} passes of {N_OBJECTS:,} objects; "
         f"products and passes at those rates take {expected:.2f} s"
     )
     advice = (
@@ -191,6 +192,11 @@ def timed_solve(steps: int = _STEPS) -> GWSolution:
     a, b = (Embedding(rng.standard_normal((N_OBJECTS, N_DIMS)) * 0.95 ** np.arange(N_DIMS)) for _ in range(2))
     # A tolerance that is out of reach: exactly so many steps.
     return entropic_gw(a, b, epsilon=0.02, init="spectral", tol=1e-12, max_outer=steps, max_sinkhorn=20)
+
+
+def _of_parts(solved: GWSolution) -> float:
+    """Seconds of what is done in every outer step: without the first plan and the loss of the last."""
+    return sum(seconds for phase, seconds in solved.phases.items() if phase not in ("start", "evaluation"))
 
 
 def _expected(solved: GWSolution, per_flop: float, per_byte: float) -> float:
