@@ -142,7 +142,10 @@ def _search(axes, got):
     axes.plot(r["anneal"]["seconds"], r["anneal"]["loss"], "*", ms=11, color=BLUE, label="gwrsa, anneal (defaults)")
     curve = _pot_curve(got, r["epsilon"])
     if curve:
-        axes.plot(*zip(*curve, strict=True), "-.", color=GREEN, label="POT, one random start, on its way")
+        axes.plot(*zip(*curve, strict=True), "-.", color=GREEN, label="POT, the first of them on its way")
+        a_start = _pot_seconds(got, r["epsilon"])
+        ends = a_start * np.arange(1, len(losses) + 1)
+        axes.step(ends, losses, ":", where="post", color=GREEN, label=f"POT, the same starts at {a_start:.0f} s each")
     axes.set_ylim(0.98 * min(r["anneal"]["loss"], losses[-1]), 1.12 * losses[0])
     axes.set_xscale("log")
     axes.set_xlabel("seconds")
@@ -151,12 +154,21 @@ def _search(axes, got):
     axes.legend(frameon=False, fontsize=8)
 
 
+def _pot(got, epsilon):
+    """POT on R1 at this epsilon, where it was measured."""
+    return next((got[n] for n in got if n.startswith("r1_pot_") and float(n.removeprefix("r1_pot_")) == epsilon), None)
+
+
 def _pot_curve(got, epsilon):
-    """(seconds, loss) of POT's way on R1 at this epsilon, where it was followed."""
-    for name in (n for n in got if n.startswith("r1_pot_")):
-        if float(name.removeprefix("r1_pot_")) == epsilon:
-            return [(s, loss) for s, loss, _ in got[name]["pot"]["curve"] if loss is not None]
-    return []
+    """(seconds, loss) of its way, where it was followed."""
+    pot = _pot(got, epsilon)
+    return [(s, loss) for s, loss, _ in pot["pot"]["curve"] if loss is not None] if pot else []
+
+
+def _pot_seconds(got, epsilon):
+    """To its fixed point: measured, or extrapolated where it was cut off."""
+    pot = _pot(got, epsilon)
+    return pot.get("pot_extrapolated", pot["pot"])["seconds"]
 
 
 def _planted(axes, got):
