@@ -27,7 +27,7 @@ def tools():
 # Code
 
 
-@pytest.mark.parametrize("page", ["docs/start.md", "docs/faq.md", "docs/human.md"])
+@pytest.mark.parametrize("page", ["docs/start.md", "docs/faq.md", "docs/human.md", "docs/from-pot.md"])
 def test_code_of_a_page_runs(tools, page):
     n, left_out = tools["blocks"].run_page(ROOT / page)
     assert n > 0

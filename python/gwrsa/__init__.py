@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gwrsa import demo, figures, gwtune, loaders, metrics, report, statistics, store, study, tables
+    from gwrsa import demo, figures, gwtune, loaders, metrics, pot, report, statistics, store, study, tables
     from gwrsa._core import __version__
     from gwrsa.aligning import align
     from gwrsa.alignment import Alignment, Start
@@ -73,6 +73,7 @@ __all__ = [
     "odd_one_out_accuracy",
     "odd_one_out_probabilities",
     "polish",
+    "pot",
     "report",
     "rsa",
     "sample_triplets",
@@ -120,7 +121,19 @@ _HOME = {
     "sample_triplets": "choice",
     "sinkhorn": "solve",
 }
-_MODULES = ("demo", "figures", "gwtune", "loaders", "metrics", "report", "statistics", "store", "study", "tables")
+_MODULES = (
+    "demo",
+    "figures",
+    "gwtune",
+    "loaders",
+    "metrics",
+    "pot",
+    "report",
+    "statistics",
+    "store",
+    "study",
+    "tables",
+)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -29,7 +29,18 @@ _Init: TypeAlias = _Array | tuple[str, int, int]
 
 @final
 class Problem:
-    def __new__(cls, c1: _Cost, c2: _Cost, p: _Array, q: _Array) -> Problem: ...
+    def __new__(
+        cls,
+        c1: _Cost,
+        c2: _Cost,
+        p: _Array,
+        q: _Array,
+        *,
+        loss: str = "square",
+        linear: _Array | None = None,
+        alpha: float = 1.0,
+        whole: bool = False,
+    ) -> Problem: ...
     @property
     def shape(self) -> tuple[int, int]: ...
     @property
@@ -52,7 +63,19 @@ class Problem:
         level_max_outer: int,
         threads: int,
         done: Callable[[int, Solution], Any] | None = None,
+        literal: tuple[bool, float] | None = None,
     ) -> list[Solution]: ...
+    def bapg(
+        self,
+        init: _Array,
+        *,
+        linear: _Array | None,
+        alpha: float,
+        epsilon: float,
+        tol: float,
+        max_outer: int,
+        threads: int,
+    ) -> tuple[_Array, list[float], int, bool]: ...
 
 @final
 class Solution:
@@ -74,6 +97,8 @@ class Solution:
     def marginal_error(self) -> float: ...
     @property
     def change(self) -> float: ...
+    @property
+    def changes(self) -> list[float]: ...
     @property
     def seconds(self) -> float: ...
     @property
@@ -99,6 +124,7 @@ def sinkhorn(
     max_sinkhorn: int,
     precision: str,
     threads: int,
+    warm: tuple[_Array, _Array] | None = None,
 ) -> tuple[_Array, _Array, _Array, str, int, float]: ...
 def choice_probabilities(similarities: _Array, *, threads: int) -> _Array: ...
 def round_to_marginals(plan: _Array, p: _Array, q: _Array) -> _Array: ...

@@ -86,6 +86,13 @@ def positive(name: str, value: Any) -> float:  # noqa: ANN401
     return number
 
 
+def share(name: str, value: Any) -> float:  # noqa: ANN401
+    """Number between 0 and 1, both included."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
+        raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
+    return float(value)
+
+
 def integer(name: str, value: Any, low: int, high: int | None = None) -> int:  # noqa: ANN401
     """Integer between low and high (None: no bound), both included."""
     expected = f"at least {low}" if high is None else f"between {low} and {high}"

@@ -20,6 +20,7 @@ from gwrsa.rdm import METRICS, RDM, Metric, from_embedding
 Precision: TypeAlias = Literal["mixed", "float64"]
 PRECISIONS: tuple[Precision, ...] = ("mixed", "float64")
 DEFAULT_TOL: dict[Precision, float] = {"mixed": 1e-6, "float64": 1e-9}
+LOSSES = ("square", "kl")
 INITS = ("uniform", "random", "permutation", "spectral", "profile", "cocluster")
 
 
@@ -160,6 +161,9 @@ def entropic_gw(
     q: ArrayLike | None = None,
     *,
     epsilon: float,
+    features: ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
+    alpha: float = 0.5,
+    loss: Literal["square", "kl"] = "square",
     init: str | ArrayLike = "uniform",
     tol: float | None = None,
     max_outer: int = 1000,
@@ -187,6 +191,15 @@ def entropic_gw(
         Weights that sum to 1; zeros are allowed. None: uniform.
     epsilon : float
         Regularisation, absolute, in units of squared dissimilarity (POT's; twice OTT's).
+    features : array-like, shape (n, m), or a tuple of two, shapes (n, d) and (m, d), optional
+        Fused Gromov-Wasserstein (Vayer et al. 2020, https://doi.org/10.3390/a13090212): a cost of coupling each object to each, known
+        beside the dissimilarities, or features of either side, whose squared Euclidean distances are that cost. The least of
+        `alpha GW(T) + (1 - alpha) <cost, T>` is then sought, and `gw_loss` is this sum. Only with backend "rust".
+    alpha : float
+        Weight of the dissimilarities, 0 to 1; used only with `features`.
+    loss : str
+        "square", or "kl": `C1_ik log(C1_ik / C2_jl) - C1_ik + C2_jl` in place of the square, for dissimilarities that are not
+        negative. Only with backend "rust"; `init` is then "uniform", "random", "permutation" or a plan.
     init : str or array-like, shape (n, m)
         First plan. "uniform" (pq'), "random" (a uniform random matrix scaled onto the marginals: the literature's),
         "permutation" (random), "spectral" (leading axes matched), "profile" (third lower bound, Memoli 2011), "cocluster"
@@ -236,9 +249,13 @@ def entropic_gw(
     [0, 44, 75]
     """
     check.choice("precision", precision, PRECISIONS)
-    problem = build_problem(c1, c2, p, q, metric=metric, backend=backend, device=device)
+    check.choice("loss", loss, LOSSES)
+    problem = build_problem(
+        c1, c2, p, q, metric=metric, backend=backend, device=device, features=features, alpha=alpha, loss=loss
+    )
     if isinstance(init, str):
-        check.choice("init", init, INITS)
+        # The others compare dissimilarities of the two sides, which this loss does not take in the same units.
+        check.choice("init", init, INITS if loss == "square" else INITS[:3])
         start: backends.Init = (init, check.integer("seed", seed, 0, 2**64 - 1), 0)
     else:
         start = check.array("init", init, 2)
@@ -326,6 +343,9 @@ def build_problem(
     metric: Metric = "cosine",
     backend: str = "auto",
     device: str | None = None,
+    features: ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
+    alpha: float = 0.5,
+    loss: str = "square",
 ) -> Problem:
     """Check both sides and prepare them in the backend; arguments as in `entropic_gw`."""
     check.choice("metric", metric, METRICS)
@@ -340,7 +360,28 @@ def build_problem(
         check.weights("q", q, _size(target)),
         backend=backend,
         device=device,
+        linear=None if features is None else _feature_cost(features, (_size(source), _size(target))),
+        alpha=1.0 if features is None else check.share("alpha", alpha),
+        loss=loss,
     )
+
+
+def _feature_cost(features: Any, shape: tuple[int, int]) -> FloatArray:  # noqa: ANN401
+    """The cost between features (n, m), given or as squared Euclidean distances."""
+    if isinstance(features, tuple):
+        if len(features) != 2:
+            raise ValueError(f"features must be an array or a tuple of two, got a tuple of {len(features)}")
+        x, y = check.array("features[0]", features[0], 2), check.array("features[1]", features[1], 2)
+        if x.shape[1] != y.shape[1]:
+            raise ValueError(f"features must have the same number of columns, got {x.shape[1]} and {y.shape[1]}")
+        from scipy.spatial.distance import cdist
+
+        cost: FloatArray = cdist(x, y, "sqeuclidean")
+    else:
+        cost = check.array("features", features, 2)
+    if cost.shape != shape:
+        raise ValueError(f"features must make a cost of shape {shape}, got {cost.shape}")
+    return cost
 
 
 def _size(cost: Cost) -> int:

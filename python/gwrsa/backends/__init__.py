@@ -106,15 +106,28 @@ def check_device(backend: str, device: str | None) -> None:
 
 
 def prepare(
-    c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, *, backend: str = "auto", device: str | None = None
+    c1: Cost,
+    c2: Cost,
+    p: FloatArray,
+    q: FloatArray,
+    *,
+    backend: str = "auto",
+    device: str | None = None,
+    linear: FloatArray | None = None,
+    alpha: float = 1.0,
+    loss: str = "square",
 ) -> Problem:
     """Build the problem in the backend of this name."""
     check_device(backend, device)
     if chosen(backend, device) == "torch":
+        if linear is not None:
+            raise ValueError("features must be None with backend 'torch', got an array; use backend='rust'")
+        if loss != "square":
+            raise ValueError(f"loss must be 'square' with backend 'torch', got {loss!r}; use backend='rust'")
         return _torch().prepare(c1, c2, p, q, device)  # type: ignore[no-any-return]
     from gwrsa.backends import rust
 
-    return rust.prepare(c1, c2, p, q)
+    return rust.prepare(c1, c2, p, q, linear=linear, alpha=alpha, loss=loss)
 
 
 def _torch() -> Any:  # noqa: ANN401

@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from gwrsa.backends import Cost, Problem
 
 
-def prepare(c1: Cost, c2: Cost, p: FloatArray, q: FloatArray) -> Problem:
+def prepare(
+    c1: Cost,
+    c2: Cost,
+    p: FloatArray,
+    q: FloatArray,
+    *,
+    linear: FloatArray | None = None,
+    alpha: float = 1.0,
+    loss: str = "square",
+) -> Problem:
     """Centre and factor both costs, once."""
-    return _core.Problem(c1, c2, p, q)
+    return _core.Problem(c1, c2, p, q, linear=linear, alpha=alpha, loss=loss)

@@ -100,6 +100,14 @@ impl Dissimilarity {
         }
     }
 
+    /// As a square matrix.
+    pub(crate) fn formed(&self) -> Mat<f64> {
+        match self {
+            Self::Dense(c) => c.clone(),
+            Self::Factored { values, weights, offset } => expand(values, weights, offset),
+        }
+    }
+
     /// Centre with respect to the weights `p`; factor where it pays and is exact.
     pub(crate) fn centre(&self, p: &[f64]) -> Centred {
         match self {

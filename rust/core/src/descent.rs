@@ -6,11 +6,12 @@ use std::time::Instant;
 use crate::anderson::Anderson;
 use crate::error::InvalidInput;
 use crate::forecast::Forecast;
-use crate::gw::{Settings, Status};
+use crate::gw::{Literal, Settings, Status};
 use crate::init::Init;
 use crate::kernels::distance_and_norm;
 use crate::mat::Mat;
 use crate::operator::Operator;
+use crate::plan::LOG_OF_ZERO;
 use crate::problem::Problem;
 use crate::real::Real;
 use crate::sinkhorn::{Ended, Scaling};
@@ -64,6 +65,7 @@ pub struct State<R> {
     n_sinkhorn: usize,
     change: f64,
     error: f64,
+    changes: Vec<f64>,
     path: Vec<(f64, usize, f64)>,
     phases: Phases,
     seconds: f64,
@@ -110,10 +112,28 @@ impl<R: Real> State<R> {
             n_sinkhorn: 0,
             change: f64::INFINITY,
             error: f64::INFINITY,
+            changes: Vec::new(),
             path: Vec::new(),
             phases: Phases::default(),
             seconds: 0.0,
         }
+    }
+
+    /// Move on to the plan after a literal step, the `steps`-th; whether it stands still.
+    fn take(&mut self, next: &mut Mat<R>, steps: usize, ended: Ended, tol: f64) -> bool {
+        let mut still = false;
+        if steps % Literal::EVERY == 1 {
+            let change = squared_distance(next, &self.x).0.sqrt();
+            self.changes.push(change);
+            still = change <= tol;
+        }
+        std::mem::swap(&mut self.x, next);
+        self.status = match ended {
+            Ended::MaxIterations => Status::MaxSinkhorn,
+            _ if still => Status::Converged,
+            _ => Status::MaxOuter,
+        };
+        still
     }
 
     /// What is kept of it; `seconds` were spent before its first step.
@@ -134,6 +154,7 @@ impl<R: Real> State<R> {
             n_sinkhorn: self.n_sinkhorn,
             marginal_error: self.error,
             change: self.change,
+            changes: self.changes,
             path: self.path,
             merged_into: None,
             stopped_by: None,
@@ -158,7 +179,13 @@ impl<R: Real> Descent<'_, R> {
 
     /// The state at an initial plan.
     pub fn start(&self, init: &Init, parallel: bool) -> Result<State<R>, InvalidInput> {
-        Ok(State::new(self.operator, self.problem.initial_summary(init, self.operator, parallel)?))
+        let mut state = State::new(self.operator, self.problem.initial_summary(init, self.operator, parallel)?);
+        if self.settings.literal.is_some_and(|literal| literal.proximal) {
+            for (y, x) in state.y.data.iter_mut().zip(&state.x.data) {
+                *y = R::from_f64(x.to_f64().ln().max(LOG_OF_ZERO));
+            }
+        }
+        Ok(state)
     }
 
     /// Outer steps at one epsilon until the plan stands still.
@@ -181,7 +208,12 @@ impl<R: Real> Descent<'_, R> {
         let mut steps = 0;
         while steps < level.max_outer {
             let at = Instant::now();
-            operator.outer_step(&state.x, 4.0 / epsilon, &mut state.y, parallel);
+            if self.settings.literal.is_some_and(|literal| literal.proximal) {
+                operator.outer_step(&state.x, 4.0 / epsilon, next, parallel);
+                state.y.data.iter_mut().zip(&next.data).for_each(|(y, &step)| *y += step);
+            } else {
+                operator.outer_step(&state.x, 4.0 / epsilon, &mut state.y, parallel);
+            }
             state.phases.products += at.elapsed().as_secs_f64();
             let at = Instant::now();
             // With a dense source the products take the time, and sweeps are not worth an inexact start.
@@ -196,6 +228,7 @@ impl<R: Real> Descent<'_, R> {
             let inner_tol = (0.1 * state.change).min(LOOSEST_INNER).max(0.3 * tol);
             // Where sweeps are slow, a small marginal error is left by potentials that are still far off.
             let inner_tol = (inner_tol * scaling.contraction()).max(inner_tol.min(INNER_NOISE * R::MIN_TOL));
+            let inner_tol = self.settings.literal.map_or(inner_tol, |literal| literal.inner_tol);
             let y = &state.y;
             let fill = |i: usize, out: &mut [R]| operator.exponent_rows(y, i, out);
             let projection = scaling.project(&fill, inner_tol, self.settings.max_sinkhorn, parallel, self.cancel);
@@ -217,6 +250,12 @@ impl<R: Real> Descent<'_, R> {
             operator.summarise_scaled(&scaling.kernel, (&scaling.u, &scaling.v), next, scratch, parallel);
             state.phases.summary += at.elapsed().as_secs_f64();
             state.change = relative_change(next, &state.x, scale);
+            if self.settings.literal.is_some() {
+                if state.take(next, steps, projection.ended, tol) {
+                    break;
+                }
+                continue;
+            }
             if state.change <= tol {
                 state.status = if state.error <= tol { Status::Converged } else { Status::MaxSinkhorn };
                 if state.status == Status::Converged {

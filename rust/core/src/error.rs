@@ -71,6 +71,14 @@ pub enum InvalidInput {
         /// Value seen.
         value: f64,
     },
+    /// A number that must lie between 0 and 1.
+    #[error("{name} must be between 0 and 1, got {value}")]
+    NotShare {
+        /// Argument.
+        name: &'static str,
+        /// Value seen.
+        value: f64,
+    },
     /// No start goes by this name.
     #[error("init must be one of {expected}, got {value:?}")]
     UnknownInit {

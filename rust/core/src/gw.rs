@@ -37,6 +37,22 @@ pub enum Precision {
     Float64,
 }
 
+/// Every step as it is written, for results that are to be those of an implementation without shortcuts, POT's: none is made longer or
+/// extrapolated, and each inner loop is solved to the same tolerance. The problem's exponents must be held whole ([`crate::Terms`]).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Literal {
+    /// `T <- Sinkhorn(T exp(-cost / epsilon))` in place of `Sinkhorn(exp(-cost / epsilon))`: the proximal step, in which epsilon is no
+    /// regularisation but the inverse of a step length (Xu, Luo, Zha & Carin 2019, <https://arxiv.org/abs/1901.06003>).
+    pub proximal: bool,
+    /// L1 marginal error of an inner loop.
+    pub inner_tol: f64,
+}
+
+impl Literal {
+    /// The change of the plan is looked at every so many steps, from the first on.
+    pub const EVERY: usize = 10;
+}
+
 /// Tolerances and limits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
@@ -52,6 +68,8 @@ pub struct Settings {
     pub level_max_outer: usize,
     /// Precision of the kernel.
     pub precision: Precision,
+    /// Steps as they are written; `tol` is then the Frobenius norm of the change of the plan.
+    pub literal: Option<Literal>,
 }
 
 impl Default for Settings {
@@ -63,6 +81,7 @@ impl Default for Settings {
             level_tol: 1e-2,
             level_max_outer: 25,
             precision: Precision::Mixed,
+            literal: None,
         }
     }
 }

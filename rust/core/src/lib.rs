@@ -32,6 +32,7 @@
 
 mod anderson;
 mod awake;
+mod bapg;
 mod choice;
 mod cocluster;
 mod cost;
@@ -42,6 +43,7 @@ mod gw;
 mod init;
 mod kernels;
 mod linalg;
+mod loss;
 mod mat;
 mod operator;
 mod plan;
@@ -60,15 +62,17 @@ mod transport;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
+pub use bapg::{Alternation, bapg};
 pub use choice::choice_probabilities;
 pub use cost::Dissimilarity;
 pub use error::InvalidInput;
-pub use gw::{Precision, Settings, Start, Status, solve};
+pub use gw::{Literal, Precision, Settings, Start, Status, solve};
 pub use init::{Init, InitKind};
+pub use loss::Loss;
 pub use mat::Mat;
 pub use operator::{Operator, Right};
 pub use plan::{marginal_error, round_to_marginals};
-pub use problem::Problem;
+pub use problem::{Problem, Terms};
 pub use search::{Done, pool, search};
 pub use simd::{Simd, simd};
 pub use sinkhorn::{Ended, Projection, Scaling};

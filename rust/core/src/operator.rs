@@ -33,6 +33,16 @@ pub enum Operator<R> {
         /// Rank-one terms: (a1, a2) and, with skew parts, (k1, k2).
         outer: Vec<(Vec<R>, Vec<R>)>,
     },
+    /// A factored or dense one whose exponent is held whole, with a linear cost beside it: `M = (4 / epsilon) (alpha Q(T) - L / 4)`, Q(T) the
+    /// terms above.
+    Whole {
+        /// Q.
+        quadratic: Box<Operator<R>>,
+        /// Weight of Q.
+        alpha: f64,
+        /// L, n x m, centred with respect to the weights.
+        linear: Option<Mat<R>>,
+    },
 }
 
 /// The target's S2.
@@ -104,11 +114,28 @@ impl Operator<f64> {
                 skew: skew.as_ref().map(|(k1, k2)| (k1.cast(), k2.cast())),
                 outer: outer.iter().map(|(a, b)| (cast(a), cast(b))).collect(),
             },
+            Self::Whole { quadratic, alpha, linear } => Operator::Whole {
+                quadratic: Box::new(quadratic.cast()),
+                alpha: *alpha,
+                linear: linear.as_ref().map(Mat::cast),
+            },
+        }
+    }
+
+    /// `alpha (constant - 2 overlap) + <L, T>`, the first part at least 0; `x` as in [`Self::overlap`].
+    pub(crate) fn loss(&self, x: &Mat<f64>, constant: f64, parallel: bool) -> f64 {
+        let quadratic = (constant - 2.0 * self.overlap(x, parallel)).max(0.0);
+        match self {
+            Self::Whole { alpha, linear, .. } => {
+                alpha * quadratic
+                    + linear.as_ref().map_or(0.0, |l| l.data.iter().zip(&x.data).map(|(l, t)| l * t).sum())
+            }
+            _ => quadratic,
         }
     }
 
     /// `<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`: what GW(T) is a constant minus twice of. From `x = [A1 a1]' T` ((r + 1) x m) when the
-    /// source is factored, from T itself otherwise.
+    /// source is factored and the exponent too, from T itself otherwise.
     pub(crate) fn overlap(&self, x: &Mat<f64>, parallel: bool) -> f64 {
         let inner = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(a, b)| a * b).sum::<f64>();
         match self {
@@ -140,6 +167,14 @@ impl Operator<f64> {
                 let skewed = skew.as_ref().map_or(0.0, |(k1, k2)| sandwich(k1, k2));
                 sandwich(s1, s2) - skewed + outer.iter().map(|(a, b)| 2.0 * bilinear(a, b)).sum::<f64>()
             }
+            Self::Whole { quadratic, .. } => match quadratic.factor() {
+                Some(left) => {
+                    let mut small = Mat::zeros(left.cols, x.cols);
+                    product(&mut small, left.view().t(), x.view(), 1.0, false, parallel);
+                    quadratic.overlap(&small, parallel)
+                }
+                None => quadratic.overlap(x, parallel),
+            },
         }
     }
 }
@@ -150,14 +185,15 @@ impl<R: Real> Operator<R> {
         match self {
             Self::Factored { left, a2, .. } => (left.rows, a2.len()),
             Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
+            Self::Whole { quadratic, .. } => quadratic.shape(),
         }
     }
 
-    /// `[A1 a1]`, n x (r + 1), of a factored source.
+    /// `[A1 a1]`, n x (r + 1), of a factored source and exponent.
     pub(crate) fn factor(&self) -> Option<&Mat<R>> {
         match self {
             Self::Factored { left, .. } => Some(left),
-            Self::Dense { .. } => None,
+            Self::Dense { .. } | Self::Whole { .. } => None,
         }
     }
 
@@ -169,7 +205,7 @@ impl<R: Real> Operator<R> {
                 product(&mut x, left.left_cols(sign.len()).t(), plan.view(), 1.0, false, parallel);
                 x
             }
-            Self::Dense { .. } => plan.clone(),
+            Self::Dense { .. } | Self::Whole { .. } => plan.clone(),
         }
     }
 
@@ -177,7 +213,7 @@ impl<R: Real> Operator<R> {
     pub(crate) fn summary_shape(&self) -> (usize, usize) {
         match self {
             Self::Factored { sign, a2, .. } => (sign.len(), a2.len()),
-            Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
+            Self::Dense { .. } | Self::Whole { .. } => self.shape(),
         }
     }
 
@@ -188,7 +224,7 @@ impl<R: Real> Operator<R> {
                 .map(|i| p[i].powi(2) * left.row(i)[..sign.len()].iter().map(|x| x.to_f64().powi(2)).sum::<f64>())
                 .sum::<f64>()
                 .sqrt(),
-            Self::Dense { .. } => 0.0,
+            Self::Dense { .. } | Self::Whole { .. } => 0.0,
         }
     }
 
@@ -196,7 +232,7 @@ impl<R: Real> Operator<R> {
     pub(crate) fn exponent_shape(&self) -> (usize, usize) {
         match self {
             Self::Factored { left, a2, .. } => (left.cols, a2.len()),
-            Self::Dense { s1, s2, .. } => (s1.rows, s2.rows),
+            Self::Dense { .. } | Self::Whole { .. } => self.shape(),
         }
     }
 
@@ -239,6 +275,21 @@ impl<R: Real> Operator<R> {
                     }
                 }
             }
+            Self::Whole { quadratic, alpha, linear } => {
+                let (whole, scale) = (scale, scale * alpha);
+                match quadratic.factor() {
+                    Some(left) => {
+                        let mut small = Mat::zeros(left.cols, y.cols);
+                        quadratic.outer_step(&quadratic.summary(x, parallel), scale, &mut small, parallel);
+                        product(y, left.view(), small.view(), 1.0, false, parallel);
+                    }
+                    None => quadratic.outer_step(x, scale, y, parallel),
+                }
+                if let Some(linear) = linear {
+                    let by = R::from_f64(-0.25 * whole);
+                    y.data.iter_mut().zip(&linear.data).for_each(|(y, &l)| *y += l * by);
+                }
+            }
         }
     }
 
@@ -248,7 +299,7 @@ impl<R: Real> Operator<R> {
             Self::Factored { left, .. } => {
                 gemm_into(out, left.view().rows(start, out.len() / y.cols), y.view(), 1.0, false);
             }
-            Self::Dense { .. } => out.copy_from_slice(&y.data[start * y.cols..][..out.len()]),
+            Self::Dense { .. } | Self::Whole { .. } => out.copy_from_slice(&y.data[start * y.cols..][..out.len()]),
         }
     }
 
@@ -258,7 +309,7 @@ impl<R: Real> Operator<R> {
             Self::Factored { left, .. } => {
                 gemm_into(out, y.view().t().rows(start, out.len() / left.rows), left.view().t(), 1.0, false);
             }
-            Self::Dense { .. } => {
+            Self::Dense { .. } | Self::Whole { .. } => {
                 for (j, row) in out.chunks_exact_mut(y.rows).enumerate() {
                     for (i, x) in row.iter_mut().enumerate() {
                         *x = y.data[i * y.cols + start + j];
@@ -290,7 +341,7 @@ impl<R: Real> Operator<R> {
                     row.iter_mut().zip(v).for_each(|(x, &v)| *x = *x * v);
                 }
             }
-            Self::Dense { .. } => {
+            Self::Dense { .. } | Self::Whole { .. } => {
                 for (i, &ui) in u.iter().enumerate() {
                     for ((x, &k), &vj) in x.row_mut(i).iter_mut().zip(kernel.row(i)).zip(v) {
                         let t = ui * k * vj;
@@ -305,7 +356,7 @@ impl<R: Real> Operator<R> {
     pub(crate) fn scratch_cols(&self) -> usize {
         match self {
             Self::Factored { sign, .. } => sign.len(),
-            Self::Dense { .. } => 0,
+            Self::Dense { .. } | Self::Whole { .. } => 0,
         }
     }
 }

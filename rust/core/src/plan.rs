@@ -5,6 +5,9 @@ use rayon::prelude::*;
 use crate::mat::{Mat, chunk_rows};
 use crate::rows::{Rows, held};
 
+/// The logarithm of an entry without mass: `exp` of it is 0 beside any potential.
+pub const LOG_OF_ZERO: f64 = -1e30;
+
 /// L1 distance of the marginals of a plan from the weights, rows plus columns.
 #[must_use]
 pub fn marginal_error(plan: &Mat<f64>, p: &[f64], q: &[f64]) -> f64 {

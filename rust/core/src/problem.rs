@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use crate::cost::{Centred, Dissimilarity};
 use crate::error::InvalidInput;
 use crate::init::Init;
+use crate::loss::{self, Loss};
 use crate::mat::{Mat, product};
 use crate::operator::Operator;
 use crate::plan::marginal_error;
@@ -18,8 +19,29 @@ pub struct Problem {
     pub(crate) exact: Operator<f64>,
     single: OnceLock<Operator<f32>>,
     axes: OnceLock<(Mat<f64>, Mat<f64>)>,
+    constant: f64,
+    linear_mean: f64,
     /// Source and target are exchanged inside, so that the source has the smaller rank.
     pub(crate) swapped: bool,
+}
+
+/// What is compared, and how.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// How two dissimilarities are compared.
+    pub loss: Loss,
+    /// A cost between objects (n x m), which the plan pays with weight `1 - alpha`.
+    pub linear: Option<Mat<f64>>,
+    /// Weight of the dissimilarities when there is a linear cost, otherwise 1.
+    pub alpha: f64,
+    /// Hold exponents whole, as [`crate::Literal`] needs.
+    pub whole: bool,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { loss: Loss::Square, linear: None, alpha: 1.0, whole: false }
+    }
 }
 
 /// How far a sum of weights may be from 1; it is then divided out.
@@ -48,15 +70,48 @@ impl Problem {
     /// # Errors
     /// A matrix that is not square or not finite, weights of another length, negative, or not summing to 1.
     pub fn new(c1: &Dissimilarity, c2: &Dissimilarity, p: &[f64], q: &[f64]) -> Result<Self, InvalidInput> {
+        Self::with(c1, c2, p, q, &Terms::default())
+    }
+
+    /// The same with another loss, or a linear term.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; a negative dissimilarity with the Kullback-Leibler loss, a linear cost of another shape or not finite, an alpha
+    /// outside 0 to 1.
+    pub fn with(
+        c1: &Dissimilarity,
+        c2: &Dissimilarity,
+        p: &[f64],
+        q: &[f64],
+        terms: &Terms,
+    ) -> Result<Self, InvalidInput> {
         c1.check("c1")?;
         c2.check("c2")?;
         let p = checked_weights("p", p, c1.len())?;
         let q = checked_weights("q", q, c2.len())?;
-        let (source, target) = (c1.centre(&p), c2.centre(&q));
+        let (source, target, own) = match terms.loss {
+            Loss::Square => {
+                let (source, target) = (c1.centre(&p), c2.centre(&q));
+                let own = source.square_mean + target.square_mean;
+                (source, target, own)
+            }
+            Loss::KullbackLeibler => loss::kullback_leibler(c1, c2, &p, &q)?,
+        };
+        let constant = own - 2.0 * source.mean * target.mean;
         let swapped = target.rank() < source.rank();
         let (source, target, p, q) = if swapped { (target, source, q, p) } else { (source, target, p, q) };
-        let exact = Operator::new(&source, &target);
-        Ok(Self { p, q, source, target, exact, single: OnceLock::new(), axes: OnceLock::new(), swapped })
+        let mut exact = Operator::new(&source, &target);
+        let mut linear_mean = 0.0;
+        if terms.whole || terms.linear.is_some() {
+            let mut linear = None;
+            if let Some(cost) = &terms.linear {
+                let (centred, mean) = loss::centred_linear(cost, terms.alpha, &p, &q, swapped)?;
+                (linear, linear_mean) = (Some(centred), mean);
+            }
+            exact = Operator::Whole { quadratic: Box::new(exact), alpha: terms.alpha, linear };
+        }
+        let (single, axes) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { p, q, source, target, exact, single, axes, constant, linear_mean, swapped })
     }
 
     /// The operator in single precision, made when first asked for.
@@ -112,7 +167,7 @@ impl Problem {
     /// GW(T) is this minus twice `<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`.
     #[must_use]
     pub fn constant(&self) -> f64 {
-        self.source.square_mean + self.target.square_mean - 2.0 * self.source.mean * self.target.mean
+        self.constant
     }
 
     /// What an outer step needs of an initial plan, `A1' T` (r x m) or the plan (n x m) as it is worked with. Over the current rayon pool.
@@ -132,7 +187,7 @@ impl Problem {
         16.0 * top(&self.source, &self.p) * top(&self.target, &self.q)
     }
 
-    /// GW(T) of a plan (n x m, as given), in float64; not halved, no root, as in POT. Clipped at 0, below which only rounding can take it.
+    /// GW(T) of a plan (n x m, as given), in float64, with the linear term where there is one; not halved, no root, as in POT. Clipped at 0, below which only rounding can take it.
     ///
     /// # Errors
     /// A plan of another shape, with a negative or non-finite entry, or without the marginals p and q (L1 error above 1e-6).
@@ -154,7 +209,7 @@ impl Problem {
 
     /// From what determines the loss of a plan T; see [`Operator::overlap`].
     pub(crate) fn loss_of(&self, x: &Mat<f64>, parallel: bool) -> f64 {
-        (self.constant() - 2.0 * self.exact.overlap(x, parallel)).max(0.0)
+        self.exact.loss(x, self.constant, parallel) + self.linear_mean
     }
 
     /// A plan as given, checked, in the inner orientation.

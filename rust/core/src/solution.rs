@@ -73,6 +73,8 @@ pub struct Solution {
     pub marginal_error: f64,
     /// Relative change of the plan's summary in the last outer step.
     pub change: f64,
+    /// Of literal steps: Frobenius norms of the change of the plan, at the first step and every tenth from there.
+    pub changes: Vec<f64>,
     /// Level by level: epsilon, outer steps, relative change at the end.
     pub path: Vec<(f64, usize, f64)>,
     /// In a search: the start whose basin it entered, whose end this is. Steps and path are its own.
@@ -151,6 +153,7 @@ impl Solution {
             n_sinkhorn: 0,
             marginal_error: 0.0,
             change: 0.0,
+            changes: Vec::new(),
             path: Vec::new(),
             merged_into: None,
             stopped_by: None,

@@ -23,6 +23,7 @@ pub struct Transport {
 }
 
 /// `min over T in U(p, q) of <cost, T> + epsilon sum T log T` (Cuturi 2013), log-domain safe, over the current rayon pool.
+/// `warm`: potentials to begin with, in units of epsilon.
 ///
 /// # Errors
 /// Non-finite costs, weights that are no probability vectors, an epsilon or tolerance that is not positive.
@@ -35,6 +36,7 @@ pub fn transport(
     tol: f64,
     max_sweeps: usize,
     precision: Precision,
+    warm: Option<(&[f64], &[f64])>,
     cancel: &AtomicBool,
 ) -> Result<Transport, InvalidInput> {
     let p = checked_weights("p", p, cost.rows)?;
@@ -51,9 +53,19 @@ pub fn transport(
     // Row minima first, in float64: what single precision then sees is as small as it can be.
     let low: Vec<f64> = (0..cost.rows).map(|i| cost.row(i).iter().copied().fold(f64::INFINITY, f64::min)).collect();
     let shifted = Mat::from_fn(cost.rows, cost.cols, |i, j| (low[i] - cost.row(i)[j]) / epsilon);
+    let mut begun = None;
+    if let Some((f, g)) = warm {
+        for (name, x, len) in [("warm f", f, p.len()), ("warm g", g, q.len())] {
+            if x.len() != len {
+                return Err(InvalidInput::Shape { name, actual: (x.len(), 1), expected: (len, 1) });
+            }
+        }
+        begun = Some((f.iter().zip(&low).map(|(f, low)| f - low / epsilon).collect::<Vec<_>>(), g));
+    }
+    let warm = begun.as_ref().map(|(f, g)| (&f[..], *g));
     let mut out = match precision {
-        Precision::Mixed => fit::<f32>(&shifted, &p, &q, tol, max_sweeps, cancel),
-        Precision::Float64 => fit::<f64>(&shifted, &p, &q, tol, max_sweeps, cancel),
+        Precision::Mixed => fit::<f32>(&shifted, &p, &q, warm, tol, max_sweeps, cancel),
+        Precision::Float64 => fit::<f64>(&shifted, &p, &q, warm, tol, max_sweeps, cancel),
     };
     for (f, low) in out.f.iter_mut().zip(&low) {
         *f += low / epsilon;
@@ -61,8 +73,19 @@ pub fn transport(
     Ok(out)
 }
 
-fn fit<R: Real>(m: &Mat<f64>, p: &[f64], q: &[f64], tol: f64, max_sweeps: usize, cancel: &AtomicBool) -> Transport {
+fn fit<R: Real>(
+    m: &Mat<f64>,
+    p: &[f64],
+    q: &[f64],
+    warm: Option<(&[f64], &[f64])>,
+    tol: f64,
+    max_sweeps: usize,
+    cancel: &AtomicBool,
+) -> Transport {
     let mut scaling = Scaling::<R>::new(p, q);
+    if warm.is_some() {
+        scaling.load(warm, 1.0);
+    }
     let fill = |i: usize, out: &mut [R]| {
         let from = &m.data[i * m.cols..][..out.len()];
         for (o, &x) in out.iter_mut().zip(from) {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use gwrsa_core::{Exponent, Init, InitKind, Mat, Operator, Precision, Right, Settings, Start};
+use gwrsa_core::{Exponent, Init, InitKind, Literal, Loss, Mat, Operator, Precision, Right, Settings, Start, Terms};
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -48,6 +48,9 @@ impl ExponentInput<'_> {
     }
 }
 
+/// (plan, changes, steps, whether it converged).
+type Alternation<'py> = (Bound<'py, PyArray2<f64>>, Vec<f64>, usize, bool);
+
 fn no_threads(threads: usize, e: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("threads must be a number the system can start, got {threads}: {e}"))
 }
@@ -61,15 +64,23 @@ pub struct Problem {
 #[pymethods]
 impl Problem {
     #[new]
+    #[pyo3(signature = (c1, c2, p, q, *, loss="square", linear=None, alpha=1.0, whole=false))]
+    #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
         c1: CostInput<'_>,
         c2: CostInput<'_>,
         p: PyReadonlyArray1<'_, f64>,
         q: PyReadonlyArray1<'_, f64>,
+        loss: &str,
+        linear: Option<PyReadonlyArray2<'_, f64>>,
+        alpha: f64,
+        whole: bool,
     ) -> PyResult<Self> {
         let (c1, c2, p, q) = (c1.dissimilarity(), c2.dissimilarity(), vector(&p), vector(&q));
-        let inner = py.detach(|| gwrsa_core::Problem::new(&c1, &c2, &p, &q)).map_err(value_error)?;
+        let loss = if loss == "kl" { Loss::KullbackLeibler } else { Loss::Square };
+        let terms = Terms { loss, linear: linear.as_ref().map(matrix), alpha, whole };
+        let inner = py.detach(|| gwrsa_core::Problem::with(&c1, &c2, &p, &q, &terms)).map_err(value_error)?;
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -136,6 +147,9 @@ impl Problem {
                 let outer: Vec<_> = outer.iter().map(|(a, b)| (vector(a), vector(b))).collect();
                 out.set_item("outer", outer)?;
             }
+            Operator::Whole { .. } => {
+                return Err(PyValueError::new_err("only the backend 'rust' holds exponents whole, or a linear cost"));
+            }
         }
         Ok(out)
     }
@@ -165,7 +179,37 @@ impl Problem {
         Ok(self.wrap(restored.map_err(value_error)?))
     }
 
-    #[pyo3(signature = (starts, *, precision, tol, max_outer, max_sinkhorn, level_tol, level_max_outer, threads, done=None))]
+    /// (plan, changes, steps, whether it converged) of Bregman alternating projected gradient.
+    #[pyo3(signature = (init, *, linear, alpha, epsilon, tol, max_outer, threads))]
+    #[allow(clippy::too_many_arguments)]
+    fn bapg<'py>(
+        &self,
+        py: Python<'py>,
+        init: PyReadonlyArray2<'py, f64>,
+        linear: Option<PyReadonlyArray2<'py, f64>>,
+        alpha: f64,
+        epsilon: f64,
+        tol: f64,
+        max_outer: usize,
+        threads: usize,
+    ) -> PyResult<Alternation<'py>> {
+        let (init, linear) = (matrix(&init), linear.as_ref().map(matrix));
+        let pool = gwrsa_core::pool(threads).map_err(|e| no_threads(threads, e))?;
+        let problem = &*self.inner;
+        let end = interruptible::run(
+            py,
+            |cancel| {
+                pool.install(|| {
+                    gwrsa_core::bapg(problem, linear.as_ref(), alpha, &init, epsilon, tol, max_outer, cancel)
+                })
+            },
+            |_| Ok(()),
+        )?
+        .map_err(value_error)?;
+        Ok((to_numpy(py, end.plan)?, end.changes, end.n_outer, end.converged))
+    }
+
+    #[pyo3(signature = (starts, *, precision, tol, max_outer, max_sinkhorn, level_tol, level_max_outer, threads, done=None, literal=None))]
     #[allow(clippy::too_many_arguments)]
     fn solve(
         &self,
@@ -179,6 +223,7 @@ impl Problem {
         level_max_outer: usize,
         threads: usize,
         done: Option<Bound<'_, PyAny>>,
+        literal: Option<(bool, f64)>,
     ) -> PyResult<Vec<Solution>> {
         let precision = match precision {
             "mixed" => Precision::Mixed,
@@ -189,7 +234,8 @@ impl Problem {
                 )));
             }
         };
-        let settings = Settings { tol, max_outer, max_sinkhorn, level_tol, level_max_outer, precision };
+        let literal = literal.map(|(proximal, inner_tol)| Literal { proximal, inner_tol });
+        let settings = Settings { tol, max_outer, max_sinkhorn, level_tol, level_max_outer, precision, literal };
         let starts = starts
             .iter()
             .map(|(init, epsilons)| Ok(Start { init: init.init()?, epsilons: epsilons.clone() }))
@@ -272,6 +318,11 @@ impl Solution {
     #[getter]
     fn change(&self) -> f64 {
         self.inner.change
+    }
+    /// Of literal steps: the change of the plan at the first step and every tenth from there.
+    #[getter]
+    fn changes(&self) -> Vec<f64> {
+        self.inner.changes.clone()
     }
     #[getter]
     fn seconds(&self) -> f64 {

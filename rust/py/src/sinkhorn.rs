@@ -12,7 +12,7 @@ type Outcome<'py> =
 
 /// (plan, f, g, status, sweeps, marginal error) of entropic optimal transport.
 #[pyfunction]
-#[pyo3(signature = (cost, p, q, *, epsilon, tol, max_sinkhorn, precision, threads))]
+#[pyo3(signature = (cost, p, q, *, epsilon, tol, max_sinkhorn, precision, threads, warm=None))]
 #[allow(clippy::too_many_arguments)]
 pub fn sinkhorn<'py>(
     py: Python<'py>,
@@ -24,13 +24,20 @@ pub fn sinkhorn<'py>(
     max_sinkhorn: usize,
     precision: &str,
     threads: usize,
+    warm: Option<(PyReadonlyArray1<'py, f64>, PyReadonlyArray1<'py, f64>)>,
 ) -> PyResult<Outcome<'py>> {
     let (cost, p, q) = (matrix(&cost), vector(&p), vector(&q));
     let precision = if precision == "mixed" { Precision::Mixed } else { Precision::Float64 };
+    let warm = warm.map(|(f, g)| (vector(&f), vector(&g)));
     let pool = gwrsa_core::pool(threads).map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?;
     let solved = interruptible::run(
         py,
-        |cancel| pool.install(|| gwrsa_core::transport(&cost, &p, &q, epsilon, tol, max_sinkhorn, precision, cancel)),
+        |cancel| {
+            pool.install(|| {
+                let warm = warm.as_ref().map(|(f, g)| (&f[..], &g[..]));
+                gwrsa_core::transport(&cost, &p, &q, epsilon, tol, max_sinkhorn, precision, warm, cancel)
+            })
+        },
         |_| Ok(()),
     )?
     .map_err(value_error)?;

@@ -1,0 +1,341 @@
+"""The twins of POT's functions: the same plans, losses, keys, warnings; exact gradients; arrays as they came."""
+
+import inspect
+import warnings
+from itertools import product
+
+import numpy as np
+import ot
+import pytest
+import torch
+
+import gwrsa
+import gwrsa.pot as twins
+from problems import asymmetric, distances, weights
+
+NAMES = [name for name in twins.__all__ if not name.startswith("sinkhorn")]
+GW = ("entropic_gromov_wasserstein", "entropic_fused_gromov_wasserstein")
+
+
+def theirs(name):
+    return getattr(ot, name, None) or getattr(ot.gromov, name)
+
+
+def sides(n=12, m=9, *, symmetric=True, uniform=False):
+    c1 = distances(n, seed=1) if symmetric else np.abs(asymmetric(n, 1))
+    c2 = distances(m, seed=2) if symmetric else np.abs(asymmetric(m, 2))
+    p, q = (np.full(n, 1 / n), np.full(m, 1 / m)) if uniform else (weights(n, 1), weights(m, 2))
+    M = np.random.default_rng(3).uniform(size=(n, m))
+    start = gwrsa.sinkhorn(np.random.default_rng(4).uniform(size=(n, m)), p, q, epsilon=0.5, tol=1e-13).plan
+    # Away from 0, whose logarithm no sweep gets over soon.
+    return c1 / c1.max() + 0.3, c2 / c2.max() + 0.3, p, q, M, start
+
+
+def both(name, args, **options):
+    """What we and they return for the same call."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return getattr(twins, name)(*args, **options), theirs(name)(*args, **options)
+
+
+@pytest.mark.parametrize("name", twins.__all__)
+def test_signatures_are_those_of_pot(name):
+    def parameters(f):
+        return [(p.name, p.default, p.kind) for p in inspect.signature(f).parameters.values()]
+
+    assert parameters(getattr(twins, name)) == parameters(theirs(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "solver", "loss", "symmetric", "steps"),
+    list(product(GW, ("PGD", "PPA"), ("square_loss", "kl_loss"), (True, False), (1, 12))),
+)
+def test_each_step_is_that_of_pot(name, solver, loss, symmetric, steps):
+    c1, c2, p, q, M, start = sides(symmetric=symmetric)
+    args = (M, c1, c2) if "fused" in name else (c1, c2)
+    options = {"loss_fun": loss, "epsilon": 0.1, "solver": solver, "G0": start, "log": True}
+    options |= {"max_iter": steps, "tol": 0, "numItermax": 2000, "stopThr": 1e-12}
+    (ours, log), (known, known_log) = both(name, args, p=p, q=q, **options)
+    assert np.abs(ours - known).sum() < 1e-8
+    assert log.keys() == known_log.keys()
+    assert np.allclose(log["err"], known_log["err"], rtol=1e-6, atol=1e-9)
+    key = "fgw_dist" if "fused" in name else "gw_dist"
+    assert log[key] == pytest.approx(known_log[key], rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "symmetric", "marginal"),
+    list(
+        product(
+            [n for n in NAMES if n.startswith("BAPG") and not n.endswith("2")],
+            ("square_loss", "kl_loss"),
+            (True, False),
+            (True, False),
+        )
+    ),
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_alternating_steps_are_those_of_pot(name, loss, symmetric, marginal, turned):
+    c1, c2, p, q, M, start = sides(symmetric=symmetric)
+    if turned:
+        c1, c2, p, q, M, start = c2, c1, q, p, M.T, start.T
+    args = (M, c1, c2) if "fused" in name else (c1, c2)
+    options = {"loss_fun": loss, "epsilon": 1.0, "G0": start, "marginal_loss": marginal, "max_iter": 25, "tol": 0}
+    (ours, log), (known, known_log) = both(name, args, p=p, q=q, log=True, **options)
+    assert np.isfinite(known).all()
+    assert np.abs(ours - known).sum() < 1e-10
+    assert log.keys() == known_log.keys()
+    for key in log:
+        assert np.allclose(log[key], known_log[key], rtol=1e-8, atol=1e-12), key
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n.endswith("2")])
+def test_values_and_records_of_the_functions_that_end_in_2(name):
+    c1, c2, p, q, M, _ = sides()
+    args = (M, c1, c2, p, q) if "fused" in name else (c1, c2, p, q)
+    (ours, log), (known, known_log) = both(name, args, epsilon=0.5, max_iter=40, log=True)
+    assert ours == pytest.approx(known, rel=1e-7)
+    assert log.keys() == known_log.keys()
+    for key in log.keys() - {"err", "T"}:
+        assert log[key] == pytest.approx(known_log[key], rel=1e-6), key
+    alone, known_alone = both(name, args, epsilon=0.5, max_iter=40)
+    assert alone == ours
+    assert known_alone == pytest.approx(ours, rel=1e-7)
+
+
+def test_default_stop_is_that_of_pot():
+    c1, c2, p, q, _, _ = sides(30, 30)
+    (ours, log), (known, known_log) = both(GW[0], (c1, c2, p, q), epsilon=0.02, log=True)
+    assert len(log["err"]) == len(known_log["err"])
+    assert log["err"][-1] < 1e-9
+    assert np.abs(ours - known).sum() < 1e-7
+
+
+@pytest.mark.parametrize("loss", ["square", "kl"])
+@pytest.mark.parametrize("precision", ["mixed", "float64"])
+def test_our_own_call_has_both(loss, precision):
+    c1, c2, p, q, M, start = sides(40, 30)
+    epsilon = 0.1
+    known = ot.gromov.entropic_fused_gromov_wasserstein(
+        M, c1, c2, p, q, f"{loss}_loss", epsilon, alpha=0.7, G0=start, tol=1e-12, stopThr=1e-13, numItermax=2000
+    )
+    value = ot.gromov.entropic_fused_gromov_wasserstein2(
+        M, c1, c2, p, q, f"{loss}_loss", epsilon, alpha=0.7, G0=start, tol=1e-12, stopThr=1e-13, numItermax=2000
+    )
+    # Turned about, so that the cost between features turns with them.
+    for turned in (False, True):
+        a, b, w, v, x, g = (c2, c1, q, p, M.T, start.T) if turned and loss == "square" else (c1, c2, p, q, M, start)
+        end = gwrsa.entropic_gw(
+            a, b, w, v, epsilon=epsilon, features=x, alpha=0.7, loss=loss, init=g, precision=precision
+        )
+        assert end.status == "converged"
+        plan = end.plan.T if end.plan.shape != known.shape else end.plan
+        assert np.abs(plan - known).sum() < {"mixed": 2e-3, "float64": 1e-6}[precision]
+        assert end.gw_loss == pytest.approx(value, rel={"mixed": 1e-4, "float64": 1e-6}[precision])
+
+
+def test_features_of_either_side_are_their_squared_distances():
+    c1, c2, _, _, _, _ = sides(20, 15)
+    x, y = (np.random.default_rng(i).standard_normal((n, 3)) for i, n in ((1, 20), (2, 15)))
+    given = gwrsa.entropic_gw(c1, c2, epsilon=0.05, features=ot.dist(x, y), precision="float64")
+    made = gwrsa.entropic_gw(c1, c2, epsilon=0.05, features=(x, y), precision="float64")
+    assert np.abs(given.plan - made.plan).sum() < 1e-8
+    assert given.status == made.status == "converged"
+    alone = gwrsa.sinkhorn(ot.dist(x, y), epsilon=0.05, tol=1e-12)
+    without = gwrsa.entropic_gw(c1, c2, epsilon=0.05, features=(x, y), alpha=0.0, precision="float64")
+    assert np.abs(without.plan - alone.plan).sum() < 1e-7
+    assert without.gw_loss == pytest.approx(alone.transport_cost, rel=1e-8)
+
+
+def objective(name, kind, epsilon, c1, c2, p, q, M):
+    """GW(T) + epsilon sum T log T at POT's minimum."""
+    args = (M, c1, c2) if "fused" in name else (c1, c2)
+    options = {"tol": 1e-14, "stopThr": 1e-14, "numItermax": 2000, "max_iter": 300, "log": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        value, log = theirs(name + "2")(*args, p=p, q=q, loss_fun=kind, epsilon=epsilon, **options)
+    return value + epsilon * np.sum(log["T"] * np.log(log["T"]))
+
+
+@pytest.mark.parametrize(("name", "kind"), list(product(GW, ("square_loss", "kl_loss"))))
+def test_gradients_are_finite_differences_of_the_objective(name, kind):
+    c1, c2, p, q, M, _ = sides(6, 5)
+    known = {"c1": c1, "c2": c2, "p": p, "q": q, "M": M}
+    epsilon, step, rng = 0.3, 1e-5, np.random.default_rng(5)
+    leaves = {key: torch.tensor(value, requires_grad=True) for key, value in known.items()}
+    args = [leaves[key] for key in (("M", "c1", "c2") if "fused" in name else ("c1", "c2"))]
+    value = getattr(twins, name + "2")(
+        *args, p=leaves["p"], q=leaves["q"], loss_fun=kind, epsilon=epsilon, tol=1e-13, max_iter=3000, stopThr=1e-13
+    )
+    value.backward()
+    for key in known if "fused" in name else known.keys() - {"M"}:
+        way = rng.standard_normal(known[key].shape)
+        if key in ("p", "q"):
+            way -= way.mean()
+        if key in ("c1", "c2"):
+            way += way.T
+        ends = [objective(name, kind, epsilon, **(known | {key: known[key] + sign * step * way})) for sign in (1, -1)]
+        slope = (ends[0] - ends[1]) / (2 * step)
+        assert float((leaves[key].grad * torch.tensor(way)).sum()) == pytest.approx(slope, rel=2e-4, abs=1e-7), key
+        if key in ("p", "q"):
+            assert float(leaves[key].grad.sum()) == pytest.approx(0, abs=1e-9)
+
+
+def test_gradients_of_sinkhorn2_are_those_of_pot():
+    _, _, p, q, M, _ = sides(8, 6)
+    slopes = []
+    for solve in (twins.sinkhorn2, ot.sinkhorn2):
+        a, b, cost = (torch.tensor(x, requires_grad=True) for x in (p, q, M))
+        solve(a, b, cost, 0.2, method="sinkhorn_log", numItermax=5000, stopThr=1e-14).backward()
+        slopes.append([a.grad - a.grad.mean(), b.grad - b.grad.mean(), cost.grad])
+    for ours, known in zip(*slopes, strict=True):
+        assert float((ours - known).abs().max()) < 1e-8
+        assert float(known.abs().max()) > 1e-3
+
+
+def test_gradients_of_alternating_steps_hold_the_plan():
+    c1, c2, p, q, M, _ = sides()
+    leaf = torch.tensor(M, requires_grad=True)
+    fixed = [torch.tensor(x) for x in (c1, c2, p, q)]
+    value, log = twins.BAPG_fused_gromov_wasserstein2(leaf, *fixed, epsilon=5.0, max_iter=20, log=True)
+    value.backward()
+    assert torch.allclose(leaf.grad, 0.5 * log["T"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", twins.__all__)
+def test_arrays_come_back_as_they_went_in(name, dtype):
+    c1, c2, p, q, M, _ = (torch.tensor(x, dtype=dtype) for x in sides())
+    if name.startswith("sinkhorn"):
+        args, options = (p, q, M, 0.5), {}
+    else:
+        args, options = (
+            (M, c1, c2, p, q) if "fused" in name else (c1, c2, p, q),
+            {"epsilon": 5.0 if "BAPG" in name else 0.5, "max_iter": 20},
+        )
+    ours = getattr(twins, name)(*args, **options)
+    assert isinstance(ours, torch.Tensor)
+    assert ours.dtype == dtype
+    host = getattr(twins, name)(*(x.numpy() if torch.is_tensor(x) else x for x in args), **options)
+    assert host.dtype == ours.numpy().dtype
+    assert np.array_equal(host, ours.numpy())
+    assert ours.shape == (() if name.endswith("2") else M.shape)
+
+
+@pytest.mark.parametrize(
+    "method", ["sinkhorn", "sinkhorn_log", "greenkhorn", "sinkhorn_stabilized", "sinkhorn_epsilon_scaling"]
+)
+def test_sinkhorn_by_each_name(method):
+    _, _, p, q, M, _ = sides(20, 15)
+    (ours, log), (known, known_log) = both(
+        "sinkhorn", (p, q, M, 0.1), method=method, numItermax=20_000, stopThr=1e-12, log=True
+    )
+    assert np.abs(ours - known).sum() < 1e-6
+    assert known_log.keys() <= log.keys()
+    f, g = log["log_u"], log["log_v"]
+    assert np.abs(np.exp(f[:, None] + g - M / 0.1) - ours).sum() < 1e-9
+    warm = twins.sinkhorn(
+        p,
+        q,
+        M,
+        0.1,
+        method=method,
+        warmstart=(log["alpha"], log["beta"]) if "st" in method or "sc" in method else (f, g),
+        log=True,
+    )
+    assert warm[1]["niter"] <= 2
+    assert log["niter"] > 2
+    assert np.abs(warm[0] - ours).sum() < 1e-8
+
+
+def test_several_columns_and_masses_other_than_1():
+    _, _, p, q, M, _ = sides(20, 15)
+    columns = np.stack([q, weights(15, 7)], axis=1)
+    (ours, log), (known, known_log) = both(
+        "sinkhorn2", (p, columns, M, 0.1), numItermax=20_000, stopThr=1e-12, log=True
+    )
+    assert np.allclose(ours, known, rtol=1e-8)
+    assert log["u"].shape == known_log["u"].shape
+    heavy = twins.sinkhorn(3 * p, 3 * q, M, 0.1)
+    assert np.allclose(heavy, 3 * twins.sinkhorn(p, q, M, 0.1), atol=1e-12)
+
+
+def test_failures_warn_and_do_not_look_like_success():
+    c1, c2, p, q, M, _ = sides()
+    with pytest.warns(UserWarning, match="reg must be positive"):
+        assert twins.sinkhorn2(p, q, M, 0.0) == np.inf
+    with pytest.warns(UserWarning, match="did not converge"):
+        twins.sinkhorn(p, q, M, 0.01, numItermax=1)
+    with pytest.warns(UserWarning, match="did not converge"):
+        twins.entropic_gromov_wasserstein(c1, c2, p, q, epsilon=0.01, numItermax=1, max_iter=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        twins.entropic_gromov_wasserstein(c1, c2, p, q, epsilon=0.01, numItermax=1, max_iter=3, warn=False)
+    with pytest.warns(UserWarning, match="Solver failed"):
+        twins.BAPG_gromov_wasserstein(c1, c2, p, q, epsilon=1e-4, max_iter=5)
+
+
+def test_small_epsilon_where_pot_has_no_plan():
+    c1, c2, p, q, _, _ = sides(uniform=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        known = ot.gromov.entropic_gromov_wasserstein2(c1, c2, p, q, epsilon=1e-5, max_iter=20)
+    ours, log = twins.entropic_gromov_wasserstein2(c1, c2, p, q, epsilon=1e-5, max_iter=20, log=True, warn=False)
+    assert not known > 1e-6  # 0 or not a number
+    assert ours > 1e-4
+    assert np.abs(log["T"].sum(axis=0) - q).sum() < 1e-10
+
+
+def test_zero_steps_and_printing(capsys):
+    c1, c2, p, q, _, start = sides()
+    assert np.allclose(twins.entropic_gromov_wasserstein(c1, c2, p, q, G0=start, max_iter=0), start)
+    (_, log), _ = both(GW[0], (c1, c2, p, q), max_iter=21, tol=0, log=True, verbose=True)
+    ours, known = capsys.readouterr().out.split("It.")[1:]
+    assert [x.split("|")[0] for x in ours.splitlines()] == [x.split("|")[0] for x in known.splitlines()]
+    assert len(log["err"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"solver": "other"}, "Unknown solver"),
+        ({"loss_fun": "other"}, "Unknown `loss_fun"),
+        ({"epsilon": 0}, "epsilon must be positive"),
+        ({"G0": np.full((12, 9), -1.0)}, "G0 must not be negative"),
+        ({"G0": np.full((12, 9), 1.0)}, "G0 must have the marginals"),
+        ({"G0": np.ones((3, 3))}, "G0 must have shape"),
+        ({"p": np.ones(12)}, "p must sum to 1"),
+        ({"alpha": 1.5}, "alpha must be between 0 and 1"),
+        ({"M": np.ones((3, 3))}, "M must have shape"),
+        ({"C1": np.ones((3, 4))}, "C1 must be square"),
+        ({"C2": torch.ones((9, 9))}, "same type/backend"),
+        ({"max_iter": -1}, "max_iter must be between 0"),
+    ],
+)
+def test_invalid_arguments(change, message):
+    c1, c2, p, q, M, _ = sides()
+    with pytest.raises(ValueError, match=message):
+        twins.entropic_fused_gromov_wasserstein(**({"M": M, "C1": c1, "C2": c2, "p": p, "q": q} | change))
+
+
+def test_more_invalid_arguments():
+    c1, c2, p, q, M, _ = sides()
+    with pytest.raises(TypeError, match="numItermx"):
+        twins.entropic_gromov_wasserstein(c1, c2, numItermx=3)
+    with pytest.raises(TypeError, match="other"):
+        twins.sinkhorn(p, q, M, 1.0, other=3)
+    with pytest.raises(ValueError, match="c2 must not be negative"):
+        twins.entropic_gromov_wasserstein(c1, c2 - 0.5, loss_fun="kl_loss")
+    with pytest.raises(ValueError, match="same sum"):
+        twins.sinkhorn(p, 2 * q, M, 1.0)
+    with pytest.raises(ValueError, match="features must make a cost of shape"):
+        gwrsa.entropic_gw(c1, c2, epsilon=0.1, features=M.T)
+    with pytest.raises(ValueError, match="alpha must be between"):
+        gwrsa.entropic_gw(c1, c2, epsilon=0.1, features=M, alpha=2)
+    with pytest.raises(ValueError, match="loss must be one of"):
+        gwrsa.entropic_gw(c1, c2, epsilon=0.1, loss="other")
+    with pytest.raises(ValueError, match="init must be one of"):
+        gwrsa.entropic_gw(c1, c2, epsilon=0.1, loss="kl", init="spectral")
+    for options in ({"features": M}, {"loss": "kl"}):
+        with pytest.raises(ValueError, match="with backend 'torch'"):
+            gwrsa.entropic_gw(c1, c2, epsilon=0.1, backend="torch", **options)
