@@ -59,7 +59,10 @@ def spose(
     triplets: Annotated[Path, typer.Argument(help="Odd-one-out triplets, n x 3: the pair kept together, the odd one.")],
     out: Annotated[Path, typer.Option(help="Where to write the embedding (.npz).")],
     dims: Annotated[int, typer.Option(help="Dimensions at the start; those the penalty empties are dropped.")] = 66,
-    l1: Annotated[float, typer.Option(help="Weight of the penalty; larger is sparser.")] = 6.0,
+    l1: Annotated[
+        Optional[float],
+        typer.Option(help="Weight of the penalty; larger is sparser. By default learnt, for each dimension."),
+    ] = None,
     checkpoint: Annotated[
         Optional[Path], typer.Option(help=".npz that is written after every epoch, and gone on from.")
     ] = None,
