@@ -204,3 +204,33 @@ def test_code_of_the_notebook_runs(tools, tmp_path, monkeypatch):
         if kind == "code":
             exec(compile(source, "first_study.py", "exec"), names)  # noqa: S102 - that is what it is for
     assert len(names["results"].rsa) == 9
+
+
+# The THINGS data
+
+
+@pytest.mark.things
+@pytest.mark.slow
+def test_things_table_of_the_readme_is_what_comes_out(things_dir):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = text[text.index("| pair (cosine, lowest loss of 8 starts") :].split("\n\n")[0].splitlines()[2:]
+    said = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+    items = gwrsa.load_items(things_dir / "unique_id.txt")
+    categories = gwrsa.load_categories(things_dir / "categories27_multilabel.tsv")
+    human = gwrsa.Embedding.load(things_dir / "human_spose66.npy", items=items)
+
+    def percent(rates, digits):
+        return " / ".join(f"{100 * rates[k]:.{digits}f}" for k in (1, 5, 10)) + " %"
+
+    made = []
+    for file in ("model_clip_vitb32", "model_minilm_definition"):
+        model = gwrsa.Embedding.load(things_dir / f"{file}.npy", items=items)
+        for side in (model, model.rdm().match_histogram(human.rdm())):
+            found = gwrsa.align(human, side, categories=categories, progress=False)
+            best = found.lowest_loss
+            rates = percent(best.matching, 2), percent(best.category, 1)
+            made.append([f"{best.gw_loss:.6f}", f"{found.rsa:.3f}", *rates])
+    assert [row[1:] for row in said[:-1]] == made
+    chance = [gwrsa.chance_level(len(items), k).exact for k in (1, 5, 10)]
+    assert said[-1][3] == percent(dict(zip((1, 5, 10), chance, strict=True)), 2)

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 from mkdocs.structure.files import File
@@ -21,6 +22,8 @@ from targets import rows  # noqa: E402
 
 # Files of the repository that are pages of the site under another name.
 BROUGHT = {"index.md": "README.md", "changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
+# Characters that fit beside the menus of a laptop.
+WIDTH = 88
 FENCE = re.compile(r"^([ ]*```+\w+)[ \t]+[^\n`{]*$", re.MULTILINE)
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
@@ -135,7 +138,11 @@ def _run(markdown, page, config, files):
             said = runner.run(block) if block.language == "python" or "shown" in block.options else ""
             shown = []
             if said.strip() and {"shown", "raises"} & set(block.options):
-                shown += ["", "```text", *said.rstrip().splitlines(), "```", ""]
+                # Tables keep their lines, a message is broken into some.
+                text = (
+                    textwrap.fill(said, WIDTH, subsequent_indent="    ") if "raises" in block.options else said.rstrip()
+                )
+                shown += ["", "```text", *text.splitlines(), "```", ""]
             if "figure" in block.options:
                 shown += ["", *_picture(folder, block, page, config, files), ""]
             # The closing fence, or the last line of an indented block.

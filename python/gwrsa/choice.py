@@ -120,7 +120,22 @@ def odd_one_out_accuracy(embedding: Embedding, triplets: Triplets | ArrayLike) -
 
     The scale of the embedding does not matter. Ties are shared: two pairs that are most similar count half.
 
-    Parameters and errors are those of `odd_one_out_probabilities`.
+    Parameters
+    ----------
+    embedding : Embedding
+        Of the objects of the triplets, of any scale.
+    triplets : Triplets or array-like, shape (n_triplets, 3)
+        Answers: the odd one out in column 2.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        As `odd_one_out_probabilities`.
 
     Examples
     --------

@@ -211,6 +211,15 @@ class Embedding:
     def select(self, items: Iterable[object]) -> Embedding:
         """The named objects, in this order; by position (int) where there are no labels.
 
+        Parameters
+        ----------
+        items : iterable of str, or of int
+            Labels, or positions where there are no labels; none twice.
+
+        Returns
+        -------
+        Embedding
+
         Raises
         ------
         ValueError
@@ -226,7 +235,18 @@ class Embedding:
         return Embedding(self.values[rows], chosen, name=self.name, meta=self.meta)
 
     def rdm(self, metric: Metric = "cosine") -> RDM:
-        """Dissimilarities of all pairs; see `gwrsa.rdm.from_embedding` for the metrics.
+        """Dissimilarities of all pairs.
+
+        Parameters
+        ----------
+        metric : str
+            "cosine", "correlation", "euclidean", "sqeuclidean", "inner_product" or "choice"; see `gwrsa.rdm.from_embedding`, whose errors
+            these are.
+
+        Returns
+        -------
+        RDM
+            Of n_items objects, with the labels and the name; its exact factors beside it, where the metric has them.
 
         Examples
         --------

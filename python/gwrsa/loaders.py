@@ -172,6 +172,11 @@ def load_items(path: str | Path) -> tuple[str, ...]:
         first, with a header as in `load_array` (a single column has one only where it is called `items` or the like);
         or an .npy file with a 1-D array of strings.
 
+    Returns
+    -------
+    tuple of str
+        Distinct, none empty, in the order of the file.
+
     Raises
     ------
     FileNotFoundError

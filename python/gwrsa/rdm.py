@@ -98,6 +98,15 @@ class RDM:
     def select(self, items: Iterable[object]) -> RDM:
         """The named objects, in this order; by position (int) where there are no labels.
 
+        Parameters
+        ----------
+        items : iterable of str, or of int
+            Labels, or positions where there are no labels; none twice.
+
+        Returns
+        -------
+        RDM
+
         Raises
         ------
         ValueError
@@ -118,7 +127,22 @@ class RDM:
         return RDM(self.square()[np.ix_(rows, rows)], chosen, self.metric, self.name, factored)
 
     def sort_by(self, categories: Iterable[object]) -> RDM:
-        """Objects grouped by category (n labels, one an object), groups in sorted order, order kept inside a group.
+        """Objects grouped by category.
+
+        Parameters
+        ----------
+        categories : sequence of str, length n
+            One an object.
+
+        Returns
+        -------
+        RDM
+            Groups in sorted order; inside a group the order is kept.
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer than n.
 
         Examples
         --------
@@ -219,7 +243,21 @@ class RDM:
     ) -> RDM:
         """Read an RDM: what `save` wrote, or a file that holds a square or condensed array.
 
-        Parameters and errors are those of `Embedding.load`. An HDF5 file of rsatoolbox is read too, where it holds one RDM.
+        Parameters
+        ----------
+        path : path
+            .npy, .npz, .csv, .tsv, .txt, .mat or .h5; an HDF5 file of rsatoolbox too, where it holds one RDM.
+        items : sequence of str or path, optional
+            Labels, or a file of labels. None: those in the file, if any.
+        key : str, optional
+            Name of the array in a file that holds several. None: the only one.
+        name : str, optional
+            None: the stored name, or the file's name without its suffix.
+
+        Raises
+        ------
+        ValueError
+            If the file does not hold one RDM, or the labels do not fit.
 
         Examples
         --------

@@ -305,6 +305,11 @@ def sinkhorn(
     threads : int, optional
         None: one a core.
 
+    Returns
+    -------
+    OTSolution
+        Not converging is a status, not an exception.
+
     Raises
     ------
     ValueError

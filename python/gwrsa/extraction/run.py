@@ -88,7 +88,7 @@ def extract(
     >>> rng = np.random.default_rng(0)
     >>> images = {name: rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for name in ("cat", "dog", "car")}
     >>> gwrsa.extract(images, "torchvision/resnet18", pretrained=False, cache_folder=None, device="cpu", progress=False)
-    Embedding('torchvision/resnet18 (untrained, seed 0)', 3 objects x 512, labelled)
+    Embedding('torchvision/resnet18', 3 objects x 512, labelled)
     """
     seed = check.integer("seed", seed, 0, 2**63 - 1)
     batch_size = check.steps("batch_size", batch_size)
