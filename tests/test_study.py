@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import gwrsa
-from gwrsa import statistics, tables
+from gwrsa import statistics, study_work, tables
 from gwrsa.cli import app
 from gwrsa.store import Results
 from gwrsa.study import Study
@@ -115,6 +115,28 @@ def test_settings_of_the_alignment_arrive(tmp_path, change, what):
         best = alone.lowest_loss if choice == "lowest_loss" else alone.highest_matching()
         # A plan of torch is derived again by the core, in the same precision.
         np.testing.assert_allclose(found.plan(key), best.plan, rtol=0, atol=1e-6 if how["backend"] == "torch" else 0)
+
+
+def test_blas_has_one_thread_whatever_it_had_before_so_that_its_last_bits_are_the_same(tmp_path, monkeypatch):
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def blas():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    seen, real = [], study_work.align
+
+    def align(*args, **how):
+        seen.append(blas())
+        return real(*args, **how)
+
+    monkeypatch.setattr(study_work, "align", align)
+    with threadpool_limits(2, user_api="blas"):
+        if blas() != {2}:
+            pytest.skip("BLAS cannot have two threads here")
+        run(write(tmp_path), tmp_path / "out", workers=2)
+        assert blas() == {2}
+    assert seen
+    assert all(threads == {1} for threads in seen)
 
 
 def test_others_count_as_the_settings_say(tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import platform
 import socket
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +18,7 @@ from uuid import uuid4
 from gwrsa._core import __version__
 from gwrsa.sides import load_side
 from gwrsa.store import CATEGORIES, read_categories
-from gwrsa.study_compute import Execute, Job, Outcome, Progress, attempt, jobs
+from gwrsa.study_compute import Execute, Job, Outcome, Progress, attempt, jobs, one_blas_thread
 from gwrsa.study_settings import Settings
 from gwrsa.study_work import Entry, Unit, Work
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _LOOK = 1.0
 """Seconds after which the driver looks for workers that have joined."""
 _CONNECT = "30s"
+# malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 # Workers are threads of one process in some clusters: each has a turn of its own.
 _turns: defaultdict[str, Lock] = defaultdict(Lock)
@@ -152,11 +156,25 @@ def do(common: Common, sent: tuple[Sent, ...]) -> Outcome:
     """Do a job on a worker of the cluster."""
     from distributed import get_worker
 
+    keep_memory()
     worker = get_worker()
     threads = int(worker.state.nthreads)
     # One at a time: what a worker with several threads could do at once shares these threads.
-    with _turns[worker.address], _limited(threads):
+    with _turns[worker.address], one_blas_thread():
         return do_sent(common, sent, threads, worker.address)
+
+
+@lru_cache(maxsize=1)
+def keep_memory() -> None:
+    """Undo what Dask's nannies set for glibc (MALLOC_TRIM_THRESHOLD_), with which every large array is asked of the system anew.
+
+    The thresholds are those that glibc itself comes to where nothing is set.
+    """
+    if platform.libc_ver()[0] != "glibc" or "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+    mallopt(_M_TRIM_THRESHOLD, 64 << 20)
 
 
 def do_sent(common: Common, sent: tuple[Sent, ...], threads: int, address: str = "this process") -> Outcome:
@@ -187,12 +205,3 @@ def _opened(common: Common) -> Work:
         side = load_side(folder / "sides" / f"{common.human.side}.npz", common.human.name)
         categories = read_categories(folder, side.items)
     return Work(folder, common.settings, common.human, (), categories)
-
-
-def _limited(threads: int) -> AbstractContextManager[object]:
-    """BLAS has no more threads than the worker."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return nullcontext()
-    return threadpool_limits(threads)  # type: ignore[no-any-return]

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -86,7 +86,7 @@ def compute(work: Work, units: Sequence[Unit], execute: Execute, *, progress: bo
     first = [due for unit in units if (due := work.due(unit)) is not None]
     more = work.settings.alignment.rounds > 1
     computed = 0
-    with Progress(work.settings.name, first, shown=progress) as shown:
+    with one_blas_thread(), Progress(work.settings.name, first, shown=progress) as shown:
 
         def once(left: Sequence[Unit]) -> tuple[list[Unit], list[Unit]]:
             nonlocal computed
@@ -105,6 +105,15 @@ def compute(work: Work, units: Sequence[Unit], execute: Execute, *, progress: bo
 
         share(first, once)
     return computed
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """BLAS has one thread, in the whole process: the last bits of its sums depend on how many it has, and the work has its own."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    return threadpool_limits(1, user_api="blas")  # type: ignore[no-any-return]
 
 
 def on_threads(work: Work, threads: int) -> Execute:
