@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
 
-.PHONY: setup dev build fmt lint test test-extract test-report test-slurm test-install bench docs docs-links docs-look notebook test-docs demo clean
+.PHONY: setup dev build fmt lint test test-extract test-report test-slurm test-install fuzz soak bench docs docs-links docs-look notebook test-docs demo clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -56,6 +56,16 @@ lint: dev
 test: dev
 	cargo test --release --quiet -p gwrsa-core
 	$(BIN)/pytest
+
+# Bad input: FUZZ cases of every property.
+FUZZ ?= 5000
+fuzz: dev
+	PROPTEST_CASES=$(FUZZ) cargo test --release --quiet -p gwrsa-core --test hostile
+	GWRSA_FUZZ=$(FUZZ) $(BIN)/pytest tests/test_hostile_solves.py tests/test_hostile_data.py tests/test_hostile_files.py --timeout=20000 --durations=30
+
+# Half an hour (ARGS='--minutes 5').
+soak: dev
+	$(BIN)/python tests/soak.py $(ARGS)
 
 $(VENV)/.bench: $(VENV)/.dev
 	. $(BIN)/activate && maturin develop --release --quiet --extras dev,bench

@@ -10,6 +10,7 @@ import matplotlib as mpl
 import pytest
 from hypothesis import HealthCheck, settings
 
+import hostile
 import study_files
 
 mpl.use("Agg")
@@ -17,7 +18,10 @@ mpl.use("Agg")
 settings.register_profile(
     "ci", max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("ci")
+settings.register_profile(
+    "fuzz", settings.get_profile("ci"), max_examples=int(os.environ.get("GWRSA_FUZZ") or 1), derandomize=False
+)
+settings.load_profile("fuzz" if os.environ.get("GWRSA_FUZZ") else "ci")  # `make fuzz` says how many
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -44,3 +48,9 @@ def ekman_path():
     if not path.is_file():
         pytest.skip("ekman1954.csv is not beside this checkout")
     return path
+
+
+def pytest_terminal_summary(terminalreporter):
+    if hostile.COUNT["cases"]:
+        cases, refused = hostile.COUNT["cases"], hostile.COUNT["refused"]
+        terminalreporter.write_line(f"bad input: {cases} cases, {refused} refused by name")

@@ -230,7 +230,7 @@ def test_broken_triplets_are_refused(indices, message):
 
 
 def test_negative_without_labels_is_refused():
-    with pytest.raises(ValueError, match=r"indices must be at least 0, counted from 0, got -1 at \(0, 1\)"):
+    with pytest.raises(ValueError, match=r"indices must be between 0 and 9999999, counted from 0, got -1 at \(0, 1\)"):
         gwrsa.Triplets([[0, -1, 2]])
 
 

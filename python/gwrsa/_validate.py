@@ -17,6 +17,8 @@ MOST_STEPS = 2**32 - 1
 # A slip of the keyboard must not start threads, or make starts, until the machine stands still.
 MOST_THREADS = 1024
 MOST_STARTS = 1_000_000
+# Bytes of labels as an array, in which each takes as much as the longest.
+MOST_TEXT = 1 << 30
 _Choice = TypeVar("_Choice", bound=Hashable)
 
 
@@ -145,6 +147,11 @@ def labels(name: str, value: Iterable[object] | None, n: int) -> tuple[str, ...]
     out = tuple(str(v) for v in value)
     if len(out) != n:
         raise ValueError(f"{name} must have {n} labels, one an object, got {len(out)}")
+    longest = max(map(len, out), default=0)
+    if 4 * longest * n > MOST_TEXT:
+        raise ValueError(
+            f"{name} must be shorter to be kept as one array, got {n} of which one has {longest} characters"
+        )
     if len(set(out)) != n:
         seen: set[str] = set()
         twice = next(x for x in out if x in seen or seen.add(x))  # type: ignore[func-returns-value]

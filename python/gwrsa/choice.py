@@ -11,7 +11,6 @@ was published has to be brought back to the scale of the choices first: `calibra
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import TYPE_CHECKING
 
@@ -68,6 +67,7 @@ def choice_similarity(embedding: Embedding, *, threads: int | None = None) -> Fl
     """
     if len(embedding) < 3:
         raise ValueError(f"embedding must have at least 3 objects for a choice, got {len(embedding)}")
+    n_threads = check.threads("threads", threads)
     with np.errstate(over="ignore", invalid="ignore"):
         products = embedding.values @ embedding.values.T
     if not np.isfinite(products).all():
@@ -81,7 +81,6 @@ def choice_similarity(embedding: Embedding, *, threads: int | None = None) -> Fl
             "bring it to the scale of the choices first, by gwrsa.calibrate or gwrsa rdm --calibrate",
             stacklevel=2,
         )
-    n_threads = os.cpu_count() or 1 if threads is None else check.integer("threads", threads, 1)
     return _core.choice_probabilities(products, threads=n_threads)
 
 

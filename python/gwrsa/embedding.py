@@ -13,7 +13,7 @@ import numpy as np
 from gwrsa import _validate as check
 from gwrsa import labelled
 from gwrsa._validate import FloatArray
-from gwrsa.shards import save_arrays
+from gwrsa.shards import save_arrays, stored_texts
 
 if TYPE_CHECKING:
     from gwrsa.rdm import RDM, Metric
@@ -262,12 +262,12 @@ def _provenance(path: Path) -> tuple[str | None, dict[str, Any]]:
     """Name and meta that `save` wrote; nothing for other files."""
     if path.suffix.lower() != ".npz":
         return None, {}
-    with np.load(path, allow_pickle=False) as archive:
-        if "provenance" not in archive.files:
-            return None, {}
-        text = str(archive["provenance"])
+    arrays = stored_texts(path, "provenance")
+    if arrays is None:
+        return None, {}
+    (text,) = arrays
     try:
         stored = json.loads(text)
         return str(stored["name"]), dict(stored.get("meta", {}))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: provenance must be JSON with a name and meta, got {text[:80]!r}") from error

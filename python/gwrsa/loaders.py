@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gwrsa import _validate as check
+from gwrsa import bounds
 from gwrsa import loaders_files as files
 from gwrsa._validate import FloatArray
 
@@ -265,7 +266,17 @@ def _one_category_each(table: files.Table, items: tuple[str, ...]) -> Categories
     names = tuple(dict.fromkeys(cell for cell in cells if cell))
     if not names:
         raise ValueError(f"column 2 must name at least one category, got {len(cells)} empty cells")
-    return Categories(names, items, np.array([[cell == name for name in names] for cell in cells]))
+    # A name of its own for each of many objects is a file of labels: n x n memberships would be made of n rows.
+    if len(names) * len(cells) > bounds.FREE:
+        raise ValueError(
+            f"column 2 must name fewer categories, got {len(names)} of {len(cells)} objects; are they labels?"
+        )
+    column = {name: j for j, name in enumerate(names)}
+    members = np.zeros((len(cells), len(names)), dtype=np.bool_)
+    for i, cell in enumerate(cells):
+        if cell:
+            members[i, column[cell]] = True
+    return Categories(names, items, members)
 
 
 def _from_table(table: files.Table) -> Loaded:

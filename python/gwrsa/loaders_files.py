@@ -1,12 +1,12 @@
 """What the formats of `gwrsa.loaders` have in common with their files: cells of tables, arrays of archives, errors.
 
-Nothing here knows what the values mean. pandas, scipy and h5py are imported by the formats that need them.
+Nothing here knows what the values mean. scipy and h5py are imported by the formats that need them.
 """
 
 from __future__ import annotations
 
+import csv
 import math
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gwrsa import _validate as check
+from gwrsa import bounds
+from gwrsa.bounds_mat import check_mat
 
 # What labels are called, in lower case, as a column of a table or as an array beside the values.
 _LABELS = frozenset({"item", "items", "label", "labels", "names", "uniqueid", "unique_id"})
@@ -60,8 +62,7 @@ def opened(path: str | Path, suffixes: Sequence[str]) -> Iterator[tuple[Path, st
         yield file, suffix
     except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
-    # h5py raises OSError for a broken file, zipfile and zlib their own.
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError) as error:
         unsafe = "; Python objects can run code when they are loaded" if "allow_pickle" in str(error) else ""
         raise ValueError(f"{file}: {str(error).strip()}{unsafe}") from error
 
@@ -92,14 +93,18 @@ def number(cell: str) -> float:
 
 def read_delimited(file: Path, separator: str) -> list[list[str]]:
     """Cells of a csv or tsv as text without outer white space, one list a row; empty rows at the end are dropped."""
-    import pandas as pd
-
-    frame = pd.read_csv(file, sep=separator, header=None, dtype=str, na_filter=False, skip_blank_lines=False)
-    rows = [[str(cell).strip() for cell in row] for row in frame.to_numpy().tolist()]
+    with file.open(encoding="utf-8-sig", newline="") as stream, bounds.parsed("the table cannot be read"):
+        try:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(stream, delimiter=separator, strict=True)]
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
     while rows and not any(rows[-1]):
         rows.pop()
     if not rows:
         raise ValueError("the file is empty")
+    for i, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise ValueError(f"row {i + 1} must have {len(rows[0])} columns, got {len(row)}")
     return rows
 
 
@@ -144,8 +149,8 @@ def _spaced(file: Path) -> Table:
 
 def read_npy(file: Path) -> NDArray[Any]:
     """The array of an .npy file, never unpickled."""
-    with file.open("rb") as stream:
-        return np.lib.format.read_array(stream, allow_pickle=False)
+    with file.open("rb") as stream, bounds.parsed("the file is no array"):
+        return bounds.read_npy(stream, file.stat().st_size)
 
 
 def _chosen(names: Sequence[str], key: str | None) -> list[str]:
@@ -161,25 +166,33 @@ def is_labels(name: str) -> bool:
 
 
 def _read_npz(file: Path, key: str | None) -> Arrays:
-    # Opened here: np.load leaves a broken archive open.
-    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("the file is not an .npz archive")
-        return {name: np.asarray(archive[name]) for name in _chosen(archive.files, key)}
+    with bounds.parsed("the file is no .npz archive"):
+        return bounds.read_npz(file, lambda names: _chosen(names, key))
 
 
-def _read_mat(file: Path, key: str | None) -> Arrays:
+def read_mat(file: Path) -> dict[str, Any] | None:
+    """Variables of a .mat file as SciPy has them; None for one of version 7.3, which is HDF5."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
     try:
-        content = loadmat(file)
-    except NotImplementedError:  # version 7.3 is HDF5
-        return {name: _matlab(array) for name, array in read_h5(file, key).items()}
-    except (MatReadError, TypeError) as error:
+        with file.open("rb") as stream, bounds.parsed("the file is not a .mat file"):
+            check_mat(file)
+            content = loadmat(bounds.Clamped(stream))  # type: ignore[arg-type]  # any file that is read, sought and told
+    except ValueError as error:
+        if isinstance(error.__cause__, NotImplementedError):
+            return None
+        raise
+    except MatReadError as error:
         raise ValueError(f"the file is not a .mat file: {error}") from error
-    names = [name for name in content if not name.startswith("__")]
-    return {name: _matlab(np.asarray(content[name])) for name in _chosen(names, key)}
+    return {name: array for name, array in content.items() if not name.startswith("__")}
+
+
+def _read_mat(file: Path, key: str | None) -> Arrays:
+    content = read_mat(file)
+    if content is None:
+        return {name: _matlab(array) for name, array in read_h5(file, key).items()}
+    return {name: _matlab(np.asarray(content[name])) for name in _chosen(list(content), key)}
 
 
 def _matlab(array: NDArray[Any]) -> NDArray[Any]:
@@ -190,7 +203,7 @@ def _matlab(array: NDArray[Any]) -> NDArray[Any]:
             for cell in array.flat
             if isinstance(cell, np.ndarray) and cell.dtype.kind == "U" and cell.size == 1
         ]
-        return np.array(strings) if strings and len(strings) == array.size else array
+        return _padded(strings) if strings and len(strings) == array.size else array
     if array.dtype.kind == "U":
         return np.char.rstrip(array)
     if array.size == 1:
@@ -213,10 +226,22 @@ def h5(file: Path | BinaryIO, mode: str = "r") -> Any:  # noqa: ANN401
     return h5py.File(file, mode)
 
 
+def fitting(file: Path, datasets: Mapping[str, Any]) -> None:
+    """Raise a ValueError where datasets of an HDF5 file claim more than it can hold, or are kept in other files."""
+    for name, node in datasets.items():
+        if node.external or node.is_virtual:
+            raise ValueError(f"{name!r} must be in the file itself, got one that is kept in other files")
+    claimed = sum(math.prod(node.shape or ()) * node.dtype.itemsize for node in datasets.values())
+    bounds.fits("the file", claimed, bounds.most(file))
+
+
 def read_h5(file: Path, key: str | None) -> Arrays:
     """The array of this name and what may be labels, or all when the only one has to be found."""
-    opened_file = h5(file)
-    import h5py
+    try:
+        import h5py
+    except ImportError:
+        h5(file)
+        raise
 
     found: dict[str, Any] = {}
 
@@ -228,13 +253,22 @@ def read_h5(file: Path, key: str | None) -> Arrays:
 
     def read(node: Any) -> NDArray[Any]:  # noqa: ANN401
         if h5py.check_string_dtype(node.dtype):
-            return np.asarray(node.asstr()[()], dtype=str)
+            strings = np.asarray(node.asstr()[()], dtype=object)
+            return _padded([str(s) for s in strings.flat]).reshape(strings.shape)
         # MATLAB stores columns first, and HDF5 rows.
         return np.asarray(node[()]).T if "MATLAB_class" in node.attrs else np.asarray(node[()])
 
-    with opened_file as content:
+    with bounds.parsed("the file is not HDF5"), h5(file) as content:
         content.visititems(visit)
-        return {name: read(found[name]) for name in _chosen(list(found), key)}
+        names = _chosen(list(found), key)
+        fitting(file, {name: found[name] for name in names})
+        return {name: read(found[name]) for name in names}
+
+
+def _padded(strings: list[str]) -> NDArray[Any]:
+    """Text as an array, in which each takes as much as the longest."""
+    bounds.fits("text as an array", 4 * len(strings) * max(map(len, strings), default=0), bounds.FREE)
+    return np.array(strings, dtype=str)
 
 
 def text(array: NDArray[Any]) -> list[str]:

@@ -15,7 +15,7 @@ from gwrsa import labelled
 from gwrsa._validate import FloatArray
 from gwrsa.condensed import condense, n_objects
 from gwrsa.factored import Factored, factor, unit_rows
-from gwrsa.shards import save_arrays
+from gwrsa.shards import save_arrays, stored_texts
 
 if TYPE_CHECKING:
     from gwrsa.embedding import Embedding
@@ -188,7 +188,9 @@ class RDM:
         if group[-1] == n_pairs - 1:  # no ties: nothing is averaged, so nothing is rounded
             values[order] = wanted
         else:
-            values[order] = (np.bincount(group, wanted) / np.bincount(group))[group]
+            # Rounding must not carry the mean of equal values beyond them.
+            means = np.bincount(group, wanted) / np.bincount(group)
+            values[order] = np.clip(means, wanted[0], wanted[-1])[group]
         return self._transformed(values, f"{self.metric}, histogram-matched")
 
     def rank(self) -> RDM:
@@ -276,9 +278,7 @@ class RDM:
             loaded = loaders.load_array(path, key=key)
             values, own = loaded.values, loaded.items
         if Path(path).suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                if "metric" in archive.files and "name" in archive.files:
-                    metric, stored = str(archive["metric"]), str(archive["name"])
+            metric, stored = stored_texts(Path(path), "metric", "name") or (metric, stored)
         labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
         with files.named(path, items):
             return cls(

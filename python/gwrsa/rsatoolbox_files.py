@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gwrsa import _validate as check
+from gwrsa import bounds
 from gwrsa import loaders_files as files
 from gwrsa._validate import FloatArray
 
@@ -39,7 +40,7 @@ def is_rdms(path: str | Path) -> bool:
 
         with h5py.File(file, "r") as content:
             return "dissimilarities" in content and "pattern_descriptors" in content and "rdm_descriptors" in content
-    except (ImportError, OSError):
+    except (ImportError, *bounds.BROKEN):
         return False
 
 
@@ -66,7 +67,8 @@ def read(path: str | Path, index: int | None, items: str) -> Stored:
         if not is_rdms(file):
             found = ", ".join(map(repr, files.read_h5(file, None))) or "nothing"
             raise ValueError(f"the file must hold RDMs of rsatoolbox, with their descriptors, got {found}")
-        with files.h5(file) as content:
+        with bounds.parsed("the file is not whole"), files.h5(file) as content:
+            files.fitting(file, {"dissimilarities": content["dissimilarities"]})
             values = np.atleast_2d(np.asarray(content["dissimilarities"]))
             patterns, rdms = content["pattern_descriptors"], content["rdm_descriptors"]
             if index is None and len(values) > 1:

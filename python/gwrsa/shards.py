@@ -6,11 +6,8 @@ import errno
 import hashlib
 import json
 import os
-import struct
 import tempfile
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,12 +17,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from gwrsa.bounds import parsed, read_npz
 from gwrsa.claims import lock
 
 PART = ".part"
 _STALE = 3600.0
-# What NumPy and zipfile raise of an archive of which bits are missing or flipped.
-_TORN = (ValueError, KeyError, EOFError, RuntimeError, OverflowError, struct.error, zlib.error, zipfile.BadZipFile)
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -100,11 +96,15 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     FileNotFoundError
         If it is not there.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except _TORN as error:
-        raise ValueError(f"{path} is not a whole .npz file: {error}") from error
+    with parsed(f"{path} is not a whole .npz file"):
+        return read_npz(path)
+
+
+def stored_texts(path: Path, *names: str) -> tuple[str, ...] | None:
+    """Texts of these names in an .npz file; None where one is not there."""
+    with parsed(f"{path} is not a whole .npz file"):
+        arrays = read_npz(path, lambda there: [name for name in names if name in there])
+    return tuple(str(arrays[name]) for name in names) if len(arrays) == len(names) else None
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Shards:
         try:
             shard = json.loads(self.path(key).read_text(encoding="utf-8"))
             what, result, seal = shard["what"], shard["result"], shard["seal"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         whole = isinstance(result, dict) and isinstance(what, dict) and key == key_of(what)
         return result if whole and seal == digest([key, result]) else None

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gwrsa._validate import FloatArray
+from gwrsa.bounds import fits, most, parsed
 from gwrsa.embedding import Embedding
 from gwrsa.loaders import Categories
 from gwrsa.rdm import RDM
@@ -46,6 +47,14 @@ STORE = 1
 """Version of the layout; a folder of another one is refused."""
 CATEGORIES = "categories.npz"
 TABLES = ("chosen", "rates", "rsa", "chance", "categories")
+
+_PROVENANCE: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("versions", "inputs", "settings"), (dict,)),
+    **dict.fromkeys(("models", "by_position"), (list,)),
+    "human": (dict, type(None)),
+    "finished": (str, type(None)),
+    "base": (str,),
+}
 
 # A plan that is derived again has the loss that was written down but for rounding; other inputs change it by far more.
 _SAME_LOSS = 1e-5
@@ -229,13 +238,18 @@ def load_provenance(folder: Path) -> dict[str, Any] | None:
     try:
         provenance = json.loads(path.read_text(encoding="utf-8"))
         version = provenance["store"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} must be the provenance of a study, got {error!r}") from error
     if version != STORE:
+        versions = provenance.get("versions")
+        wrote = versions.get("gwrsa") if isinstance(versions, dict) else None
         raise ValueError(
             f"folder {str(folder)!r} must hold a study of layout {STORE}, got layout {version!r}, "
-            f"written by gwrsa {provenance.get('versions', {}).get('gwrsa')}; use that version, or another folder"
+            f"written by gwrsa {wrote}; use that version, or another folder"
         )
+    for key, kinds in _PROVENANCE.items():
+        if not isinstance(provenance.get(key), kinds):
+            raise ValueError(f"{path} must be the provenance of a study, got {key} = {provenance.get(key)!r:.80}")
     return provenance  # type: ignore[no-any-return]
 
 
@@ -264,11 +278,23 @@ def need(*packages: str) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table that `write_table` wrote."""
+    """Read a table that `write_table` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is torn, or claims to hold more than a file of its size can.
+    """
     need("pyarrow")
     import pandas as pd
+    from pyarrow.parquet import read_metadata
 
-    return pd.read_parquet(path)
+    with parsed(f"{path} is not a whole table"):
+        seen = read_metadata(path)
+        groups = [seen.row_group(i) for i in range(seen.num_row_groups)]
+        claimed = 8 * sum(g.num_rows for g in groups) * seen.num_columns + sum(g.total_byte_size for g in groups)
+        fits("the table", claimed, most(path))
+        return pd.read_parquet(path)
 
 
 def write_table(path: Path, table: pd.DataFrame, *, csv: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,8 @@ from gwrsa.study import FIGURES, finish, sides_of
 from gwrsa.study_prepare import checked_folder, record_sides
 from gwrsa.study_settings import Model, Settings
 from gwrsa.study_work import Entry, Work
+
+_NAME = re.compile(r"(sides|shards|plans)/[0-9a-f]+(-[0-9]+)?\.(npz|json)")
 
 
 def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = True, progress: bool = True) -> Results:
@@ -136,5 +139,9 @@ def _copy(part: Work, folder: Path) -> None:
         keys = [key_of(part.rsa_unit(part.human, m)), *(row["pair_key"] for row in found["rows"])]
         names += [*(f"shards/{key}.json" for key in keys), *(f"plans/{key}.npz" for key in found["plans"])]
     for name in dict.fromkeys(names):
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"folders must hold files named by hashes, got {name!r} in {str(part.folder)!r}; was a shard changed?"
+            )
         with (part.folder / name).open("rb") as source:
             replaced(folder / name, lambda target, source=source: shutil.copyfileobj(source, target))  # type: ignore[misc]

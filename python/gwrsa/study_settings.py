@@ -148,10 +148,10 @@ class Settings:
         ValueError
             If it is no TOML, or `of` refuses it; the message names the file.
         """
-        text = Path(path).read_text(encoding="utf-8")
         try:
+            text = Path(path).read_text(encoding="utf-8")
             return cls.of(tomllib.loads(text)), text
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{path} must be TOML: {error}") from error
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gwrsa import _validate as check
+from gwrsa import bounds
 from gwrsa import loaders_files as files
 from gwrsa._validate import FloatArray
 from gwrsa.shards import replace, replace_text
@@ -140,17 +141,18 @@ def _arrays(path: Path) -> list[NDArray[np.float64]]:
         if suffix == ".pt":
             return [tensor(file)]
         if suffix == ".mat":
-            from scipy.io import loadmat
-
-            content = {name: array for name, array in loadmat(file).items() if not name.startswith("__")}
+            content = files.read_mat(file)
+            if content is None:
+                raise ValueError("the file must be of version 5 to 7, got one of 7.3")
             if "features" in content:
                 return [content["features"]]
             # One variable an image, in the order of the rows.
             return [np.reshape(array, (1, -1)) for array in content.values()]
-        with files.h5(file) as content:
+        with bounds.parsed("the file is not HDF5"), files.h5(file) as content:
             keys = [key for key in content if key == "features" or re.fullmatch(r"features_\d+", key)]
             if not keys:
                 raise ValueError(f"the file must hold 'features', got {', '.join(map(repr, content)) or 'nothing'}")
+            files.fitting(file, {key: content[key] for key in keys})
             return [np.asarray(content[key]) for key in sorted(keys)]
 
 

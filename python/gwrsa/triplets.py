@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 IntArray: TypeAlias = NDArray[np.int64]
 Missing: TypeAlias = Literal["raise", "chance", "shrink"]
 MISSING: tuple[Missing, ...] = ("raise", "chance", "shrink")
+# What positions, and counts of all pairs, are set aside for: an index is a number in a file, and may be any.
+_MOST_ITEMS = 10_000_000
+_MOST_COUNTED = 100_000
 CHANCE = 1 / 3
 """Probability that a given pair of three objects is kept together by someone who chooses at random."""
 
@@ -60,17 +63,16 @@ class Triplets:
     name: str = "triplets"
 
     def __post_init__(self) -> None:
-        n_items = check.integer("n_items", self.n_items, 0)
+        n_items = check.integer("n_items", self.n_items, 0, _MOST_ITEMS)
         labels = None if self.items is None or isinstance(self.items, str) else tuple(self.items)
         n_items = n_items or len(labels or ())
         indices = _whole_numbers("indices", self.indices)
-        top = n_items - 1 if n_items else None
-        outside = (indices < 0) | (indices > (np.iinfo(np.int64).max if top is None else top))
+        top = (n_items or _MOST_ITEMS) - 1
+        outside = (indices < 0) | (indices > top)
         if outside.any():
             row, column = (int(i) for i in np.argwhere(outside)[0])
-            expected = "at least 0" if top is None else f"between 0 and {top}"
             raise ValueError(
-                f"indices must be {expected}, counted from 0, got {indices[row, column]} at ({row}, {column})"
+                f"indices must be between 0 and {top}, counted from 0, got {indices[row, column]} at ({row}, {column})"
             )
         first, second, odd = indices.T
         same = (first == second) | (first == odd) | (second == odd)
@@ -166,9 +168,17 @@ class Triplets:
         return replace(self, indices=self.indices[~second]), replace(self, indices=self.indices[second])
 
     def counts(self) -> PairCounts:
-        """How often each pair was shown, with any third object, and how often it was kept together."""
+        """How often each pair was shown, with any third object, and how often it was kept together.
+
+        Raises
+        ------
+        ValueError
+            If there are more than 100,000 objects.
+        """
         first, second, odd = self.indices.T
         n = self.n_items
+        if n > _MOST_COUNTED:
+            raise ValueError(f"n_items must be at most {_MOST_COUNTED} to count all pairs, got {n}")
         size = n * (n - 1) // 2
         together = np.bincount(condensed_index(first, second, n), minlength=size)
         apart = np.concatenate([condensed_index(first, odd, n), condensed_index(second, odd, n)])

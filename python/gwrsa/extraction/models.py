@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gwrsa.bounds import parsed
 from gwrsa.extraction.inputs import Kind
 from gwrsa.extraction.offline import at_once
 from gwrsa.extraction.preprocessing import Preprocessing, describe
@@ -336,9 +337,17 @@ def _fill(net: Any, path: Path, match: Literal["name", "position"]) -> None:  # 
 
         state: Any = load_file(path)
     else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        from pickle import UnpicklingError  # what torch raises instead of unpickling
+
+        with parsed(f"checkpoint must be a file of weights, got {path}"):
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            except UnpicklingError as error:
+                raise ValueError(str(error).splitlines()[0]) from error
     while isinstance(state, Mapping) and (inner := next((k for k in ("state_dict", "model") if k in state), None)):
         state = state[inner]
+    if not isinstance(state, Mapping):
+        raise ValueError(f"checkpoint must hold a mapping of tensors, got a {type(state).__name__} in {path}")
     state = {str(k).removeprefix("module."): v for k, v in state.items()}
     own = net.state_dict()
     if match == "position":

@@ -6,6 +6,7 @@
 mod choice;
 mod convert;
 mod interruptible;
+mod pooled;
 mod problem;
 mod sinkhorn;
 mod speed;

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::convert::{CostInput, matrix, status_name, to_numpy, value_error, vector};
-use crate::interruptible;
+use crate::{interruptible, pooled};
 
 /// An initial plan, or (name, seed, number).
 #[derive(FromPyObject)]
@@ -80,7 +80,7 @@ impl Problem {
         let (c1, c2, p, q) = (c1.dissimilarity(), c2.dissimilarity(), vector(&p), vector(&q));
         let loss = if loss == "kl" { Loss::KullbackLeibler } else { Loss::Square };
         let terms = Terms { loss, linear: linear.as_ref().map(matrix), alpha, whole };
-        let inner = py.detach(|| gwrsa_core::Problem::with(&c1, &c2, &p, &q, &terms)).map_err(value_error)?;
+        let inner = pooled::run(py, || gwrsa_core::Problem::with(&c1, &c2, &p, &q, &terms))?.map_err(value_error)?;
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -94,13 +94,13 @@ impl Problem {
         self.inner.ranks()
     }
 
-    fn critical_epsilon(&self, py: Python<'_>) -> f64 {
-        py.detach(|| self.inner.critical_epsilon())
+    fn critical_epsilon(&self, py: Python<'_>) -> PyResult<f64> {
+        pooled::run(py, || self.inner.critical_epsilon())
     }
 
     fn gw_loss(&self, py: Python<'_>, plan: PyReadonlyArray2<'_, f64>) -> PyResult<f64> {
         let plan = matrix(&plan);
-        py.detach(|| self.inner.gw_loss(&plan)).map_err(value_error)
+        pooled::run(py, || self.inner.gw_loss(&plan))?.map_err(value_error)
     }
 
     fn initial_plan<'py>(
@@ -111,7 +111,7 @@ impl Problem {
         number: u64,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let init = Init::Named(InitKind::from_name(name).map_err(value_error)?, seed, number);
-        let plan = py.detach(|| self.inner.initial_plan(&init)).map_err(value_error)?;
+        let plan = pooled::run(py, || self.inner.initial_plan(&init))?.map_err(value_error)?;
         to_numpy(py, plan)
     }
 
@@ -175,7 +175,7 @@ impl Problem {
         epsilon: f64,
     ) -> PyResult<Solution> {
         let (exponent, f, g) = (exponent.exponent(), vector(&f), vector(&g));
-        let restored = py.detach(|| gwrsa_core::Solution::restored(&self.inner, exponent, f, g, epsilon));
+        let restored = pooled::run(py, || gwrsa_core::Solution::restored(&self.inner, exponent, f, g, epsilon))?;
         Ok(self.wrap(restored.map_err(value_error)?))
     }
 
@@ -367,12 +367,12 @@ impl Solution {
     }
 
     fn plan<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let plan = py.detach(|| self.inner.plan(&self.problem));
+        let plan = pooled::run(py, || self.inner.plan(&self.problem))?;
         to_numpy(py, plan)
     }
 
     fn top<'py>(&self, py: Python<'py>, k: usize) -> PyResult<Bound<'py, PyArray2<u32>>> {
-        let top = py.detach(|| self.inner.top(&self.problem, k));
+        let top = pooled::run(py, || self.inner.top(&self.problem, k))?;
         PyArray1::from_vec(py, top.data).reshape([top.rows, top.cols])
     }
 }

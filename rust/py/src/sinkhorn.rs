@@ -5,7 +5,7 @@ use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 use crate::convert::{matrix, to_numpy, value_error, vector};
-use crate::interruptible;
+use crate::{interruptible, pooled};
 
 type Outcome<'py> =
     (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>, &'static str, usize, f64);
@@ -66,6 +66,7 @@ pub fn round_to_marginals<'py>(
     q: PyReadonlyArray1<'py, f64>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let mut plan: Mat<f64> = matrix(&plan);
-    gwrsa_core::round_to_marginals(&mut plan, &vector(&p), &vector(&q));
+    let (p, q) = (vector(&p), vector(&q));
+    pooled::run(py, || gwrsa_core::round_to_marginals(&mut plan, &p, &q))?;
     to_numpy(py, plan)
 }

@@ -1,0 +1,69 @@
+"""Calls from many threads and after fork have the bits of a lone run; a short soak, and that its judge can say no."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import soak
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")
+
+FLAT = [soak.Sample(float(i), 200 << 20, 3, 10, 0.1) for i in range(50)]
+
+
+@pytest.fixture(scope="module")
+def work():
+    made = soak.tasks()
+    return made, {name: soak.bits(call()) for name, call in made.items()}
+
+
+def test_many_threads_have_the_bits_of_a_lone_run(work):
+    assert soak.from_threads(*work) == []
+
+
+def test_a_forked_child_has_the_bits_of_its_parent(work):
+    # In a process of its own: what other tests have imported may not survive a fork.
+    code = (
+        "import soak; w = soak.tasks(); b = {n: soak.bits(c()) for n, c in w.items()}; print(soak.after_fork(w, b, w))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_other_bits_are_seen(work):
+    made, wanted = work
+    other = {**wanted, "rsa": ["0.5"]}
+    assert soak.from_threads({"rsa": made["rsa"]}, other) == ["rsa"]
+    assert soak.after_fork({"rsa": made["rsa"]}, other, ["rsa"]) == ["rsa after fork"]
+
+
+def test_a_short_soak():
+    code = "import soak; s, w = soak.run(rounds=2); print(len(s), w, [x.threads for x in s], [x.files for x in s])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rounds, *_ = done.stdout.split()
+    assert rounds == "2"
+    assert " [] " in done.stdout
+
+
+def test_the_judge():
+    assert soak.judge(FLAT) == []
+    assert "memory grew" in soak.judge([replace(s, resident=s.resident + (i << 20)) for i, s in enumerate(FLAT)])[0]
+    assert "threads grew from 3 to 4" in soak.judge([*FLAT[:-1], replace(FLAT[-1], threads=4)])[0]
+    assert "files grew" in soak.judge([*FLAT[:-1], replace(FLAT[-1], files=11)])[0]
+    assert "interrupted" in soak.judge([replace(FLAT[0], interrupt=60.0), *FLAT[1:]])[0]
