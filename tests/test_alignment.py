@@ -31,7 +31,8 @@ def test_table_has_a_row_a_start(found):
     assert len(found.table) == len(found.starts) == 8
     assert set(columns) <= set(found.table.columns)
     assert not found.table.drop(columns=["merged_into", "stopped_by"]).isna().to_numpy().any()
-    assert found.table["gw_loss"].min() == found.lowest_loss.gw_loss
+    converged = found.table[found.table["status"] == "converged"]
+    assert converged["objective"].min() == found.lowest_loss.solution.objective
 
 
 def test_alignment_and_start_are_one_line(found):
@@ -174,6 +175,26 @@ def test_different_numbers_of_objects():
     assert 0 <= found.lowest_loss.category[1] <= 1
     with pytest.raises(ValueError, match="highest_matching needs items with counterparts"):
         found.highest_matching()
+
+
+def test_categories_of_objects_without_labels_are_a_warning():
+    a, b = pair(30)
+    groups = gwrsa.Categories(("odd", "even"), a.items, np.c_[np.arange(30) % 2, np.arange(30) % 2 == 0])
+    args = {"n_starts": 1, "progress": False}
+    bare, part = gwrsa.Embedding(a.values, name="bare"), gwrsa.Embedding(b.values[:20], name="part")
+    labelled = gwrsa.align(a, b, categories=groups, **args)
+    with pytest.warns(UserWarning, match="the 30 objects of 'bare' have no labels") as said:
+        by_position = gwrsa.align(bare, gwrsa.Embedding(b.values), categories=groups, **args)
+    assert len(said) == 1
+    assert by_position.starts[0].category == labelled.starts[0].category
+    few = gwrsa.Categories(groups.names, groups.items[:20], groups.members[:20])
+    with pytest.warns(UserWarning, match="the 20 objects of 'part' have no labels"):
+        gwrsa.align(a, part, categories=groups, target_categories=few, **args)
+    with (
+        pytest.warns(UserWarning, match="the 20 objects of 'part'"),
+        pytest.raises(ValueError, match="categories must have 20 rows, one an object of 'part'"),
+    ):
+        gwrsa.align(part, part, categories=groups, **args)
 
 
 def test_constant_dissimilarities_need_an_absolute_epsilon():

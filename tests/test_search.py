@@ -1,12 +1,13 @@
 """Many starts of one pair: both searches, how starts are made, merged, stopped and kicked."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
 import gwrsa
-from gwrsa import kicking, schedule
+from gwrsa import kicking, schedule, tables
 from gwrsa.solve import build_problem
 from problems import pair, points
 
@@ -160,6 +161,7 @@ def test_near_ties_are_plans_of_their_own(how):
     a, b = pair(40, noise=0.3)
     found = gwrsa.align(a, b, metric="euclidean", progress=False, **how)
     ties = found.near_ties()
+    assert ties[0] is found.lowest_loss
     close = [s for s in found.starts if s.solution.converged and s.gw_loss <= 1.01 * ties[0].gw_loss]
     unmerged = [s for s in close if s.merged_into is None]
     assert len(unmerged) > len(ties)
@@ -180,7 +182,7 @@ def test_kicks_go_on_from_the_lowest_and_do_not_depend_on_workers():
     assert one.table["gw_loss"].tolist()[:3] == plain.table["gw_loss"].tolist()
     assert one.lowest_loss.gw_loss <= plain.lowest_loss.gw_loss
     for first, last in ((3, 7), (7, 9)):
-        lowest = min((s for s in one.starts[:first] if s.solution.converged), key=lambda s: s.gw_loss)
+        lowest = min((s for s in one.starts[:first] if s.solution.converged), key=lambda s: s.solution.objective)
         assert {s.init for s in one.starts[first:last]} == {f"kick of {lowest.number}"}
     # A kick is merged into one of its own round, by the number it has in the whole.
     merged = [s for s in one.starts[3:] if s.merged_into is not None]
@@ -216,3 +218,45 @@ def test_a_kick_keeps_marginals_with_weights_of_zero():
     assert np.array_equal(moved, kicking.kick(plan, *places, p, q, 3, 1))
     assert not np.array_equal(moved, kicking.kick(plan, *places, p, q, 3, 2))
     assert places[0].shape == (20, 12)
+
+
+def conflicting(search="anneal", **how):
+    """A pair at half the critical epsilon, where the start of lowest loss is not that of lowest objective."""
+    a, b = pair(20, noise=0.3, seed=3)
+    how = {"epsilon": 0.5, "n_starts": 12, "seed": 3, "precision": "float64"} | how
+    return gwrsa.align(a, b, metric="euclidean", search=search, progress=False, **how)
+
+
+def test_at_one_epsilon_the_objective_decides_and_the_loss_is_reported():
+    found = conflicting()
+    converged = [s for s in found.starts if s.solution.converged]
+    best, lowest = found.lowest_loss, min(converged, key=lambda s: s.gw_loss)
+    assert best.solution.objective == min(s.solution.objective for s in converged) < lowest.solution.objective
+    assert best.gw_loss > 1.05 * lowest.gw_loss
+    assert best.gw_loss == pytest.approx(
+        build_problem(found.source, found.target, metric="euclidean").gw_loss(best.plan)
+    )
+    # The other is not lost.
+    ties = found.near_ties()
+    assert ties[0] is best
+    assert any(t.gw_loss == pytest.approx(lowest.gw_loss, rel=1e-6) for t in ties[1:])
+    assert all(t.gw_loss <= 1.01 * best.gw_loss for t in ties)
+    assert f"lowest GW loss {best.gw_loss:.6g}" in repr(found)
+    table = tables.chosen(found.table.assign(source="x", target="y"))
+    assert table[table["choice"] == "lowest_loss"]["start"].tolist() == [best.number]
+
+
+def test_across_epsilons_the_loss_decides():
+    high, low = conflicting(), conflicting(epsilon=0.3)
+    starts = (*high.starts, *(dataclasses.replace(s, number=s.number + 12) for s in low.starts))
+    both = dataclasses.replace(high, starts=starts)
+    # The objective holds epsilon times the entropy: the higher epsilon would win whatever its plan.
+    assert high.lowest_loss.solution.objective < low.lowest_loss.solution.objective
+    assert both.lowest_loss.epsilon == low.lowest_loss.epsilon
+    assert both.lowest_loss.gw_loss == low.lowest_loss.gw_loss
+    table = tables.chosen(both.table.assign(source="x", target="y"))
+    assert table[table["choice"] == "lowest_loss"]["start"].tolist() == [both.lowest_loss.number]
+    # Each start at an epsilon of its own: the lowest loss.
+    many = conflicting("multistart", epsilon=(0.2, 0.5))
+    assert many.table["epsilon"].nunique() == 12
+    assert many.lowest_loss.gw_loss == many.table[many.table["status"] == "converged"]["gw_loss"].min()

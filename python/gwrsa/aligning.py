@@ -14,7 +14,7 @@ from scipy.special import entr
 from gwrsa import _validate as check
 from gwrsa import kicking, labelled, metrics, polishing, schedule
 from gwrsa._validate import FloatArray
-from gwrsa.alignment import Alignment, Start
+from gwrsa.alignment import Alignment, Start, lowest_of
 from gwrsa.backends import PlannedStart, Problem
 from gwrsa.embedding import Embedding
 from gwrsa.loaders import Categories
@@ -99,7 +99,7 @@ def align(
     p, q : array-like, shapes (n,) and (m,), optional
         Weights that sum to 1. None: uniform.
     polish : str, optional
-        "permutation": the start of lowest loss is followed down to a local optimum without entropy, `Alignment.polished`; see
+        "permutation": `Alignment.lowest_loss` is followed down to a local optimum without entropy, `Alignment.polished`; see
         `gwrsa.polish`. It needs as many source as target objects, and uniform weights. None: nothing of the kind.
     tol, max_outer, max_sinkhorn, precision, backend, device
         Of each solve, as in `entropic_gw`.
@@ -112,7 +112,8 @@ def align(
     Warns
     -----
     UserWarning
-        If there is nothing that can be polished, as where all starts failed: `Alignment.polished` is then None.
+        If there is nothing that can be polished, as where all starts failed: `Alignment.polished` is then None. If objects have no
+        labels and are given Categories, which are then taken by position, or only one side has labels.
 
     Raises
     ------
@@ -141,6 +142,9 @@ def align(
     paired = len(source) == len(target)
     if paired:
         check_same_items(source, target)
+    _warn_of_bare(source, categories)
+    if not paired:
+        _warn_of_bare(target, target_categories)
     weights = check.weights("p", p, len(source)), check.weights("q", q, len(target))
     rates = _Rates(
         shape=(len(source), len(target)),
@@ -256,7 +260,7 @@ class _Run:
         """A round of kicks from the lowest of those that converged, or where none did, of those that have a plan."""
         usable = [s for s in self.found.values() if not s.solution.failed]
         if usable:
-            best = min(usable, key=lambda s: (not s.solution.converged, s.gw_loss, s.number))
+            best = lowest_of([s for s in usable if s.solution.converged] or usable)
             plans = [kicking.kick(best.plan, *places, *weights, self.seed, i) for i in numbers]
             self.solve([(plan, ladder) for plan in plans], [f"kick of {best.number}"] * len(plans))
 
@@ -340,9 +344,17 @@ def members(
 ) -> ArrayLike | None:
     """Categories of the objects of `of`, as the metrics take them; Categories by label, arrays by position."""
     if isinstance(categories, Categories):
-        return categories.select(of.items).members if of.items is not None else categories.members
+        categories = categories.select(of.items).members if of.items is not None else categories.members
     if categories is not None and np.shape(categories)[:1] != (len(of),):
         raise ValueError(
             f"{name} must have {len(of)} rows, one an object of {of.name!r}, got shape {np.shape(categories)}"
         )
     return categories
+
+
+def _warn_of_bare(side: RDM | Embedding, categories: Categories | ArrayLike | None) -> None:
+    if isinstance(categories, Categories) and side.items is None:
+        warnings.warn(
+            f"the {len(side)} objects of {side.name!r} have no labels: their categories are matched by position",
+            stacklevel=3,
+        )

@@ -5,8 +5,9 @@ use std::sync::atomic::AtomicBool;
 use rand_chacha::ChaCha8Rng;
 
 use crate::cost::{Centred, Dissimilarity};
+use crate::draw::unit;
 use crate::gw::{Precision, Settings, Start, Status, solve};
-use crate::init::{Init, InitKind, unit};
+use crate::init::{Init, InitKind};
 use crate::mat::Mat;
 use crate::problem::Problem;
 
@@ -27,7 +28,7 @@ struct Grouped {
     of: Vec<usize>,
     /// Weight of each group.
     weights: Vec<f64>,
-    /// Weighted mean dissimilarity between groups, and within.
+    /// Weighted mean dissimilarity between groups, and within, in the side's unit.
     means: Mat<f64>,
 }
 
@@ -163,6 +164,7 @@ fn k_means(points: &Mat<f64>, w: &[f64], k: usize, rng: &mut ChaCha8Rng) -> (Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::power::times_two_to;
     use rand::SeedableRng;
 
     /// Points around well-separated centres, `each` in a group, and the group of each.
@@ -214,7 +216,8 @@ mod tests {
         let total: f64 = p.iter().sum();
         let p: Vec<f64> = p.iter().map(|w| w / total).collect();
         let Dissimilarity::Dense(c) = distances(&x) else { unreachable!() };
-        let side = grouped(&Dissimilarity::Dense(c.clone()).centre(&p), &p, &mut ChaCha8Rng::seed_from_u64(1));
+        let centred = Dissimilarity::Dense(c.clone()).centre(&p);
+        let side = grouped(&centred, &p, &mut ChaCha8Rng::seed_from_u64(1));
         for g in 0..GROUPS {
             for h in 0..GROUPS {
                 let (mut sum, mut mass) = (0.0, 0.0);
@@ -224,7 +227,8 @@ mod tests {
                         mass += p[i] * p[j];
                     }
                 }
-                assert!((side.means.row(g)[h] * mass - sum).abs() < 1e-10, "{g} {h}");
+                let mean = times_two_to(side.means.row(g)[h], centred.power);
+                assert!((mean * mass - sum).abs() < 1e-10, "{g} {h}");
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::error::InvalidInput;
 use crate::linalg::{factor_symmetric, leading_eigen};
 use crate::mat::{Mat, gemm_into, product};
+use crate::power::{power_of, times_two_to};
 
 /// Dissimilarities as they are given.
 #[derive(Debug, Clone)]
@@ -21,18 +22,20 @@ pub enum Dissimilarity {
     },
 }
 
-/// `C = S + a 1' + 1 a' (+ skew part)` with `S p = 0`.
+/// `C = 2^power (S + a 1' + 1 a' + mean (+ skew part))` with `S p = 0`; the largest entry of what is in brackets is of the size of 1.
 #[derive(Debug, Clone)]
 pub struct Centred {
+    /// The unit that all else is in.
+    pub power: i32,
     /// S.
     pub core: Core,
     /// a, shifted to weighted mean 0; the mean is accounted for by `mean`.
     pub a: Vec<f64>,
     /// The antisymmetric part, when the matrix has one.
     pub skew: Option<Skew>,
-    /// `p' C p`.
+    /// `p' C p`, in that unit.
     pub mean: f64,
-    /// `sum_ik p_i p_k C_ik^2`.
+    /// `sum_ik p_i p_k C_ik^2`, in its square.
     pub square_mean: f64,
 }
 
@@ -102,18 +105,48 @@ impl Dissimilarity {
 
     /// Centre with respect to the weights `p`; factor where it pays and is exact.
     pub(crate) fn centre(&self, p: &[f64]) -> Centred {
-        match self {
-            Self::Dense(c) => centre_dense(c, p),
+        let power = self.power();
+        let centred = match self {
+            Self::Dense(c) if power == 0 => centre_dense(c, p),
+            Self::Dense(c) => centre_dense(&scaled(c, -power), p),
             Self::Factored { values, weights, offset } => {
+                // Values first, whose squares could leave the range.
+                let of_values = power_of(values.data.iter().copied()).unwrap_or(0);
+                let values = scaled(values, -of_values);
+                let by = |x: &[f64], power: i32| -> Vec<f64> { x.iter().map(|&x| times_two_to(x, power)).collect() };
+                let (weights, offset) = (by(weights, 2 * of_values - power), by(offset, -power));
                 let dense = (values.cols as f64) > WORTH_FACTORING * values.rows as f64;
                 if dense {
-                    centre_dense(&expand(values, weights, offset), p)
+                    centre_dense(&expand(&values, &weights, &offset), p)
                 } else {
-                    centre_factored(values, weights, offset, p)
+                    centre_factored(&values, &weights, &offset, p)
                 }
             }
-        }
+        };
+        Centred { power, ..centred }
     }
+
+    /// The power of two of the largest entry; of a factored cost, of the largest diagonal entry of either term.
+    fn power(&self) -> i32 {
+        let power = match self {
+            Self::Dense(c) => power_of(c.data.iter().copied()),
+            Self::Factored { values, weights, offset } => {
+                let of_values = power_of(values.data.iter().copied()).unwrap_or(0);
+                let of_weights = power_of(weights.iter().copied()).unwrap_or(0);
+                let diagonal = (0..values.rows).map(|i| {
+                    let own = values.row(i).iter().zip(weights);
+                    own.map(|(x, w)| times_two_to(w.abs(), -of_weights) * times_two_to(*x, -of_values).powi(2)).sum()
+                });
+                let product = power_of(diagonal).map(|power| power + 2 * of_values + of_weights);
+                product.max(power_of(offset.iter().copied()))
+            }
+        };
+        power.unwrap_or(0)
+    }
+}
+
+fn scaled(x: &Mat<f64>, power: i32) -> Mat<f64> {
+    Mat { data: x.data.iter().map(|&x| times_two_to(x, power)).collect(), rows: x.rows, cols: x.cols }
 }
 
 fn expand(values: &Mat<f64>, weights: &[f64], offset: &[f64]) -> Mat<f64> {
@@ -158,6 +191,7 @@ fn centre_factored(values: &Mat<f64>, weights: &[f64], offset: &[f64], p: &[f64]
     let spread: f64 = a.iter().zip(p).map(|(x, w)| w * x * x).sum();
     let mean = 2.0 * a_mean;
     Centred {
+        power: 0,
         core: Core::Factored(a_core, sign),
         a,
         skew: None,
@@ -196,7 +230,7 @@ fn centre_dense(c: &Mat<f64>, p: &[f64]) -> Centred {
         Some((a, sign)) => Core::Factored(a, sign),
         None => Core::Dense(core),
     };
-    Centred { core, a, skew, mean, square_mean }
+    Centred { power: 0, core, a, skew, mean, square_mean }
 }
 
 impl Centred {

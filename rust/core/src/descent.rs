@@ -181,7 +181,7 @@ impl<R: Real> Descent<'_, R> {
         let mut steps = 0;
         while steps < level.max_outer {
             let at = Instant::now();
-            operator.outer_step(&state.x, 4.0 / epsilon, &mut state.y, parallel);
+            operator.outer_step(&state.x, self.problem.step(epsilon), &mut state.y, parallel);
             state.phases.products += at.elapsed().as_secs_f64();
             let at = Instant::now();
             // With a dense source the products take the time, and sweeps are not worth an inexact start.

@@ -115,7 +115,7 @@ impl Start {
 /// Solve from one start. `parallel` spreads the solve over the current rayon pool; the result does not depend on it.
 ///
 /// # Errors
-/// An epsilon or tolerance that is not positive, or a given initial plan that does not fit.
+/// An epsilon or tolerance that is not positive, a given initial plan that does not fit, or a weight that mixed precision cannot hold.
 pub fn solve(
     problem: &Problem,
     start: &Start,
@@ -126,6 +126,7 @@ pub fn solve(
     start.check(settings)?;
     match settings.precision {
         Precision::Mixed => {
+            problem.check_single()?;
             let descent = Descent { problem, operator: problem.single(), settings, cancel };
             descend(&descent, start, &mut descent.space(), parallel, Exponent::Single)
         }

@@ -8,6 +8,7 @@ use crate::init::Init;
 use crate::mat::{Mat, product};
 use crate::operator::Operator;
 use crate::plan::marginal_error;
+use crate::power::times_two_to;
 
 /// Two sets of objects to couple. Immutable; shared by any number of solves.
 pub struct Problem {
@@ -24,6 +25,8 @@ pub struct Problem {
 
 /// How far a sum of weights may be from 1; it is then divided out.
 const WEIGHT_TOL: f64 = 1e-6;
+/// Least weight, but for 0, in mixed precision: its product with an entry of the kernel is still a normal number.
+const LEAST_WEIGHT: f64 = 1e-32;
 
 pub(crate) fn checked_weights(name: &'static str, w: &[f64], n: usize) -> Result<Vec<f64>, InvalidInput> {
     if w.len() != n {
@@ -57,6 +60,20 @@ impl Problem {
         let (source, target, p, q) = if swapped { (target, source, q, p) } else { (source, target, p, q) };
         let exact = Operator::new(&source, &target);
         Ok(Self { p, q, source, target, exact, single: OnceLock::new(), axes: OnceLock::new(), swapped })
+    }
+
+    /// Whether single precision holds every weight, so that a plan has a row and a column for each that is not 0.
+    ///
+    /// # Errors
+    /// A weight above 0 and below 1e-32.
+    pub fn check_single(&self) -> Result<(), InvalidInput> {
+        let (p, q) = if self.swapped { (&self.q, &self.p) } else { (&self.p, &self.q) };
+        for (name, w) in [("p", p), ("q", q)] {
+            if let Some(index) = w.iter().position(|w| *w > 0.0 && *w < LEAST_WEIGHT) {
+                return Err(InvalidInput::TooLight { name, index, value: w[index], least: LEAST_WEIGHT });
+            }
+        }
+        Ok(())
     }
 
     /// The operator in single precision, made when first asked for.
@@ -109,10 +126,24 @@ impl Problem {
         (&self.p, &self.q)
     }
 
-    /// GW(T) is this minus twice `<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`.
+    /// GW(T) is this minus twice `2^power <S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`, all of [`Self::operator`]; see [`Self::power`].
     #[must_use]
     pub fn constant(&self) -> f64 {
-        self.source.square_mean + self.target.square_mean - 2.0 * self.source.mean * self.target.mean
+        let square = |c: &Centred| times_two_to(c.square_mean, 2 * c.power);
+        let product = times_two_to(self.source.mean * self.target.mean, self.power());
+        square(&self.source) + square(&self.target) - 2.0 * product
+    }
+
+    /// The product of two costs as given is `2^power` times that of the costs that are worked with, in [`Self::operator`]: each is divided
+    /// by the power of two of its largest entry, so that single precision holds it whatever its unit.
+    #[must_use]
+    pub fn power(&self) -> i32 {
+        self.source.power + self.target.power
+    }
+
+    /// `4 / epsilon` for the costs that are worked with.
+    pub(crate) fn step(&self, epsilon: f64) -> f64 {
+        4.0 / times_two_to(epsilon, -self.power())
     }
 
     /// What an outer step needs of an initial plan, `A1' T` (r x m) or the plan (n x m) as it is worked with. Over the current rayon pool.
@@ -129,7 +160,7 @@ impl Problem {
     #[must_use]
     pub fn critical_epsilon(&self) -> f64 {
         let top = |c: &Centred, p: &[f64]| c.axes(p, 1, true).0.first().map_or(0.0, |w| w.abs());
-        16.0 * top(&self.source, &self.p) * top(&self.target, &self.q)
+        times_two_to(16.0 * top(&self.source, &self.p) * top(&self.target, &self.q), self.power())
     }
 
     /// GW(T) of a plan (n x m, as given), in float64; not halved, no root, as in POT. Clipped at 0, below which only rounding can take it.
@@ -154,7 +185,7 @@ impl Problem {
 
     /// From what determines the loss of a plan T; see [`Operator::overlap`].
     pub(crate) fn loss_of(&self, x: &Mat<f64>, parallel: bool) -> f64 {
-        (self.constant() - 2.0 * self.exact.overlap(x, parallel)).max(0.0)
+        (self.constant() - 2.0 * times_two_to(self.exact.overlap(x, parallel), self.power())).max(0.0)
     }
 
     /// A plan as given, checked, in the inner orientation.

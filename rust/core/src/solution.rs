@@ -77,7 +77,7 @@ pub struct Solution {
     pub path: Vec<(f64, usize, f64)>,
     /// In a search: the start whose basin it entered, whose end this is. Steps and path are its own.
     pub merged_into: Option<usize>,
-    /// In a search: the start with the lowest loss when this one was stopped.
+    /// In a search: the start with the lowest objective when this one was stopped.
     pub stopped_by: Option<usize>,
     /// Time spent on this solve.
     pub seconds: f64,

@@ -83,6 +83,11 @@ impl Problem {
         self.inner.ranks()
     }
 
+    /// For other backends.
+    fn check_single(&self) -> PyResult<()> {
+        self.inner.check_single().map_err(value_error)
+    }
+
     fn critical_epsilon(&self, py: Python<'_>) -> f64 {
         py.detach(|| self.inner.critical_epsilon())
     }
@@ -114,6 +119,7 @@ impl Problem {
         out.set_item("q", vector(q))?;
         out.set_item("swapped", self.inner.swapped())?;
         out.set_item("constant", self.inner.constant())?;
+        out.set_item("power", self.inner.power())?;
         match self.inner.operator() {
             Operator::Factored { left, sign, right, a2 } => {
                 out.set_item("left", matrix(left)?)?;

@@ -85,6 +85,8 @@ class Problem:
         done: Done | None = None,
     ) -> Sequence[RawSolution]:
         """From every start, several at once; as the core's `search`."""
+        if precision == "mixed":
+            self.core.check_single()
         search = _Search(self, _DTYPES[precision], max_sinkhorn, threads, done or (lambda _, __: None))
         rough = Level(0.0, max(level_tol, tol), level_max_outer, last=False)
         exact = Level(0.0, tol, max_outer, last=True)
@@ -144,6 +146,7 @@ class _Search:
     def together(self, runners: list[Runner]) -> list[Solution]:
         """Starts that come down a schedule, level by level; those that meet are merged, those out of reach stopped."""
         uniform = self.begin(("uniform", 0, 0)).x
+        scale = self.operator.summary_scale(self.weights.p.exact)
         while longest := max((len(r.ahead) for r in runners if r.runs), default=0):
 
             def ended(runner: Runner, state: State) -> None:
@@ -157,9 +160,9 @@ class _Search:
             self.go(
                 [Task(partial(getattr, r, "state"), r.levels[r.at], partial(ended, r)) for r in round_], len(runners)
             )
-            merge(runners, uniform)
+            merge(runners, uniform, scale)
             if longest == 2:
-                stop(runners, lambda state: finished(self.problem, state).gw_loss)
+                stop(runners, partial(finished, self.problem), self.problem.constant)
         own = [replace(finished(self.problem, r.state), stopped_by=r.stopped_by) for r in runners]
         ends = []
         for runner, end in zip(runners, own, strict=True):
