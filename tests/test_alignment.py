@@ -181,7 +181,7 @@ def test_categories_of_objects_without_labels_are_a_warning():
     a, b = pair(30)
     groups = gwrsa.Categories(("odd", "even"), a.items, np.c_[np.arange(30) % 2, np.arange(30) % 2 == 0])
     args = {"n_starts": 1, "progress": False}
-    bare, part = gwrsa.Embedding(a.values, name="bare"), gwrsa.Embedding(b.values[:20], name="part")
+    bare, part = gwrsa.Embedding(a.values, name="bare"), gwrsa.Embedding(points(20, 6), name="part")
     labelled = gwrsa.align(a, b, categories=groups, **args)
     with pytest.warns(UserWarning, match="the 30 objects of 'bare' have no labels") as said:
         by_position = gwrsa.align(bare, gwrsa.Embedding(b.values), categories=groups, **args)

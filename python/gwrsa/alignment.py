@@ -145,7 +145,7 @@ class Alignment:
         return pd.DataFrame(rows, columns=columns)
 
     def near_ties(self, within: float = 0.01) -> tuple[Start, ...]:
-        """Starts at plans of their own whose loss is not above that of `lowest_loss` by more than this share; near-ties can match differently.
+        """Starts at plans of their own whose loss is at most this share above that of `lowest_loss`; near-ties can match differently.
 
         `lowest_loss` comes first, then the others by their loss, among them any whose loss is lower still but whose objective is not.
         Of starts whose plans differ in less than 1 % of the mass, the first stands for all.

@@ -81,7 +81,7 @@ def merge(runners: list[Runner], uniform: Tensor, scale: float) -> None:
 
 
 def stop(runners: list[Runner], end_of: Callable[[State], RawSolution], constant: float) -> None:
-    """Stop those that stand still at the last epsilon, loosely solved, with a loss out of reach of the best there: of the lowest objective."""
+    """Stop those that stand still at the last epsilon, loosely solved, with a loss out of reach of the best there, by objective."""
     waiting = [r for r in runners if r.waits]
     if len(waiting) < 2:
         return
