@@ -265,7 +265,9 @@ class Alignment:
             return converged
         usable = [s for s in self.starts if not s.solution.failed]
         if not usable:
-            raise ValueError(f"all {len(self.starts)} starts failed with status 'numerical_error'; raise epsilon")
+            ends = " or ".join(repr(status) for status in dict.fromkeys(s.status for s in self.starts))
+            so = "; raise epsilon" if "numerical_error" in ends else ""
+            raise ValueError(f"all {len(self.starts)} starts failed with status {ends}: there is no plan{so}")
         warnings.warn(
             f"none of {len(self.starts)} starts converged; the best of the others is given. Raise max_outer or max_sinkhorn",
             stacklevel=3,

@@ -51,6 +51,10 @@ class RawSolution(Protocol):
     def phases(self) -> list[tuple[str, float]]: ...  # noqa: D102
     @property
     def path(self) -> list[tuple[float, int, float]]: ...  # noqa: D102
+    def evaluated(self) -> RawSolution:
+        """With its loss, which is left out, and infinite, where an interrupt ended the search."""
+        ...
+
     def potentials(self) -> tuple[FloatArray, FloatArray]: ...  # noqa: D102
     def exponent(self) -> Exponent: ...  # noqa: D102
     def plan(self) -> FloatArray: ...  # noqa: D102
@@ -106,15 +110,22 @@ def check_device(backend: str, device: str | None) -> None:
 
 
 def prepare(
-    c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, *, backend: str = "auto", device: str | None = None
+    c1: Cost,
+    c2: Cost,
+    p: FloatArray,
+    q: FloatArray,
+    *,
+    backend: str = "auto",
+    device: str | None = None,
+    threads: int = 0,
 ) -> Problem:
-    """Build the problem in the backend of this name."""
+    """Build the problem in the backend of this name; `threads` work on what is asked of it besides solves (0: one a core)."""
     check_device(backend, device)
     if chosen(backend, device) == "torch":
-        return _torch().prepare(c1, c2, p, q, device)  # type: ignore[no-any-return]
+        return _torch().prepare(c1, c2, p, q, device, threads)  # type: ignore[no-any-return]
     from gwrsa.backends import rust
 
-    return rust.prepare(c1, c2, p, q)
+    return rust.prepare(c1, c2, p, q, threads)
 
 
 def _torch() -> Any:  # noqa: ANN401

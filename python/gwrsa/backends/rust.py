@@ -11,6 +11,6 @@ if TYPE_CHECKING:
     from gwrsa.backends import Cost, Problem
 
 
-def prepare(c1: Cost, c2: Cost, p: FloatArray, q: FloatArray) -> Problem:
+def prepare(c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, threads: int) -> Problem:
     """Centre and factor both costs, once."""
-    return _core.Problem(c1, c2, p, q)
+    return _core.Problem(c1, c2, p, q, threads)

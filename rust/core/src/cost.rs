@@ -1,5 +1,7 @@
 //! One side of a problem: dissimilarities, double-centred with respect to the weights, dense or factored.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::error::InvalidInput;
 use crate::linalg::{factor_symmetric, leading_eigen};
 use crate::mat::{Mat, gemm_into, product};
@@ -286,10 +288,11 @@ impl Centred {
 
     /// The `k` leading eigenpairs of `-P^1/2 S P^1/2 / 2`, P = diag(p): the axes of classical scaling. Values by descending magnitude;
     /// vectors (n x k) divided by `p^1/2`, so that their weighted mean square is 1.
-    pub fn axes(&self, p: &[f64], k: usize, parallel: bool) -> (Vec<f64>, Mat<f64>) {
+    pub fn axes(&self, p: &[f64], k: usize, parallel: bool, cancel: &AtomicBool) -> (Vec<f64>, Mat<f64>) {
         let root: Vec<f64> = p.iter().map(|w| w.sqrt()).collect();
         let scale = |x: &Mat<f64>, by: f64| Mat::from_fn(x.rows, x.cols, |i, j| by * root[i] * x.data[i * x.cols + j]);
-        let (values, vectors) = leading_eigen(self.len(), k, |x| scale(&self.apply(&scale(x, 1.0), parallel), -0.5));
+        let image = |x: &Mat<f64>| scale(&self.apply(&scale(x, 1.0), parallel), -0.5);
+        let (values, vectors) = leading_eigen(self.len(), k, image, cancel);
         let axes = Mat::from_fn(vectors.rows, vectors.cols, |i, j| {
             if root[i] > 0.0 { vectors.data[i * vectors.cols + j] / root[i] } else { 0.0 }
         });

@@ -1,5 +1,7 @@
 //! Initial plans by name, and what an outer step needs of them.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::draw::{north_west, shuffled, stream};
 use crate::error::InvalidInput;
 use crate::kernels::{add_scaled, exp_shift};
@@ -8,7 +10,7 @@ use crate::operator::Operator;
 use crate::plan::round_to_marginals;
 use crate::problem::Problem;
 use crate::real::Real;
-use crate::rows::{Rows, held};
+use crate::rows::{NEVER, Rows, held};
 
 /// Where a solve starts.
 #[derive(Debug, Clone)]
@@ -81,19 +83,21 @@ impl Problem {
     /// # Errors
     /// A given plan that does not fit the problem.
     pub fn initial_plan(&self, init: &Init) -> Result<Mat<f64>, InvalidInput> {
-        let plan = self.formed(self.first(init)?, true);
+        let plan = self.formed(self.first(init, &NEVER)?, true, &NEVER);
         Ok(if self.swapped { plan.transposed() } else { plan })
     }
 
-    /// Summary of the initial plan. For a factored source no n x m array is held, unless it is small or given.
+    /// Summary of the initial plan. For a factored source no n x m array is held, unless it is small or given. Of no meaning once
+    /// `cancel` is set.
     pub(crate) fn initial_summary<R: Real>(
         &self,
         init: &Init,
         operator: &Operator<R>,
         parallel: bool,
+        cancel: &AtomicBool,
     ) -> Result<Mat<R>, InvalidInput> {
-        let first = self.first(init)?;
-        let Some(left) = operator.factor() else { return Ok(self.formed(first, parallel).cast()) };
+        let first = self.first(init, cancel)?;
+        let Some(left) = operator.factor() else { return Ok(self.formed(first, parallel, cancel).cast()) };
         let r = left.cols - 1;
         Ok(match first {
             First::Plan(plan) => operator.summary(&plan.cast(), parallel),
@@ -106,11 +110,13 @@ impl Problem {
                 }
                 x.transposed()
             }
-            First::Rows(fill, tol) => self.scaled(&*fill, tol, parallel, |rows| rows.rounding(left.left_cols(r)).1),
+            First::Rows(fill, tol) => {
+                self.scaled(&*fill, tol, parallel, cancel, |rows| rows.rounding(left.left_cols(r)).1)
+            }
         })
     }
 
-    fn formed(&self, first: First, parallel: bool) -> Mat<f64> {
+    fn formed(&self, first: First, parallel: bool, cancel: &AtomicBool) -> Mat<f64> {
         let (n, m) = (self.p.len(), self.q.len());
         match first {
             First::Plan(plan) => plan,
@@ -123,7 +129,7 @@ impl Problem {
                 round_to_marginals(&mut plan, &self.p, &self.q);
                 plan
             }
-            First::Rows(fill, tol) => self.scaled(&*fill, tol, parallel, |rows| {
+            First::Rows(fill, tol) => self.scaled(&*fill, tol, parallel, cancel, |rows| {
                 let (rounding, _) = rows.rounding(Mat::<f64>::zeros(n, 0).view());
                 Rows { fill: &rows.rounded(&rounding), ..rows }.formed()
             }),
@@ -131,9 +137,9 @@ impl Problem {
     }
 
     /// `f` of a positive matrix once it is scaled onto the marginals.
-    fn scaled<T>(&self, fill: &Fill, tol: f64, parallel: bool, f: impl Fn(Rows) -> T) -> T {
+    fn scaled<T>(&self, fill: &Fill, tol: f64, parallel: bool, cancel: &AtomicBool, f: impl Fn(Rows) -> T) -> T {
         let (m, p, q) = (self.q.len(), &self.p[..], &self.q[..]);
-        let computed = Rows { fill: &|i, out| fill(i, out), p, q, parallel };
+        let computed = Rows { fill: &|i, out| fill(i, out), p, q, parallel, cancel };
         // A small matrix is computed once, a large one again in every pass.
         let formed = (p.len() * m <= HELD).then(|| computed.formed());
         let rows = |start: usize, out: &mut [f64]| match &formed {
@@ -150,7 +156,7 @@ impl Problem {
         f(Rows { fill: &scaled, ..computed })
     }
 
-    fn first(&self, init: &Init) -> Result<First<'_>, InvalidInput> {
+    fn first(&self, init: &Init, cancel: &AtomicBool) -> Result<First<'_>, InvalidInput> {
         let (kind, seed, index) = match init {
             Init::Plan(plan) => {
                 // Float32 plans are welcome: their rounding is rounded away.
@@ -168,14 +174,16 @@ impl Problem {
             InitKind::Permutation => {
                 First::Sparse(north_west(&self.p, &self.q, &shuffled(n, &mut rng), &shuffled(m, &mut rng)))
             }
-            InitKind::Spectral => First::Rows(Box::new(self.spectral(index)), ROUGHLY),
-            InitKind::Profile => First::Rows(Box::new(self.profile()), ROUGHLY),
-            InitKind::Cocluster => First::Rows(Box::new(self.coclusters(rng)), ROUGHLY),
+            InitKind::Spectral => First::Rows(Box::new(self.spectral(index, cancel)), ROUGHLY),
+            InitKind::Profile => First::Rows(Box::new(self.profile(cancel)), ROUGHLY),
+            InitKind::Cocluster => First::Rows(Box::new(self.coclusters(rng, cancel)), ROUGHLY),
         })
     }
 
-    fn spectral(&self, pattern: u64) -> impl Fn(usize, &mut [f64]) + Sync {
-        let (v1, v2) = self.leading_axes();
+    fn spectral<'a>(&'a self, pattern: u64, cancel: &AtomicBool) -> impl Fn(usize, &mut [f64]) + Sync + use<'a> {
+        // Nothing is asked of a start that is cancelled but its size.
+        let none = || (Mat::zeros(self.p.len(), 0), Mat::zeros(self.q.len(), 0));
+        let (v1, v2) = self.leading_axes(cancel).map_or_else(none, |(v1, v2)| (v1.clone(), v2.clone()));
         let axes = v1.cols.min(v2.cols);
         let flip = |k: usize| if pattern >> k & 1 == 1 { -0.5 } else { 0.5 };
         let flipped = Mat::from_fn(v1.rows, axes, |i, k| flip(k) * v1.row(i)[k]);
@@ -233,13 +241,13 @@ pub(crate) mod tests {
         for problem in problems() {
             for name in ["uniform", "random", "permutation", "spectral", "profile"] {
                 let init = Init::Named(InitKind::from_name(name).expect("a name"), 3, 1);
-                let plan = problem.formed(problem.first(&init).expect("a valid start"), false);
+                let plan = problem.formed(problem.first(&init, &NEVER).expect("a valid start"), false, &NEVER);
                 let (p, q) = (&problem.p, &problem.q);
                 assert!(crate::plan::marginal_error(&plan, p, q) < 1e-12, "{name}");
                 let want = problem.exact.summary(&plan, false);
-                let got = problem.initial_summary(&init, &problem.exact, true).expect("a valid start");
+                let got = problem.initial_summary(&init, &problem.exact, true, &NEVER).expect("a valid start");
                 assert!(got.data.iter().zip(&want.data).all(|(a, b)| (a - b).abs() < 1e-13), "{name}");
-                let single = problem.initial_summary(&init, problem.single(), false).expect("a valid start");
+                let single = problem.initial_summary(&init, problem.single(), false, &NEVER).expect("a valid start");
                 assert!(single.data.iter().zip(&want.data).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-7), "{name}");
             }
         }

@@ -1,6 +1,7 @@
 //! A problem: two costs and two weights, checked once; nothing later checks again.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use crate::cost::{Centred, Dissimilarity};
 use crate::error::InvalidInput;
@@ -18,10 +19,15 @@ pub struct Problem {
     pub(crate) target: Centred,
     pub(crate) exact: Operator<f64>,
     single: OnceLock<Operator<f32>>,
-    axes: OnceLock<(Mat<f64>, Mat<f64>)>,
+    axes: OnceLock<Axes>,
+    /// Held by the one that finds the axes.
+    finding: Mutex<()>,
     /// Source and target are exchanged inside, so that the source has the smaller rank.
     pub(crate) swapped: bool,
 }
+
+/// Of source and target.
+type Axes = (Mat<f64>, Mat<f64>);
 
 /// How far a sum of weights may be from 1; it is then divided out.
 const WEIGHT_TOL: f64 = 1e-6;
@@ -59,7 +65,17 @@ impl Problem {
         let swapped = target.rank() < source.rank();
         let (source, target, p, q) = if swapped { (target, source, q, p) } else { (source, target, p, q) };
         let exact = Operator::new(&source, &target);
-        Ok(Self { p, q, source, target, exact, single: OnceLock::new(), axes: OnceLock::new(), swapped })
+        Ok(Self {
+            p,
+            q,
+            source,
+            target,
+            exact,
+            single: OnceLock::new(),
+            axes: OnceLock::new(),
+            finding: Mutex::new(()),
+            swapped,
+        })
     }
 
     /// Whether single precision holds every weight, so that a plan has a row and a column for each that is not 0.
@@ -82,16 +98,27 @@ impl Problem {
     }
 
     /// The three leading axes of classical scaling of source and target (n x 3, m x 3), each turned so that its skewness is positive.
-    pub(crate) fn leading_axes(&self) -> &(Mat<f64>, Mat<f64>) {
+    /// None once `cancel` is set.
+    pub(crate) fn leading_axes(&self, cancel: &AtomicBool) -> Option<&Axes> {
         const AXES: usize = 3;
         let oriented = |c: &Centred, p: &[f64]| -> Mat<f64> {
             // On one thread: the others may be waiting for the outcome.
-            let (_, axes) = c.axes(p, AXES, false);
+            let (_, axes) = c.axes(p, AXES, false, cancel);
             let skewness = |k: usize| -> f64 { (0..axes.rows).map(|i| p[i] * axes.row(i)[k].powi(3)).sum() };
             let turn: Vec<f64> = (0..axes.cols).map(|k| if skewness(k) < 0.0 { -1.0 } else { 1.0 }).collect();
             Mat::from_fn(axes.rows, axes.cols, |i, k| axes.row(i)[k] * turn[k])
         };
-        self.axes.get_or_init(|| (oriented(&self.source, &self.p), oriented(&self.target, &self.q)))
+        if self.axes.get().is_none() {
+            let _found = self.finding.lock().expect("no thread panics holding it");
+            if self.axes.get().is_none() {
+                let axes = (oriented(&self.source, &self.p), oriented(&self.target, &self.q));
+                if cancel.load(Ordering::Relaxed) {
+                    return None;
+                }
+                self.axes.get_or_init(|| axes);
+            }
+        }
+        self.axes.get()
     }
 
     /// n and m, as given.
@@ -147,19 +174,20 @@ impl Problem {
     }
 
     /// What an outer step needs of an initial plan, `A1' T` (r x m) or the plan (n x m) as it is worked with. Over the current rayon pool.
+    /// Of no meaning once `cancel` is set.
     ///
     /// # Errors
     /// A given plan that does not fit the problem.
-    pub fn summary(&self, init: &Init) -> Result<Mat<f64>, InvalidInput> {
-        self.initial_summary(init, &self.exact, true)
+    pub fn summary(&self, init: &Init, cancel: &AtomicBool) -> Result<Mat<f64>, InvalidInput> {
+        self.initial_summary(init, &self.exact, true, cancel)
     }
 
     /// The epsilon above which the uniform plan is a stable fixed point: 16 w1 w2, w the eigenvalue of largest magnitude of
     /// `-P^1/2 S P^1/2 / 2` (for uniform weights, that of -JCJ/2 divided by n). From the linearised outer step: a perturbation
-    /// `pq'(1 + h)` is multiplied by (4 / epsilon) (2 w1) (2 w2).
+    /// `pq'(1 + h)` is multiplied by (4 / epsilon) (2 w1) (2 w2). Of no meaning once `cancel` is set.
     #[must_use]
-    pub fn critical_epsilon(&self) -> f64 {
-        let top = |c: &Centred, p: &[f64]| c.axes(p, 1, true).0.first().map_or(0.0, |w| w.abs());
+    pub fn critical_epsilon(&self, cancel: &AtomicBool) -> f64 {
+        let top = |c: &Centred, p: &[f64]| c.axes(p, 1, true, cancel).0.first().map_or(0.0, |w| w.abs());
         times_two_to(16.0 * top(&self.source, &self.p) * top(&self.target, &self.q), self.power())
     }
 

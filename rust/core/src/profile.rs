@@ -1,6 +1,8 @@
 //! A start from profiles: objects are alike whose dissimilarities to all others are distributed alike. The third lower bound of Memoli
 //! (2011), <https://doi.org/10.1007/s10208-011-9093-5>.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rayon::prelude::*;
 
 use crate::cost::Centred;
@@ -14,8 +16,8 @@ const QUANTILES: usize = 64;
 
 impl Problem {
     /// Rows of `exp(-10 |s_i - t_j|^2 / mean)`, s and t the quantiles of either side, each row up to a factor.
-    pub(crate) fn profile(&self) -> impl Fn(usize, &mut [f64]) + Sync {
-        let (mut s, mut t) = (profiles(&self.source, &self.p), profiles(&self.target, &self.q));
+    pub(crate) fn profile<'a>(&'a self, cancel: &AtomicBool) -> impl Fn(usize, &mut [f64]) + Sync + use<'a> {
+        let (mut s, mut t) = (profiles(&self.source, &self.p, cancel), profiles(&self.target, &self.q, cancel));
         // In one unit: this start compares the sizes of dissimilarities, not only their order.
         let unit = self.source.power.max(self.target.power);
         let (of_s, of_t) = (self.source.power - unit, self.target.power - unit);
@@ -49,11 +51,14 @@ impl Problem {
 }
 
 /// Quantiles of the dissimilarities of each object to all others (n x 64), up to the mean of all.
-fn profiles(c: &Centred, p: &[f64]) -> Mat<f64> {
+fn profiles(c: &Centred, p: &[f64], cancel: &AtomicBool) -> Mat<f64> {
     const BLOCK: usize = 16;
     let n = c.len();
     let mut out = Mat::zeros(n, QUANTILES);
     out.data.par_chunks_mut(BLOCK * QUANTILES).enumerate().for_each(|(b, out)| {
+        if cancel.load(Ordering::Relaxed) {
+            return;
+        }
         let mut rows = vec![0.0; out.len() / QUANTILES * n];
         c.core_rows(b * BLOCK, &mut rows);
         let mut sorted = Vec::with_capacity(n);
@@ -86,7 +91,7 @@ mod tests {
         let line = Dissimilarity::Dense(Mat::from_fn(64, 64, |i, j| (i as f64 - j as f64).abs()));
         let w = vec![1.0 / 64.0; 64];
         let problem = Problem::new(&line, &line, &w, &w).expect("a valid problem");
-        let found = profiles(&problem.source, &w);
+        let found = profiles(&problem.source, &w, &AtomicBool::new(false));
         for (k, x) in found.row(0).iter().enumerate() {
             let distance = times_two_to(x + problem.source.mean, problem.source.power);
             assert!((distance - k as f64).abs() < 1e-12);

@@ -37,7 +37,8 @@ const LOSS_NOISE: f64 = 1e-6;
 const LARGE: usize = 1 << 28;
 
 /// Solve from every start, in the current rayon pool: over the starts when there are enough of them, otherwise inside each.
-/// Solutions in the order of the starts; None for one that was cancelled before it began. The same for any number of threads.
+/// Solutions in the order of the starts; the same for any number of threads. Once `cancel` is set, those on their way are interrupted, and
+/// what has not been evaluated is left so, with an infinite loss (see [`Solution::evaluated`]); None for one that had not begun.
 ///
 /// # Errors
 /// The first invalid start, or a weight that mixed precision cannot hold.
@@ -97,6 +98,24 @@ impl<R> Runner<R> {
 }
 
 impl<R: Real> Rounds<'_, R> {
+    fn cancelled(&self) -> bool {
+        self.descent.cancel.load(Ordering::Relaxed)
+    }
+
+    /// What is kept of a start; None for one that had not begun when the search was cancelled.
+    fn end(
+        &self,
+        state: State<R>,
+        keep: &(impl Fn(Mat<R>) -> Exponent + Sync),
+        before: f64,
+        parallel: bool,
+    ) -> Option<Solution> {
+        if !self.cancelled() {
+            return Some(state.finish(self.descent.problem, keep, before, parallel));
+        }
+        state.has_begun().then(|| state.unevaluated(keep, before))
+    }
+
     fn all(
         &self,
         starts: &[Start],
@@ -136,12 +155,15 @@ impl<R: Real> Rounds<'_, R> {
         keep: impl Fn(Mat<R>) -> Exponent + Sync,
     ) -> Result<Vec<Option<Solution>>, InvalidInput> {
         let one = |(i, start): (usize, &Start), parallel| {
-            if self.descent.cancel.load(Ordering::Relaxed) {
+            if self.cancelled() {
                 return Ok(None);
             }
-            let solution = self.in_space(|space| descend(&self.descent, start, space, parallel, &keep))?;
-            (self.done)(i, Some(&solution));
-            Ok(Some(solution))
+            let (state, before) = self.in_space(|space| descend(&self.descent, start, space, parallel))?;
+            let solution = self.end(state, &keep, before, parallel);
+            if let Some(solution) = &solution {
+                (self.done)(i, Some(solution));
+            }
+            Ok(solution)
         };
         self.over(starts.iter().enumerate().collect(), one).into_iter().collect()
     }
@@ -165,25 +187,29 @@ impl<R: Real> Rounds<'_, R> {
         let uniform = self.descent.start(&Init::Named(InitKind::Uniform, 0, 0), true)?.x;
         let scale = self.descent.operator.summary_scale(&self.descent.problem.p);
         while let Some(longest) = runners.iter().filter(|r| r.runs()).map(|r| r.ahead().len()).max() {
+            if self.cancelled() {
+                runners.iter_mut().filter(|r| r.runs()).for_each(|r| r.state.status = Status::Interrupted);
+                break;
+            }
             let round: Vec<&mut Runner<R>> =
                 runners.iter_mut().filter(|r| r.runs() && r.ahead().len() == longest).collect();
             self.over(round, |runner, parallel| self.level(runner, parallel));
             merge(&mut runners, &uniform, scale);
-            if longest == 2 {
+            if longest == 2 && !self.cancelled() {
                 self.stop(&mut runners, &keep);
             }
         }
         drop(std::mem::take(&mut *self.spaces.lock().expect("no thread panics holding it")));
-        let ends: Vec<(usize, Option<usize>, Solution)> = self.over(runners, |r, parallel| {
-            let own = r.state.finish(self.descent.problem, &keep, r.before, parallel);
-            (r.number, r.merged_into, Solution { stopped_by: r.stopped_by, ..own })
+        let ends: Vec<(usize, Option<usize>, Option<Solution>)> = self.over(runners, |r, parallel| {
+            let own = self.end(r.state, &keep, r.before, parallel);
+            (r.number, r.merged_into, own.map(|own| Solution { stopped_by: r.stopped_by, ..own }))
         });
         Ok(ends
             .iter()
             .map(|(number, merged_into, own)| {
                 let solution = match merged_into {
-                    None => own.clone(),
-                    Some(into) => own.merged(&ends[*into].2, *into),
+                    None => own.clone()?,
+                    Some(into) => own.as_ref()?.merged(ends[*into].2.as_ref()?, *into),
                 };
                 (self.done)(*number, Some(&solution));
                 Some(solution)
@@ -259,6 +285,7 @@ pub fn pool(threads: usize) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildE
 mod tests {
     use super::*;
     use crate::cost::Dissimilarity;
+    use crate::rows::NEVER;
     use crate::solve;
 
     fn problem(n: usize) -> Problem {
@@ -271,7 +298,8 @@ mod tests {
     fn a_merged_start_follows_the_one_it_was_merged_into() {
         let problem = problem(12);
         let settings = Settings::default();
-        let summary = |init: &Init| problem.initial_summary(init, &problem.exact, false).expect("a valid start");
+        let summary =
+            |init: &Init| problem.initial_summary(init, &problem.exact, false, &NEVER).expect("a valid start");
         let uniform = summary(&Init::Named(InitKind::Uniform, 0, 0));
         let permutation = Init::Named(InitKind::Permutation, 1, 0);
         let mut runners: Vec<Runner<f64>> = (0..3)
@@ -310,7 +338,7 @@ mod tests {
         let w = vec![1.0 / n as f64; n];
         let problem = Problem::new(&c, &c, &w, &w).expect("a valid problem");
         let diagonal = Init::Plan(Mat::from_fn(n, n, |i, j| if i == j { 1.0 / n as f64 } else { 0.0 }));
-        let x = problem.initial_summary(&diagonal, &problem.exact, false).expect("a valid start");
+        let x = problem.initial_summary(&diagonal, &problem.exact, false, &NEVER).expect("a valid start");
         let scale = problem.exact.summary_scale(&problem.p);
         assert!((squared_distance(&x, &x).1.sqrt() / scale - 1.0).abs() < 1e-12);
         let start = Start { init: diagonal, epsilons: vec![0.3, 0.2] };

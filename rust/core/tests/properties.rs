@@ -1,12 +1,15 @@
 //! Properties of whole solves, over random problems.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gwrsa_core::{
     Dissimilarity, Init, InitKind, InvalidInput, Mat, Precision, Problem, Settings, Start, Status, marginal_error,
     pool, search, solve,
 };
 use proptest::prelude::*;
+
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 fn points(n: usize, dims: usize, seed: u64) -> Mat<f64> {
     // A low-discrepancy sequence: any seed gives distinct points.
@@ -87,7 +90,7 @@ proptest! {
         let two = Problem::new(
             &Dissimilarity::Dense(squared_distances(&x)), &Dissimilarity::Dense(squared_distances(&y)), &p, &q,
         )?;
-        prop_assert!((one.critical_epsilon() / two.critical_epsilon() - 1.0).abs() < 1e-8);
+        prop_assert!((one.critical_epsilon(&NEVER) / two.critical_epsilon(&NEVER) - 1.0).abs() < 1e-8);
         let plan = one.initial_plan(&Init::Named(InitKind::Random, seed, 0))?;
         prop_assert!((one.gw_loss(&plan)? - two.gw_loss(&plan)?).abs() < 1e-11);
     }
@@ -105,7 +108,7 @@ proptest! {
         };
         let problem = Problem::new(&c1, &factored(&points(m, 3, seed + 1)), &weights(n, zeros), &weights(m, 1))?;
         let precision = if double { Precision::Float64 } else { Precision::Mixed };
-        let epsilon = 0.3 * problem.critical_epsilon();
+        let epsilon = 0.3 * problem.critical_epsilon(&NEVER);
         let start = Start { init: Init::Named(InitKind::Random, seed, 0), epsilons: vec![epsilon] };
         // Far from converged, so that the rounding has something to do.
         let settings = Settings { precision, max_outer: steps, max_sinkhorn: 2, ..Settings::default() };
@@ -157,7 +160,53 @@ fn a_cancelled_solve_says_so() {
     let problem = Problem::new(&c, &c, &w, &w).expect("a valid problem");
     let start = Start { init: Init::Named(InitKind::Random, 0, 0), epsilons: vec![0.01] };
     let end = solve(&problem, &start, &Settings::default(), false, &AtomicBool::new(true)).expect("a valid start");
-    assert_eq!(end.status, Status::Interrupted);
+    assert_eq!((end.status, end.gw_loss), (Status::Interrupted, f64::INFINITY));
+}
+
+#[test]
+fn a_cancelled_search_gives_what_it_has() {
+    let c = factored(&points(60, 3, 0));
+    let w = weights(60, 0);
+    let problem = Problem::new(&c, &c, &w, &w).expect("a valid problem");
+    let epsilon = 0.2 * problem.critical_epsilon(&NEVER);
+    let starts: Vec<Start> = (0..3)
+        .map(|i| Start {
+            init: Init::Named(InitKind::Permutation, 0, i),
+            epsilons: vec![2.0 * epsilon, 1.5 * epsilon, epsilon],
+        })
+        .collect();
+    let settings = Settings { precision: Precision::Float64, ..Settings::default() };
+    let whole = search(&problem, &starts, &settings, &NEVER, &|_, _| {}).expect("valid starts");
+    // After so many levels of any start; from a level on, each start has a plan.
+    for after in [1, 3, 5] {
+        let (cancel, ended) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let told: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+        let found = search(&problem, &starts, &settings, &cancel, &|i, end| {
+            if end.is_some() {
+                told.lock().expect("one thread").push(i);
+            } else if ended.fetch_add(1, Ordering::Relaxed) + 1 == after {
+                cancel.store(true, Ordering::Relaxed);
+            }
+        });
+        let found = found.expect("valid starts");
+        let mut told = told.into_inner().expect("one thread");
+        told.sort_unstable();
+        assert_eq!(told, (0..3).filter(|&i| found[i].is_some()).collect::<Vec<_>>());
+        assert!(found.iter().any(Option::is_some));
+        assert!(after < 3 || found.iter().all(Option::is_some));
+        for (end, whole) in found.iter().zip(&whole) {
+            let (Some(end), Some(whole)) = (end, whole) else { continue };
+            assert_eq!(end.gw_loss, f64::INFINITY);
+            let end = end.evaluated(&problem);
+            assert!((end.gw_loss - problem.gw_loss(&end.plan(&problem)).expect("a plan")).abs() < 1e-12);
+            assert!(end.objective.is_finite() && end.epsilon >= epsilon);
+            if end.status == Status::Converged {
+                assert_eq!((end.gw_loss, end.n_outer), (whole.gw_loss, whole.n_outer));
+            } else {
+                assert_eq!(end.status, Status::Interrupted);
+            }
+        }
+    }
 }
 
 fn scaled(c: &Mat<f64>, by: f64) -> Mat<f64> {
@@ -193,14 +242,14 @@ proptest! {
             Problem::new(&side(&x, a), &side(&y, b), &weights(30, 0), &weights(25, 1))
         };
         let plain = build(1.0, 1.0)?;
-        let epsilon = 0.1 * plain.critical_epsilon();
+        let epsilon = 0.1 * plain.critical_epsilon(&NEVER);
         let end = run(&plain, kinds[named], epsilon, precision);
         prop_assert!(end.status != Status::NumericalError);
         // The profile start compares the sizes of both sides: there they have one unit.
         let other = if kinds[named] == InitKind::Profile { one } else { other };
         let (a, b) = (2f64.powi(one), 2f64.powi(other));
         let there = build(a, b)?;
-        prop_assert_eq!(there.critical_epsilon(), a * b * plain.critical_epsilon());
+        prop_assert_eq!(there.critical_epsilon(&NEVER), a * b * plain.critical_epsilon(&NEVER));
         let exact = run(&there, kinds[named], a * b * epsilon, precision);
         prop_assert_eq!((exact.status, exact.n_outer, exact.n_sinkhorn), (end.status, end.n_outer, end.n_sinkhorn));
         prop_assert_eq!(exact.plan(&there).data, end.plan(&plain).data);
@@ -213,7 +262,7 @@ proptest! {
         // Any other unit rounds differently, and may fall into another basin where there are several.
         let by = 10f64.powf(loose);
         let there = build(by, by)?;
-        let (one, two) = (1.5 * plain.critical_epsilon(), 1.5 * there.critical_epsilon());
+        let (one, two) = (1.5 * plain.critical_epsilon(&NEVER), 1.5 * there.critical_epsilon(&NEVER));
         prop_assert!((two / (by * by * one) - 1.0).abs() < 1e-9);
         let (here, near) = (run(&plain, kinds[named], one, precision), run(&there, kinds[named], two, precision));
         let apart: f64 = near.plan(&there).data.iter().zip(&here.plan(&plain).data).map(|(s, t)| (s - t).abs()).sum();
@@ -236,7 +285,7 @@ proptest! {
         let (p, q) = (little(30, 0), little(25, 2));
         let problem = Problem::new(&side(30, 2, seed), &side(25, 3, seed + 1), &p, &q)?;
         // Near the critical epsilon there is one solution; below, two precisions may find two.
-        let start = |k| Start { init: Init::Named(InitKind::Spectral, 1, 0), epsilons: vec![k * problem.critical_epsilon()] };
+        let start = |k| Start { init: Init::Named(InitKind::Spectral, 1, 0), epsilons: vec![k * problem.critical_epsilon(&NEVER)] };
         for share in [1.5, 0.1] {
             let [mixed, double] = [Precision::Mixed, Precision::Float64].map(|precision| {
                 let settings = Settings { precision, ..Settings::default() };

@@ -31,8 +31,10 @@ _DTYPES = {"mixed": torch.float32, "float64": torch.float64}
 class Problem:
     """Two costs and two weights."""
 
-    def __init__(self, c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, device: torch.device) -> None:
-        self.core = _core.Problem(c1, c2, p, q)
+    def __init__(
+        self, c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, device: torch.device, threads: int = 0
+    ) -> None:
+        self.core = _core.Problem(c1, c2, p, q, threads)
         self.device = device
         self._arrays = self.core.operator()
         self.swapped: bool = self._arrays["swapped"]
@@ -97,7 +99,11 @@ class Problem:
                 Runner(number, search.begin(init), levels(epsilons, rough, exact))
                 for number, (init, epsilons) in enumerate(starts)
             ]
-            return search.together(runners)
+            try:
+                return search.together(runners)
+            except KeyboardInterrupt:
+                search.interrupted(runners)
+                raise
 
 
 class _Search:
@@ -171,6 +177,17 @@ class _Search:
             self.done(runner.number, merged)
             ends.append(merged)
         return ends
+
+    def interrupted(self, runners: list[Runner]) -> None:
+        """Tell of every start that has a plan, as it was at the end of its last level."""
+        own = [finished(self.problem, r.state) if r.state.y is not None else None for r in runners]
+        for runner, end in zip(runners, own, strict=True):
+            if end is not None:
+                into = None if runner.merged_into is None else own[runner.merged_into]
+                end = replace(end, stopped_by=runner.stopped_by)
+                if runner.runs:
+                    end = replace(end, status="interrupted")
+                self.done(runner.number, end if into is None else end.merged(into, runner.merged_into or 0))
 
     def go(self, tasks: list[Task], n_states: int) -> None:
         """Through their levels, as many at once as the memory holds."""
