@@ -101,6 +101,20 @@ def test_objects_of_little_weight_have_their_counterparts(exponents):
     assert np.array_equal(mixed.top(1), double.top(1))
 
 
+def test_torch_couples_objects_of_the_least_weight_it_takes():
+    a = gwrsa.Embedding(points(24, 3, 5))
+    p = np.r_[1.1e-8, 1e-6, np.full(22, 1.0)]
+    p /= p.sum()
+    args = {"epsilon": 0.02 * build_problem(a, a, p, p, metric="sqeuclidean").critical_epsilon(), "init": np.diag(p)}
+    rust, ours = (
+        gwrsa.entropic_gw(a, a, p, p, metric="sqeuclidean", tol=1e-5, backend=backend, **args)
+        for backend in ("rust", "torch")
+    )
+    assert not ours.failed
+    rows = [s.plan / s.plan.sum(1, keepdims=True) for s in (rust, ours)]
+    assert np.abs(rows[0] - rows[1]).sum(1).max() < 0.02
+
+
 def test_weights_that_single_precision_cannot_hold_are_refused(solver):
     a = gwrsa.Embedding(points(6, 3))
     p = np.r_[1e-40, np.full(5, 0.2)]

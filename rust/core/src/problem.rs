@@ -82,7 +82,7 @@ impl Problem {
     ///
     /// # Errors
     /// A weight above 0 and below 1e-32.
-    pub fn check_single(&self) -> Result<(), InvalidInput> {
+    pub(crate) fn check_single(&self) -> Result<(), InvalidInput> {
         let (p, q) = if self.swapped { (&self.q, &self.p) } else { (&self.p, &self.q) };
         for (name, w) in [("p", p), ("q", q)] {
             if let Some(index) = w.iter().position(|w| *w > 0.0 && *w < LEAST_WEIGHT) {

@@ -103,11 +103,6 @@ impl Problem {
         self.inner.ranks()
     }
 
-    /// For other backends.
-    fn check_single(&self) -> PyResult<()> {
-        self.inner.check_single().map_err(value_error)
-    }
-
     fn critical_epsilon(&self, py: Python<'_>) -> PyResult<f64> {
         on_threads(py, self.threads, |cancel| self.inner.critical_epsilon(cancel), QUIET)
     }

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gwrsa.backends import Cost, Exponent, Init, PlannedStart, RawSolution
 
 Done = Callable[[int, Any], Any]
+# Of the largest: a scaling is about as small as the weight, and is absorbed from 1e-10 on.
+_LEAST_WEIGHT = 1e-8
 _DTYPES = {"mixed": torch.float32, "float64": torch.float64}
 
 
@@ -60,6 +62,19 @@ class Problem:
         """A solution again; the core's, on the CPU."""
         return self.core.restore(exponent, f, g, epsilon)
 
+    def _check_single(self) -> None:
+        """Single precision holds every weight; the core, which keeps little ones apart, takes them down to 1e-32."""
+        for name, inner in zip("pq", "qp" if self.swapped else "pq", strict=True):
+            weights = self._arrays[inner]
+            least = _LEAST_WEIGHT * weights.max()
+            light = (weights > 0) & (weights < least)
+            if light.any():
+                i = int(light.argmax())
+                raise ValueError(
+                    f"{name} must be 0 or at least {least:.3g} in mixed precision, got {weights[i]} at position {i}; "
+                    "use float64, or backend 'rust'"
+                )
+
     def operator(self, dtype: torch.dtype) -> Operator:
         """The costs in this precision, made when first asked for."""
         if dtype not in self._operators:
@@ -88,7 +103,7 @@ class Problem:
     ) -> Sequence[RawSolution]:
         """From every start, several at once; as the core's `search`."""
         if precision == "mixed":
-            self.core.check_single()
+            self._check_single()
         search = _Search(self, _DTYPES[precision], max_sinkhorn, threads, done or (lambda _, __: None))
         rough = Level(0.0, max(level_tol, tol), level_max_outer, last=False)
         exact = Level(0.0, tol, max_outer, last=True)
