@@ -251,7 +251,7 @@ def test_another_version_of_the_store_is_refused(tmp_path):
     run(path, tmp_path / "out")
     file = tmp_path / "out" / "provenance.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"store": 99}))
-    with pytest.raises(ValueError, match="layout 1, got layout 99, written by gwrsa"):
+    with pytest.raises(ValueError, match="layout 2, got layout 99, written by gwrsa"):
         run(path, tmp_path / "out")
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gwrsa.embedding import Embedding
     from gwrsa.extraction.preprocessing import Preprocessing
     from gwrsa.extraction.run import extract
+    from gwrsa.interrupts import Interrupted
     from gwrsa.loaders import Categories, load_categories, load_items
     from gwrsa.metrics import category_matching_rate, matching_rate
     from gwrsa.polishing import Polished, polish
@@ -43,6 +44,7 @@ __all__ = [
     "Chance",
     "Embedding",
     "GWSolution",
+    "Interrupted",
     "NoiseCeiling",
     "OTSolution",
     "PairCounts",
@@ -92,6 +94,7 @@ _HOME = {
     "Chance": "chance",
     "Embedding": "embedding",
     "GWSolution": "solve",
+    "Interrupted": "interrupts",
     "NoiseCeiling": "compare",
     "OTSolution": "solve",
     "PairCounts": "triplets",

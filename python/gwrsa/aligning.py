@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,9 +15,10 @@ from scipy.special import entr
 from gwrsa import _validate as check
 from gwrsa import kicking, labelled, metrics, polishing, schedule
 from gwrsa._validate import FloatArray
-from gwrsa.alignment import Alignment, Start
-from gwrsa.backends import PlannedStart, Problem
+from gwrsa.alignment import Alignment, Start, lowest_of
+from gwrsa.backends import PlannedStart, Problem, RawSolution
 from gwrsa.embedding import Embedding
+from gwrsa.interrupts import Interrupted
 from gwrsa.loaders import Categories
 from gwrsa.metrics import Uncategorised
 from gwrsa.polishing import Polished
@@ -83,7 +85,8 @@ def align(
     seed : int
         At least 0. The outcome is a function of the arguments; it does not depend on `workers`.
     workers : int, optional
-        Threads. None: one a core. Threads that prepare the starts, with a CUDA device.
+        Threads, also of what is asked of the result later, such as a plan. None: one a core. Threads that prepare the starts, with a
+        CUDA device.
     progress : bool
         A bar on stderr.
     absolute : bool
@@ -99,7 +102,7 @@ def align(
     p, q : array-like, shapes (n,) and (m,), optional
         Weights that sum to 1. None: uniform.
     polish : str, optional
-        "permutation": the start of lowest loss is followed down to a local optimum without entropy, `Alignment.polished`; see
+        "permutation": `Alignment.lowest_loss` is followed down to a local optimum without entropy, `Alignment.polished`; see
         `gwrsa.polish`. It needs as many source as target objects, and uniform weights. None: nothing of the kind.
     tol, max_outer, max_sinkhorn, precision, backend, device
         Of each solve, as in `entropic_gw`.
@@ -112,12 +115,15 @@ def align(
     Warns
     -----
     UserWarning
-        If there is nothing that can be polished, as where all starts failed: `Alignment.polished` is then None.
+        If there is nothing that can be polished, as where all starts failed: `Alignment.polished` is then None. If objects have no
+        labels and are given Categories, which are then taken by position, or only one side has labels.
 
     Raises
     ------
     ValueError
         If an argument is invalid, or the labels of source and target differ.
+    Interrupted
+        Within a second of Ctrl-C: a KeyboardInterrupt whose `found` is the Alignment so far.
 
     Examples
     --------
@@ -141,6 +147,9 @@ def align(
     paired = len(source) == len(target)
     if paired:
         check_same_items(source, target)
+    _warn_of_bare(source, categories)
+    if not paired:
+        _warn_of_bare(target, target_categories)
     weights = check.weights("p", p, len(source)), check.weights("q", q, len(target))
     rates = _Rates(
         shape=(len(source), len(target)),
@@ -165,7 +174,7 @@ def align(
         raise ValueError(f"n_kicks must be 0 with search {search!r}, got {n_kicks}")
     n_starts = schedule.number_of_starts(search, n_starts)
     first_start = check.integer("first_start", first_start, 0, check.MOST_STARTS - n_starts)
-    problem = build_problem(source, target, p, q, metric=metric, backend=backend, device=device)
+    problem = build_problem(source, target, p, q, metric=metric, backend=backend, device=device, threads=threads)
     critical = problem.critical_epsilon()
     listed = schedule.plan(search, epsilon, first_start + n_starts, seed, critical=critical, absolute=absolute)
     planned = listed[first_start:]
@@ -178,14 +187,20 @@ def align(
     with tqdm(total=total, disable=not progress, unit="level", desc=f"{source.name} vs {target.name}") as bar:
         settings = {"precision": precision, "tol": tol, "max_outer": max_outer, "max_sinkhorn": max_sinkhorn}
         run = _Run(problem, rates, seed, settings | {"threads": threads}, bar, first_start)
-        run.solve([(start.init, start.epsilons) for start in planned], [start.label for start in planned])
-        if n_kicks:
-            places = kicking.positions(source, metric), kicking.positions(target, metric)
-            for at in range(0, n_kicks, kicking.PER_ROUND):
-                run.kick(range(at, min(at + kicking.PER_ROUND, n_kicks)), ladder, places, weights)
-    found = run.found
-    result = Alignment(source, target, metric, search, critical, tuple(found[i] for i in sorted(found)))
-    return result if polish is None else _polished(result, rates)
+
+        def so_far() -> Alignment:
+            return Alignment(source, target, metric, search, critical, run.starts())
+
+        try:
+            run.solve([(start.init, start.epsilons) for start in planned], [start.label for start in planned])
+            if n_kicks:
+                places = kicking.positions(source, metric), kicking.positions(target, metric)
+                for at in range(0, n_kicks, kicking.PER_ROUND):
+                    run.kick(range(at, min(at + kicking.PER_ROUND, n_kicks)), ladder, places, weights)
+            result = so_far()
+            return result if polish is None else _polished(result, rates)
+        except KeyboardInterrupt:
+            raise Interrupted(so_far) from None
 
 
 def _side(name: str, side: Any) -> RDM | Embedding:  # noqa: ANN401
@@ -217,24 +232,29 @@ class _Run:
     bar: Any
     before: int
     """Starts that were left out."""
+    planned: dict[int, tuple[str, float]] = field(default_factory=dict)
+    """Label and last epsilon of each."""
+    ended: dict[int, tuple[int, RawSolution]] = field(default_factory=dict)
+    """Of those that a solver is done with: the number of the first that was solved together with it, and the outcome."""
     found: dict[int, Start] = field(default_factory=dict)
+    """Those whose outcome has been scored."""
 
     def solve(self, starts: list[PlannedStart], labels: list[str]) -> None:
         """Add these starts to those found; their numbers go on from there."""
-        first = self.before + len(self.found)
+        first = self.before + len(self.planned)
         left = _n_levels([epsilons for _, epsilons in starts])
-
-        def numbered(other: int | None) -> int | None:
-            return None if other is None else first + other
+        for i, ((_, epsilons), label) in enumerate(zip(starts, labels, strict=True)):
+            self.planned[first + i] = label, epsilons[-1]
 
         def done(i: int, raw: Any) -> None:  # noqa: ANN401
+            if raw is not None:
+                self.ended[first + i] = first, raw
             steps = 1 if raw is None else left[i]
             left[i] -= steps
             self.bar.update(steps)
-            if raw is not None:
-                others = numbered(raw.merged_into), numbered(raw.stopped_by)
-                solution = GWSolution.from_raw(raw)
-                self.found[first + i] = self.rates.start(first + i, self.seed, labels[i], *others, solution)
+            # After an interrupt, what is not evaluated waits until it is asked for.
+            if raw is not None and (math.isfinite(raw.gw_loss) or raw.status == "numerical_error"):
+                self._score(first + i)
                 lowest = min(s.gw_loss for s in self.found.values())
                 self.bar.set_postfix_str(f"{len(self.found)} starts, lowest loss {lowest:.6g}", refresh=False)
 
@@ -246,6 +266,23 @@ class _Run:
             **self.settings,
         )
 
+    def _score(self, number: int) -> None:
+        label, epsilon = self.planned[number]
+        first, raw = self.ended.get(number, (0, None))
+        if raw is None:
+            into, by, solution = None, None, GWSolution.unbegun(epsilon)
+        else:
+            into, by = (None if other is None else first + other for other in (raw.merged_into, raw.stopped_by))
+            solution = GWSolution.from_raw(raw if math.isfinite(raw.gw_loss) else raw.evaluated())
+        self.found[number] = self.rates.start(number, self.seed, label, into, by, solution)
+
+    def starts(self) -> tuple[Start, ...]:
+        """All that were planned; after an interrupt also those on their way and those not begun."""
+        for number in self.planned:
+            if number not in self.found:
+                self._score(number)
+        return tuple(self.found[number] for number in sorted(self.found))
+
     def kick(
         self,
         numbers: range,
@@ -256,7 +293,7 @@ class _Run:
         """A round of kicks from the lowest of those that converged, or where none did, of those that have a plan."""
         usable = [s for s in self.found.values() if not s.solution.failed]
         if usable:
-            best = min(usable, key=lambda s: (not s.solution.converged, s.gw_loss, s.number))
+            best = lowest_of([s for s in usable if s.solution.converged] or usable)
             plans = [kicking.kick(best.plan, *places, *weights, self.seed, i) for i in numbers]
             self.solve([(plan, ladder) for plan in plans], [f"kick of {best.number}"] * len(plans))
 
@@ -340,9 +377,17 @@ def members(
 ) -> ArrayLike | None:
     """Categories of the objects of `of`, as the metrics take them; Categories by label, arrays by position."""
     if isinstance(categories, Categories):
-        return categories.select(of.items).members if of.items is not None else categories.members
+        categories = categories.select(of.items).members if of.items is not None else categories.members
     if categories is not None and np.shape(categories)[:1] != (len(of),):
         raise ValueError(
             f"{name} must have {len(of)} rows, one an object of {of.name!r}, got shape {np.shape(categories)}"
         )
     return categories
+
+
+def _warn_of_bare(side: RDM | Embedding, categories: Categories | ArrayLike | None) -> None:
+    if isinstance(categories, Categories) and side.items is None:
+        warnings.warn(
+            f"the {len(side)} objects of {side.name!r} have no labels: their categories are matched by position",
+            stacklevel=3,
+        )

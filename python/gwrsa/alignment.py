@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -45,7 +46,7 @@ class Start:
     merged_into: int | None
     """Number of the start whose basin it entered on the way, and whose end is given; None for one that went its own way."""
     stopped_by: int | None
-    """Number of the start with the lowest loss when this one, more than 3 % above it at the last epsilon, loosely solved, was stopped: its
+    """Number of the best start when this one, with a loss more than 3 % above it at the last epsilon, loosely solved, was stopped: its
     status is then "stopped", and it never wins over one that converged. None for one that went on."""
     solution: GWSolution
     """Where it ended; steps and path are its own."""
@@ -84,6 +85,14 @@ class Start:
         return self.solution.status
 
 
+def lowest_of(starts: Iterable[Start]) -> Start:
+    """The best of these at each epsilon by objective, and of those the one of lowest GW loss; see `Alignment.lowest_loss`."""
+    best: dict[float, Start] = {}
+    for start in sorted(starts, key=lambda s: (s.solution.objective, s.gw_loss, s.number)):
+        best.setdefault(start.epsilon, start)
+    return min(best.values(), key=lambda s: (s.gw_loss, s.number))
+
+
 @dataclass(frozen=True, eq=False)
 class Alignment:
     """What `align` found: every start, none left out."""
@@ -101,11 +110,11 @@ class Alignment:
     starts: tuple[Start, ...]
     """In the order of their numbers."""
     polished: Polished | None = None
-    """With `polish`: the local optimum without entropy below the start of lowest loss; None without, and where every start failed."""
+    """With `polish`: the local optimum without entropy below `lowest_loss`; None without, and where every start failed."""
 
     def __repr__(self) -> str:
-        converged = [s.gw_loss for s in self.starts if s.solution.converged]
-        lowest = f", lowest GW loss {min(converged):.6g}" if converged else ""
+        converged = [s for s in self.starts if s.solution.converged]
+        lowest = f", lowest GW loss {lowest_of(converged).gw_loss:.6g}" if converged else ""
         ends = f"{len(self.starts)} starts, {len(converged)} converged{lowest}"
         return f"Alignment({self.source.name!r} vs {self.target.name!r}, {ends})"
 
@@ -136,9 +145,10 @@ class Alignment:
         return pd.DataFrame(rows, columns=columns)
 
     def near_ties(self, within: float = 0.01) -> tuple[Start, ...]:
-        """Starts that end within this share of the lowest loss at plans of their own, the lowest first; near-ties can match differently.
+        """Starts at plans of their own whose loss is at most this share above that of `lowest_loss`; near-ties can match differently.
 
-        Of starts whose plans differ in less than 1 % of the mass, the lowest stands for all.
+        `lowest_loss` comes first, then the others by their loss, among them any whose loss is lower still but whose objective is not.
+        Of starts whose plans differ in less than 1 % of the mass, the first stands for all.
 
         Raises
         ------
@@ -150,7 +160,7 @@ class Alignment:
         limit = best.gw_loss * (1 + within)
         close = [s for s in self._eligible() if s.merged_into is None and s.gw_loss <= limit]
         ties: list[tuple[Start, FloatArray]] = []
-        for start in sorted(close, key=lambda s: s.gw_loss):
+        for start in sorted(close, key=lambda s: (s is not best, s.gw_loss)):
             # From a copy, which takes its plan with it: starts do not each hold an n x m array.
             plan = replace(start.solution).plan
             if all(np.abs(plan - other).sum() / 2 >= SAME for _, other in ties):
@@ -159,11 +169,12 @@ class Alignment:
 
     @property
     def lowest_loss(self) -> Start:
-        """The start with the lowest GW loss, of those that converged.
+        """The best start, of those that converged: by objective at one epsilon, by GW loss across epsilons.
 
-        The loss is that of the rounded plan, an upper bound of the optimum that can be compared at any epsilon. A solve minimises the
-        objective, in the table beside it: of starts that end at one epsilon, the lowest loss and the lowest objective can be two
-        starts only where they are near-ties.
+        Of starts that end at one epsilon it is the one of lowest objective, `gw_loss + epsilon sum(T log T)`, which is what they all
+        minimise. Objectives of two epsilons cannot be compared, since each holds its own share of entropy: of the best at each
+        epsilon, the one of lowest GW loss is taken. That loss is of the rounded plan, an upper bound of the optimum at any epsilon.
+        A start of lower loss than this one's at the same epsilon has a plan of higher entropic objective; `near_ties` lists it.
 
         Warns
         -----
@@ -175,7 +186,7 @@ class Alignment:
         ValueError
             If every start failed.
         """
-        return min(self._eligible(), key=lambda s: s.gw_loss)
+        return lowest_of(self._eligible())
 
     def highest_matching(self, k: int = 1) -> Start:
         """The start that matches most items within the k most probable targets, of those that converged.
@@ -254,7 +265,9 @@ class Alignment:
             return converged
         usable = [s for s in self.starts if not s.solution.failed]
         if not usable:
-            raise ValueError(f"all {len(self.starts)} starts failed with status 'numerical_error'; raise epsilon")
+            ends = " or ".join(repr(status) for status in dict.fromkeys(s.status for s in self.starts))
+            so = "; raise epsilon" if "numerical_error" in ends else ""
+            raise ValueError(f"all {len(self.starts)} starts failed with status {ends}: there is no plan{so}")
         warnings.warn(
             f"none of {len(self.starts)} starts converged; the best of the others is given. Raise max_outer or max_sinkhorn",
             stacklevel=3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -15,6 +16,7 @@ from gwrsa._validate import FloatArray
 from gwrsa.backends import Cost, Exponent, Problem, RawSolution, Status
 from gwrsa.embedding import Embedding
 from gwrsa.factored import factor
+from gwrsa.interrupts import Interrupted
 from gwrsa.rdm import METRICS, RDM, Metric, from_embedding
 
 Precision: TypeAlias = Literal["mixed", "float64"]
@@ -29,15 +31,15 @@ class GWSolution:
     """A plan between two sets of objects, kept as potentials and a small factor; the plan itself is derived when asked for."""
 
     gw_loss: float
-    """GW(T) of `plan`, at least 0: square loss, not halved, no root, as in POT. Infinity after a numerical error."""
+    """GW(T) of `plan`, at least 0: square loss, not halved, no root, as in POT. Infinity where there is no plan."""
     objective: float
     """gw_loss + epsilon * sum(T log T)."""
     epsilon: float
     """Absolute regularisation (POT's; twice OTT's)."""
     status: Status
     """"converged"; "max_outer": the outer steps ran out; "max_sinkhorn": the sweeps of the last outer step ran out with
-    the marginals `marginal_error` off; "numerical_error": numbers left the range, no plan; "interrupted"; "stopped": in a search,
-    out of reach of another start."""
+    the marginals `marginal_error` off; "numerical_error": numbers left the range, no plan; "interrupted": by Ctrl-C, with its last plan or
+    none (see `Interrupted`); "stopped": in a search, out of reach of another start."""
     n_outer: int
     """Outer steps, over all values of epsilon that were gone through."""
     n_sinkhorn: int
@@ -53,7 +55,7 @@ class GWSolution:
     phases: dict[str, float] = field(repr=False)
     """Seconds by what was done: "start" (first plan), "products" (with the costs), "kernel" (exponential and first sweep), "sweeps" (the
     others), "summary" (of the new plan), "evaluation" (loss)."""
-    _raw: RawSolution = field(repr=False)
+    _raw: Any = field(repr=False)  # RawSolution; None where there is no plan
     _device: Any = field(default=None, repr=False)
     """Where both costs were, as torch tensors, and where arrays go back to."""
 
@@ -76,6 +78,24 @@ class GWSolution:
             _device=device,
         )
 
+    @classmethod
+    def unbegun(cls, epsilon: float) -> GWSolution:
+        """Of a solve that was interrupted before its first step."""
+        return cls(
+            gw_loss=math.inf,
+            objective=math.inf,
+            epsilon=epsilon,
+            status="interrupted",
+            n_outer=0,
+            n_sinkhorn=0,
+            marginal_error=math.inf,
+            change=math.inf,
+            seconds=0.0,
+            path=[],
+            phases={},
+            _raw=None,
+        )
+
     @property
     def converged(self) -> bool:
         """Both loops reached their tolerance."""
@@ -84,7 +104,7 @@ class GWSolution:
     @property
     def failed(self) -> bool:
         """There is no plan."""
-        return self.status == "numerical_error"
+        return self.status == "numerical_error" or self.gw_loss == math.inf
 
     @cached_property
     def plan(self) -> FloatArray:
@@ -131,9 +151,8 @@ class GWSolution:
 
     def _needs_plan(self) -> None:
         if self.failed:
-            raise ValueError(
-                "this solve ended with status 'numerical_error' and has no plan; raise epsilon or use float64"
-            )
+            so = "; raise epsilon or use float64" if self.status == "numerical_error" else ""
+            raise ValueError(f"this solve ended with status {self.status!r} and has no plan{so}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,8 +251,8 @@ def entropic_gw(
     ------
     ValueError
         If an argument is invalid; it names argument, value and expectation.
-    KeyboardInterrupt
-        Within a second of Ctrl-C (with "torch": after the operation at hand).
+    Interrupted
+        Within a second of Ctrl-C (with "torch": after the operation at hand): a KeyboardInterrupt whose `found` is the solution so far.
 
     Examples
     --------
@@ -250,8 +269,19 @@ def entropic_gw(
     """
     check.choice("precision", precision, PRECISIONS)
     check.choice("loss", loss, LOSSES)
+    n_threads = check.threads("threads", threads)
     problem = build_problem(
-        c1, c2, p, q, metric=metric, backend=backend, device=device, features=features, alpha=alpha, loss=loss
+        c1,
+        c2,
+        p,
+        q,
+        metric=metric,
+        backend=backend,
+        device=device,
+        features=features,
+        alpha=alpha,
+        loss=loss,
+        threads=n_threads,
     )
     if isinstance(init, str):
         # The others compare dissimilarities of the two sides, which this loss does not take in the same units.
@@ -259,17 +289,30 @@ def entropic_gw(
         start: backends.Init = (init, check.integer("seed", seed, 0, 2**64 - 1), 0)
     else:
         start = check.array("init", init, 2)
-    (raw,) = problem.solve(
-        [(start, [check.positive("epsilon", epsilon)])],
-        precision=precision,
-        tol=DEFAULT_TOL[precision] if tol is None else check.positive("tol", tol),
-        max_outer=check.steps("max_outer", max_outer),
-        max_sinkhorn=check.steps("max_sinkhorn", max_sinkhorn),
-        level_tol=1e-2,
-        level_max_outer=25,
-        threads=check.threads("threads", threads),
-    )
-    return GWSolution.from_raw(raw, tensors.device_of(c1, c2))
+    epsilon = check.positive("epsilon", epsilon)
+    ended: list[RawSolution] = []
+
+    def so_far() -> GWSolution:
+        if not ended:
+            return GWSolution.unbegun(epsilon)
+        raw = ended[0] if math.isfinite(ended[0].gw_loss) else ended[0].evaluated()
+        return GWSolution.from_raw(raw, tensors.device_of(c1, c2))
+
+    try:
+        problem.solve(
+            [(start, [epsilon])],
+            precision=precision,
+            tol=DEFAULT_TOL[precision] if tol is None else check.positive("tol", tol),
+            max_outer=check.steps("max_outer", max_outer),
+            max_sinkhorn=check.steps("max_sinkhorn", max_sinkhorn),
+            level_tol=1e-2,
+            level_max_outer=25,
+            threads=n_threads,
+            done=lambda _, raw: ended.append(raw),
+        )
+    except KeyboardInterrupt:
+        raise Interrupted(so_far) from None
+    return so_far()
 
 
 def sinkhorn(
@@ -351,6 +394,7 @@ def build_problem(
     features: ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
     alpha: float = 0.5,
     loss: str = "square",
+    threads: int = 0,
 ) -> Problem:
     """Check both sides and prepare them in the backend; arguments as in `entropic_gw`."""
     check.choice("metric", metric, METRICS)
@@ -368,6 +412,7 @@ def build_problem(
         linear=None if features is None else _feature_cost(features, (_size(source), _size(target))),
         alpha=1.0 if features is None else check.share("alpha", alpha),
         loss=loss,
+        threads=threads,
     )
 
 

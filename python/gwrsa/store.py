@@ -43,7 +43,7 @@ from gwrsa.solve import build_problem
 if TYPE_CHECKING:
     import pandas as pd
 
-STORE = 1
+STORE = 2
 """Version of the layout; a folder of another one is refused."""
 CATEGORIES = "categories.npz"
 TABLES = ("chosen", "rates", "rsa", "chance", "categories")

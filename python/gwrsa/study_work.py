@@ -278,7 +278,8 @@ class Work:
             seed=a.seed,
             workers=threads,
             progress=False,
-            categories=self.categories,
+            # In the order of the objects, as they were prepared.
+            categories=None if self.categories is None else self.categories.members,
             uncategorised=self.settings.categories.others,  # type: ignore[arg-type]
             precision=a.precision,  # type: ignore[arg-type]
             tol=a.tol,

@@ -19,12 +19,14 @@ CHOICES = ("lowest_loss", "highest_matching")
 
 
 def chosen(results: pd.DataFrame) -> pd.DataFrame:
-    """The starts that the figures show: of each pair the one of lowest GW loss and the one that matches most items.
+    """The starts that the figures show: of each pair the one of lowest loss and the one that matches most items.
+
+    Lowest loss as in `Alignment.lowest_loss`: at one epsilon by objective, across epsilons by GW loss.
 
     Parameters
     ----------
     results : DataFrame
-        A row a start, as `results.parquet`; `replicate` may be missing.
+        A row a start, as `results.parquet`; `replicate` may be missing. Without `epsilon` and `objective` only the GW loss counts.
 
     Returns
     -------
@@ -49,7 +51,10 @@ def chosen(results: pd.DataFrame) -> pd.DataFrame:
         if eligible.empty:
             continue
         by_loss = eligible.sort_values("gw_loss", kind="stable")
-        rows.append(by_loss.head(1).assign(choice=CHOICES[0]))
+        best = by_loss
+        if {"epsilon", "objective"} <= set(results):
+            best = by_loss.sort_values("objective", kind="stable").drop_duplicates("epsilon")
+        rows.append(best.sort_values("gw_loss", kind="stable").head(1).assign(choice=CHOICES[0]))
         if "top1" in eligible:
             rows.append(by_loss.sort_values("top1", ascending=False, kind="stable").head(1).assign(choice=CHOICES[1]))
     return pd.concat(rows, ignore_index=True) if rows else results.head(0).assign(choice="")

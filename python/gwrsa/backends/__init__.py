@@ -51,6 +51,10 @@ class RawSolution(Protocol):
     def phases(self) -> list[tuple[str, float]]: ...  # noqa: D102
     @property
     def path(self) -> list[tuple[float, int, float]]: ...  # noqa: D102
+    def evaluated(self) -> RawSolution:
+        """With its loss, which is left out, and infinite, where an interrupt ended the search."""
+        ...
+
     def potentials(self) -> tuple[FloatArray, FloatArray]: ...  # noqa: D102
     def exponent(self) -> Exponent: ...  # noqa: D102
     def plan(self) -> FloatArray: ...  # noqa: D102
@@ -116,18 +120,19 @@ def prepare(
     linear: FloatArray | None = None,
     alpha: float = 1.0,
     loss: str = "square",
+    threads: int = 0,
 ) -> Problem:
-    """Build the problem in the backend of this name."""
+    """Build the problem in the backend of this name; `threads` work on what is asked of it besides solves (0: one a core)."""
     check_device(backend, device)
     if chosen(backend, device) == "torch":
         if linear is not None:
             raise ValueError("features must be None with backend 'torch', got an array; use backend='rust'")
         if loss != "square":
             raise ValueError(f"loss must be 'square' with backend 'torch', got {loss!r}; use backend='rust'")
-        return _torch().prepare(c1, c2, p, q, device)  # type: ignore[no-any-return]
+        return _torch().prepare(c1, c2, p, q, device, threads)  # type: ignore[no-any-return]
     from gwrsa.backends import rust
 
-    return rust.prepare(c1, c2, p, q, linear=linear, alpha=alpha, loss=loss)
+    return rust.prepare(c1, c2, p, q, linear=linear, alpha=alpha, loss=loss, threads=threads)
 
 
 def _torch() -> Any:  # noqa: ANN401

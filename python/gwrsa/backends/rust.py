@@ -20,6 +20,7 @@ def prepare(
     linear: FloatArray | None = None,
     alpha: float = 1.0,
     loss: str = "square",
+    threads: int = 0,
 ) -> Problem:
     """Centre and factor both costs, once."""
-    return _core.Problem(c1, c2, p, q, linear=linear, alpha=alpha, loss=loss)
+    return _core.Problem(c1, c2, p, q, linear=linear, alpha=alpha, loss=loss, threads=threads)

@@ -71,8 +71,6 @@ def align(
         raise ValueError("--absolute needs --epsilon, the value that is absolute")
     a, b = load_pair((source, target), items, kind)
     groups = load_categories(categories) if categories else None
-    if groups is not None and a.items is None:
-        warnings.warn(f"{source} has no labels: {categories} is matched by position", stacklevel=2)
     for name in drop_category or []:
         if groups is None:
             raise ValueError("--drop-category needs --categories")

@@ -187,8 +187,8 @@ def methods(results: Results) -> list[str]:
             "those that failed never are."
         ),
         (
-            "Two solutions are shown of each pair: the start of lowest GW loss, chosen without labels, and the start of highest matching rate, "
-            "chosen by the answer."
+            "Two solutions are shown of each pair: the start of lowest GW loss, chosen without labels (of starts that end at one epsilon by the "
+            "entropic objective, which they minimise), and the start of highest matching rate, chosen by the answer."
         ),
         (
             f"Rates. Matching rate, top-k: share of objects whose own counterpart is among their k most probable targets, k = "

@@ -1,12 +1,13 @@
 //! A start from groups: k-means on either side, the groups coupled by the problem of their means, its plan spread over their members.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand_chacha::ChaCha8Rng;
 
 use crate::cost::{Centred, Dissimilarity};
+use crate::draw::unit;
 use crate::gw::{Precision, Settings, Start, Status, solve};
-use crate::init::{Init, InitKind, unit};
+use crate::init::{Init, InitKind};
 use crate::mat::Mat;
 use crate::problem::Problem;
 
@@ -27,17 +28,21 @@ struct Grouped {
     of: Vec<usize>,
     /// Weight of each group.
     weights: Vec<f64>,
-    /// Weighted mean dissimilarity between groups, and within.
+    /// Weighted mean dissimilarity between groups, and within, in the side's unit.
     means: Mat<f64>,
 }
 
 impl Problem {
     /// Rows of `T_ij = p_i q_j G_ab / (P_a Q_b)`, a and b the groups of i and j, P and Q their weights, G the best coarse plan found. In
     /// the inner orientation; the uniform plan when a side has no structure.
-    pub(crate) fn coclusters(&self, mut rng: ChaCha8Rng) -> impl Fn(usize, &mut [f64]) + Sync {
-        let source = grouped(&self.source, &self.p, &mut rng);
-        let target = grouped(&self.target, &self.q, &mut rng);
-        let coupled = coarse_plan(&source, &target, &mut rng);
+    pub(crate) fn coclusters<'a>(
+        &'a self,
+        mut rng: ChaCha8Rng,
+        cancel: &AtomicBool,
+    ) -> impl Fn(usize, &mut [f64]) + Sync + use<'a> {
+        let source = grouped(&self.source, &self.p, &mut rng, cancel);
+        let target = grouped(&self.target, &self.q, &mut rng, cancel);
+        let coupled = coarse_plan(&source, &target, &mut rng, cancel);
         move |start, out| {
             for (i, row) in (start..).zip(out.chunks_exact_mut(self.q.len())) {
                 let a = source.of[i];
@@ -55,32 +60,32 @@ impl Problem {
     }
 }
 
-fn coarse_plan(source: &Grouped, target: &Grouped, rng: &mut ChaCha8Rng) -> Mat<f64> {
+fn coarse_plan(source: &Grouped, target: &Grouped, rng: &mut ChaCha8Rng, cancel: &AtomicBool) -> Mat<f64> {
     let uniform =
         || Mat::from_fn(source.weights.len(), target.weights.len(), |a, b| source.weights[a] * target.weights[b]);
     let dense = |side: &Grouped| Dissimilarity::Dense(side.means.clone());
     let Ok(coarse) = Problem::new(&dense(source), &dense(target), &source.weights, &target.weights) else {
         return uniform();
     };
-    let critical = coarse.critical_epsilon();
+    let critical = coarse.critical_epsilon(cancel);
     let settings = Settings { precision: Precision::Float64, max_outer: 200, ..Settings::default() };
     let seed = (unit(rng) * 2f64.powi(53)) as u64;
     let ends = (0..COARSE_STARTS).filter_map(|number| {
         let init = Init::Named(InitKind::Permutation, seed, number);
         let epsilons = COARSE_EPSILONS.map(|share| share * critical).to_vec();
         // Fails only when there is no critical epsilon.
-        solve(&coarse, &Start { init, epsilons }, &settings, false, &AtomicBool::new(false)).ok()
+        solve(&coarse, &Start { init, epsilons }, &settings, false, cancel).ok()
     });
     ends.filter(|end| end.status != Status::NumericalError)
         .min_by(|a, b| a.gw_loss.total_cmp(&b.gw_loss))
         .map_or_else(uniform, |best| best.plan(&coarse))
 }
 
-fn grouped(side: &Centred, p: &[f64], rng: &mut ChaCha8Rng) -> Grouped {
-    let (values, axes) = side.axes(p, AXES, true);
+fn grouped(side: &Centred, p: &[f64], rng: &mut ChaCha8Rng, cancel: &AtomicBool) -> Grouped {
+    let (values, axes) = side.axes(p, AXES, true, cancel);
     let points = Mat::from_fn(axes.rows, axes.cols, |i, k| values[k].max(0.0).sqrt() * axes.row(i)[k]);
     let of = (0..RUNS)
-        .map(|_| k_means(&points, p, GROUPS, rng))
+        .map(|_| k_means(&points, p, GROUPS, rng, cancel))
         .min_by(|a, b| a.1.total_cmp(&b.1))
         .map(|(of, _)| of)
         .expect("at least one run");
@@ -106,7 +111,7 @@ fn grouped(side: &Centred, p: &[f64], rng: &mut ChaCha8Rng) -> Grouped {
 
 /// Group of each point, and the weighted sum of squared distances to the groups' centres: Lloyd's passes from k-means++ seeds
 /// (Arthur & Vassilvitskii 2007). A group can stay empty where points coincide.
-fn k_means(points: &Mat<f64>, w: &[f64], k: usize, rng: &mut ChaCha8Rng) -> (Vec<usize>, f64) {
+fn k_means(points: &Mat<f64>, w: &[f64], k: usize, rng: &mut ChaCha8Rng, cancel: &AtomicBool) -> (Vec<usize>, f64) {
     let squared =
         |i: usize, centre: &[f64]| -> f64 { points.row(i).iter().zip(centre).map(|(x, c)| (x - c) * (x - c)).sum() };
     let mut centres = Mat::<f64>::zeros(k, points.cols);
@@ -139,7 +144,7 @@ fn k_means(points: &Mat<f64>, w: &[f64], k: usize, rng: &mut ChaCha8Rng) -> (Vec
             *group = best;
             spread += w[i] * distance;
         }
-        if !moved {
+        if !moved || cancel.load(Ordering::Relaxed) {
             break;
         }
         let (mut sums, mut mass) = (Mat::<f64>::zeros(k, points.cols), vec![0.0; k]);
@@ -163,6 +168,8 @@ fn k_means(points: &Mat<f64>, w: &[f64], k: usize, rng: &mut ChaCha8Rng) -> (Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::power::times_two_to;
+    use crate::rows::NEVER;
     use rand::SeedableRng;
 
     /// Points around well-separated centres, `each` in a group, and the group of each.
@@ -186,7 +193,7 @@ mod tests {
         let (x, truth) = clumps(5, 9, 0.0);
         let weights: Vec<f64> = (0..45).map(|i| if i == 7 { 0.0 } else { 1.0 / 44.0 }).collect();
         let best = (0..RUNS as u64)
-            .map(|seed| k_means(&x, &weights, 5, &mut ChaCha8Rng::seed_from_u64(seed)))
+            .map(|seed| k_means(&x, &weights, 5, &mut ChaCha8Rng::seed_from_u64(seed), &NEVER))
             .min_by(|a, b| a.1.total_cmp(&b.1))
             .expect("runs");
         for i in 0..45 {
@@ -214,7 +221,8 @@ mod tests {
         let total: f64 = p.iter().sum();
         let p: Vec<f64> = p.iter().map(|w| w / total).collect();
         let Dissimilarity::Dense(c) = distances(&x) else { unreachable!() };
-        let side = grouped(&Dissimilarity::Dense(c.clone()).centre(&p), &p, &mut ChaCha8Rng::seed_from_u64(1));
+        let centred = Dissimilarity::Dense(c.clone()).centre(&p);
+        let side = grouped(&centred, &p, &mut ChaCha8Rng::seed_from_u64(1), &NEVER);
         for g in 0..GROUPS {
             for h in 0..GROUPS {
                 let (mut sum, mut mass) = (0.0, 0.0);
@@ -224,7 +232,8 @@ mod tests {
                         mass += p[i] * p[j];
                     }
                 }
-                assert!((side.means.row(g)[h] * mass - sum).abs() < 1e-10, "{g} {h}");
+                let mean = times_two_to(side.means.row(g)[h], centred.power);
+                assert!((mean * mass - sum).abs() < 1e-10, "{g} {h}");
             }
         }
     }

@@ -1,8 +1,11 @@
 //! One side of a problem: dissimilarities, double-centred with respect to the weights, dense or factored.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::error::InvalidInput;
 use crate::linalg::{factor_symmetric, leading_eigen};
 use crate::mat::{Mat, gemm_into, product};
+use crate::power::{power_of, times_two_to};
 
 /// Dissimilarities as they are given.
 #[derive(Debug, Clone)]
@@ -21,18 +24,20 @@ pub enum Dissimilarity {
     },
 }
 
-/// `C = S + a 1' + 1 a' (+ skew part)` with `S p = 0`.
+/// `C = 2^power (S + a 1' + 1 a' + mean (+ skew part))` with `S p = 0`; the largest entry of what is in brackets is of the size of 1.
 #[derive(Debug, Clone)]
 pub struct Centred {
+    /// The unit that all else is in.
+    pub power: i32,
     /// S.
     pub core: Core,
     /// a, shifted to weighted mean 0; the mean is accounted for by `mean`.
     pub a: Vec<f64>,
     /// The antisymmetric part, when the matrix has one.
     pub skew: Option<Skew>,
-    /// `p' C p`.
+    /// `p' C p`, in that unit.
     pub mean: f64,
-    /// `sum_ik p_i p_k C_ik^2`.
+    /// `sum_ik p_i p_k C_ik^2`, in its square.
     pub square_mean: f64,
 }
 
@@ -110,18 +115,56 @@ impl Dissimilarity {
 
     /// Centre with respect to the weights `p`; factor where it pays and is exact.
     pub(crate) fn centre(&self, p: &[f64]) -> Centred {
-        match self {
-            Self::Dense(c) => centre_dense(c, p),
+        self.centre_in(p, self.power())
+    }
+
+    /// The same in the unit that it is given in.
+    pub(crate) fn centre_as_given(&self, p: &[f64]) -> Centred {
+        self.centre_in(p, 0)
+    }
+
+    fn centre_in(&self, p: &[f64], power: i32) -> Centred {
+        let centred = match self {
+            Self::Dense(c) if power == 0 => centre_dense(c, p),
+            Self::Dense(c) => centre_dense(&scaled(c, -power), p),
             Self::Factored { values, weights, offset } => {
+                // Values first, whose squares could leave the range.
+                let of_values = power_of(values.data.iter().copied()).unwrap_or(0);
+                let values = scaled(values, -of_values);
+                let by = |x: &[f64], power: i32| -> Vec<f64> { x.iter().map(|&x| times_two_to(x, power)).collect() };
+                let (weights, offset) = (by(weights, 2 * of_values - power), by(offset, -power));
                 let dense = (values.cols as f64) > WORTH_FACTORING * values.rows as f64;
                 if dense {
-                    centre_dense(&expand(values, weights, offset), p)
+                    centre_dense(&expand(&values, &weights, &offset), p)
                 } else {
-                    centre_factored(values, weights, offset, p)
+                    centre_factored(&values, &weights, &offset, p)
                 }
             }
-        }
+        };
+        Centred { power, ..centred }
     }
+
+    /// The power of two of the largest entry; of a factored cost, of the largest diagonal entry of either term.
+    fn power(&self) -> i32 {
+        let power = match self {
+            Self::Dense(c) => power_of(c.data.iter().copied()),
+            Self::Factored { values, weights, offset } => {
+                let of_values = power_of(values.data.iter().copied()).unwrap_or(0);
+                let of_weights = power_of(weights.iter().copied()).unwrap_or(0);
+                let diagonal = (0..values.rows).map(|i| {
+                    let own = values.row(i).iter().zip(weights);
+                    own.map(|(x, w)| times_two_to(w.abs(), -of_weights) * times_two_to(*x, -of_values).powi(2)).sum()
+                });
+                let product = power_of(diagonal).map(|power| power + 2 * of_values + of_weights);
+                product.max(power_of(offset.iter().copied()))
+            }
+        };
+        power.unwrap_or(0)
+    }
+}
+
+fn scaled(x: &Mat<f64>, power: i32) -> Mat<f64> {
+    Mat { data: x.data.iter().map(|&x| times_two_to(x, power)).collect(), rows: x.rows, cols: x.cols }
 }
 
 fn expand(values: &Mat<f64>, weights: &[f64], offset: &[f64]) -> Mat<f64> {
@@ -166,6 +209,7 @@ fn centre_factored(values: &Mat<f64>, weights: &[f64], offset: &[f64], p: &[f64]
     let spread: f64 = a.iter().zip(p).map(|(x, w)| w * x * x).sum();
     let mean = 2.0 * a_mean;
     Centred {
+        power: 0,
         core: Core::Factored(a_core, sign),
         a,
         skew: None,
@@ -204,7 +248,7 @@ fn centre_dense(c: &Mat<f64>, p: &[f64]) -> Centred {
         Some((a, sign)) => Core::Factored(a, sign),
         None => Core::Dense(core),
     };
-    Centred { core, a, skew, mean, square_mean }
+    Centred { power: 0, core, a, skew, mean, square_mean }
 }
 
 impl Centred {
@@ -260,10 +304,11 @@ impl Centred {
 
     /// The `k` leading eigenpairs of `-P^1/2 S P^1/2 / 2`, P = diag(p): the axes of classical scaling. Values by descending magnitude;
     /// vectors (n x k) divided by `p^1/2`, so that their weighted mean square is 1.
-    pub fn axes(&self, p: &[f64], k: usize, parallel: bool) -> (Vec<f64>, Mat<f64>) {
+    pub fn axes(&self, p: &[f64], k: usize, parallel: bool, cancel: &AtomicBool) -> (Vec<f64>, Mat<f64>) {
         let root: Vec<f64> = p.iter().map(|w| w.sqrt()).collect();
         let scale = |x: &Mat<f64>, by: f64| Mat::from_fn(x.rows, x.cols, |i, j| by * root[i] * x.data[i * x.cols + j]);
-        let (values, vectors) = leading_eigen(self.len(), k, |x| scale(&self.apply(&scale(x, 1.0), parallel), -0.5));
+        let image = |x: &Mat<f64>| scale(&self.apply(&scale(x, 1.0), parallel), -0.5);
+        let (values, vectors) = leading_eigen(self.len(), k, image, cancel);
         let axes = Mat::from_fn(vectors.rows, vectors.cols, |i, j| {
             if root[i] > 0.0 { vectors.data[i * vectors.cols + j] / root[i] } else { 0.0 }
         });

@@ -144,8 +144,17 @@ impl<R: Real> State<R> {
         seconds: f64,
         parallel: bool,
     ) -> Solution {
+        let mut solution = self.unevaluated(keep, seconds);
         let clock = Instant::now();
-        let mut solution = Solution {
+        solution.evaluate(problem, parallel);
+        solution.phases.evaluation = clock.elapsed().as_secs_f64();
+        solution.seconds += solution.phases.evaluation;
+        solution
+    }
+
+    /// The same, its loss not yet known and infinite.
+    pub fn unevaluated(self, keep: impl Fn(Mat<R>) -> Exponent, seconds: f64) -> Solution {
+        Solution {
             gw_loss: f64::INFINITY,
             objective: f64::INFINITY,
             epsilon: self.epsilon.unwrap_or(f64::NAN),
@@ -158,16 +167,17 @@ impl<R: Real> State<R> {
             path: self.path,
             merged_into: None,
             stopped_by: None,
-            seconds: 0.0,
+            seconds: self.seconds + seconds,
             phases: Phases { start: seconds, ..self.phases },
             exponent: keep(self.y),
             f: self.f,
             g: self.g,
-        };
-        solution.evaluate(problem, parallel);
-        solution.phases.evaluation = clock.elapsed().as_secs_f64();
-        solution.seconds = self.seconds + seconds + solution.phases.evaluation;
-        solution
+        }
+    }
+
+    /// Whether there is a plan: a first step was made.
+    pub fn has_begun(&self) -> bool {
+        self.epsilon.is_some()
     }
 }
 
@@ -177,9 +187,18 @@ impl<R: Real> Descent<'_, R> {
         Workspace::new(self.problem, self.operator)
     }
 
-    /// The state at an initial plan.
+    fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
+    /// The state at an initial plan, which is none once the solve is cancelled.
     pub fn start(&self, init: &Init, parallel: bool) -> Result<State<R>, InvalidInput> {
-        let mut state = State::new(self.operator, self.problem.initial_summary(init, self.operator, parallel)?);
+        if self.cancelled() {
+            let (rows, cols) = self.operator.summary_shape();
+            return Ok(State::new(self.operator, Mat::zeros(rows, cols)));
+        }
+        let x = self.problem.initial_summary(init, self.operator, parallel, self.cancel)?;
+        let mut state = State::new(self.operator, x);
         if self.settings.literal.is_some_and(|literal| literal.proximal) {
             for (y, x) in state.y.data.iter_mut().zip(&state.x.data) {
                 *y = R::from_f64(x.to_f64().ln().max(LOG_OF_ZERO));
@@ -190,6 +209,10 @@ impl<R: Real> Descent<'_, R> {
 
     /// Outer steps at one epsilon until the plan stands still.
     pub fn level(&self, space: &mut Workspace<R>, state: &mut State<R>, level: &Level, parallel: bool) {
+        if self.cancelled() {
+            state.status = Status::Interrupted;
+            return;
+        }
         let clock = Instant::now();
         let (operator, epsilon, tol) = (self.operator, level.epsilon, level.tol);
         let scale = SCALE_FLOOR * operator.summary_scale(&self.problem.p);
@@ -207,12 +230,18 @@ impl<R: Real> Descent<'_, R> {
         state.status = Status::MaxOuter;
         let mut steps = 0;
         while steps < level.max_outer {
+            // Here, where the exponent and the potentials are of one step.
+            if steps > 0 && self.cancelled() {
+                state.status = Status::Interrupted;
+                break;
+            }
             let at = Instant::now();
+            let step = self.problem.step(epsilon);
             if self.settings.literal.is_some_and(|literal| literal.proximal) {
-                operator.outer_step(&state.x, 4.0 / epsilon, next, parallel);
+                operator.outer_step(&state.x, step, next, parallel);
                 state.y.data.iter_mut().zip(&next.data).for_each(|(y, &step)| *y += step);
             } else {
-                operator.outer_step(&state.x, 4.0 / epsilon, &mut state.y, parallel);
+                operator.outer_step(&state.x, step, &mut state.y, parallel);
             }
             state.phases.products += at.elapsed().as_secs_f64();
             let at = Instant::now();
@@ -239,9 +268,6 @@ impl<R: Real> Descent<'_, R> {
                 Ended::NumericalError => state.status = Status::NumericalError,
                 Ended::Interrupted => state.status = Status::Interrupted,
                 Ended::Converged | Ended::MaxIterations => {}
-            }
-            if self.cancel.load(Ordering::Relaxed) {
-                state.status = Status::Interrupted;
             }
             if matches!(state.status, Status::NumericalError | Status::Interrupted) {
                 break;

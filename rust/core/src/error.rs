@@ -47,6 +47,20 @@ pub enum InvalidInput {
         /// Its value.
         value: f64,
     },
+    /// A weight that single precision cannot hold.
+    #[error(
+        "{name} must be 0 or at least {least:e} in mixed precision, got {value:e} at position {index}; use float64, or 0"
+    )]
+    TooLight {
+        /// Argument.
+        name: &'static str,
+        /// Position of the first offender.
+        index: usize,
+        /// Its value.
+        value: f64,
+        /// Least weight.
+        least: f64,
+    },
     /// Weights that are not a probability vector.
     #[error("{name} must sum to 1, got a sum of {sum}; divide it by its sum")]
     WeightSum {

@@ -3,10 +3,9 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use crate::descent::{Descent, Level, Workspace};
+use crate::descent::{Descent, Level, State, Workspace};
 use crate::error::InvalidInput;
 use crate::init::Init;
-use crate::mat::Mat;
 use crate::problem::Problem;
 use crate::real::Real;
 use crate::solution::{Exponent, Solution};
@@ -22,7 +21,7 @@ pub enum Status {
     MaxSinkhorn,
     /// The numbers left the floating-point range; the loss is infinite.
     NumericalError,
-    /// Cancelled; what is returned is the last plan.
+    /// Cancelled; what is returned is the last plan, if there was one.
     Interrupted,
     /// In a search: left at the last epsilon, loosely solved, because its loss was out of reach of another start's.
     Stopped,
@@ -134,7 +133,7 @@ impl Start {
 /// Solve from one start. `parallel` spreads the solve over the current rayon pool; the result does not depend on it.
 ///
 /// # Errors
-/// An epsilon or tolerance that is not positive, or a given initial plan that does not fit.
+/// An epsilon or tolerance that is not positive, a given initial plan that does not fit, or a weight that mixed precision cannot hold.
 pub fn solve(
     problem: &Problem,
     start: &Start,
@@ -145,24 +144,26 @@ pub fn solve(
     start.check(settings)?;
     match settings.precision {
         Precision::Mixed => {
+            problem.check_single()?;
             let descent = Descent { problem, operator: problem.single(), settings, cancel };
-            descend(&descent, start, &mut descent.space(), parallel, Exponent::Single)
+            let (state, before) = descend(&descent, start, &mut descent.space(), parallel)?;
+            Ok(state.finish(problem, Exponent::Single, before, parallel))
         }
         Precision::Float64 => {
             let descent = Descent { problem, operator: &problem.exact, settings, cancel };
-            descend(&descent, start, &mut descent.space(), parallel, Exponent::Double)
+            let (state, before) = descend(&descent, start, &mut descent.space(), parallel)?;
+            Ok(state.finish(problem, Exponent::Double, before, parallel))
         }
     }
 }
 
-/// One start through all its levels, in large buffers that others may have used before.
+/// One start through all its levels, in large buffers that others may have used before; and the seconds before its first step.
 pub(crate) fn descend<R: Real>(
     descent: &Descent<R>,
     start: &Start,
     space: &mut Workspace<R>,
     parallel: bool,
-    keep: impl Fn(Mat<R>) -> Exponent,
-) -> Result<Solution, InvalidInput> {
+) -> Result<(State<R>, f64), InvalidInput> {
     let clock = Instant::now();
     let mut state = descent.start(&start.init, parallel)?;
     let before = clock.elapsed().as_secs_f64();
@@ -172,5 +173,5 @@ pub(crate) fn descend<R: Real>(
             break;
         }
     }
-    Ok(state.finish(descent.problem, keep, before, parallel))
+    Ok((state, before))
 }

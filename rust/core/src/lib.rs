@@ -15,6 +15,8 @@
 //! | T (n x m) | the plan, or coupling |
 //! | f, g | dual potentials in units of epsilon |
 //!
+//! S, a and A are in the unit of the largest entry of C, a power of two; losses and epsilon are in the caller's.
+//!
 //! Peyre, Cuturi & Solomon (2016), <https://proceedings.mlr.press/v48/peyre16.html>.
 //!
 //! ```
@@ -37,6 +39,7 @@ mod choice;
 mod cocluster;
 mod cost;
 mod descent;
+mod draw;
 mod error;
 mod forecast;
 mod gw;
@@ -47,7 +50,9 @@ mod loss;
 mod mat;
 mod operator;
 mod plan;
+mod power;
 mod problem;
+mod profile;
 mod real;
 mod relaxation;
 mod rows;

@@ -1,5 +1,7 @@
 //! The few dense decompositions, by faer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use faer::linalg::solvers::Solve;
 use faer::{Mat as Faer, Side};
 use rand::{Rng, SeedableRng};
@@ -63,12 +65,20 @@ fn noise(rows: usize, cols: usize, seed: u64) -> Mat<f64> {
 
 /// The `k` eigenpairs of largest magnitude of a symmetric operator on vectors of length `n`, by subspace iteration with Rayleigh-Ritz;
 /// values by descending magnitude, vectors in the columns (n x k).
-/// Where the spectrum has no gap the last digits may be missing after [`ROUNDS`] rounds.
-pub fn leading_eigen(n: usize, k: usize, apply: impl Fn(&Mat<f64>) -> Mat<f64>) -> (Vec<f64>, Mat<f64>) {
+/// Where the spectrum has no gap the last digits may be missing after [`ROUNDS`] rounds; all of them are once `cancel` is set.
+pub fn leading_eigen(
+    n: usize,
+    k: usize,
+    apply: impl Fn(&Mat<f64>) -> Mat<f64>,
+    cancel: &AtomicBool,
+) -> (Vec<f64>, Mat<f64>) {
     let (k, block) = (k.min(n), (2 * k + 8).min(n));
     let mut basis = orthonormal(&noise(n, block, 1));
     let mut previous = f64::NAN;
     for round in 1..=ROUNDS {
+        if cancel.load(Ordering::Relaxed) {
+            break;
+        }
         let image = apply(&basis);
         let mut small = Mat::zeros(block, block);
         product(&mut small, basis.view().t(), image.view(), 1.0, false, false);
@@ -153,7 +163,7 @@ mod tests {
             product(&mut y, s.view(), x.view(), 1.0, false, false);
             y
         };
-        let (got, vectors) = leading_eigen(n, 3, apply);
+        let (got, vectors) = leading_eigen(n, 3, apply, &AtomicBool::new(false));
         for (g, w) in got.iter().zip([10.0, -9.0, 10.0 / 3.0]) {
             assert!((g - w).abs() < 1e-7, "{g} {w}");
         }
@@ -171,7 +181,7 @@ mod tests {
             product(&mut y, s.view(), x.view(), 1.0, false, false);
             y
         };
-        let (got, _) = leading_eigen(n, 1, apply);
+        let (got, _) = leading_eigen(n, 1, apply, &AtomicBool::new(false));
         let (all, _) = symmetric_eigen(&s).expect("finite");
         assert!((got[0].abs() / all[0].abs().max(all[n - 1].abs()) - 1.0).abs() < 1e-3, "{got:?}");
     }

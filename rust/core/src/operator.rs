@@ -8,7 +8,7 @@ use crate::kernels::dot;
 use crate::mat::{Mat, gemm_into, product};
 use crate::real::Real;
 
-/// The two costs of a problem, ready for outer steps. The source has the smaller rank.
+/// The two costs of a problem, each in the unit of its largest entry, ready for outer steps. The source has the smaller rank.
 #[derive(Debug, Clone)]
 pub enum Operator<R> {
     /// Source `A1 diag(sign) A1'`, symmetric.

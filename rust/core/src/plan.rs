@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::mat::{Mat, chunk_rows};
-use crate::rows::{Rows, held};
+use crate::rows::{NEVER, Rows, held};
 
 /// The logarithm of an entry without mass: `exp` of it is 0 beside any potential.
 pub const LOG_OF_ZERO: f64 = -1e30;
@@ -48,7 +48,7 @@ fn sums(plan: &Mat<f64>) -> (Vec<f64>, Vec<f64>) {
 pub fn round_to_marginals(plan: &mut Mat<f64>, p: &[f64], q: &[f64]) {
     let (m, ones) = (plan.cols, vec![1.0; plan.cols]);
     let nothing = Mat::<f64>::zeros(p.len(), 0);
-    let (rounding, _) = Rows { fill: &held(plan), p, q, parallel: true }.rounding(nothing.view());
+    let (rounding, _) = Rows { fill: &held(plan), p, q, parallel: true, cancel: &NEVER }.rounding(nothing.view());
     let chunk = chunk_rows(plan.rows);
     plan.data.par_chunks_mut(chunk * m).enumerate().for_each(|(c, rows)| rounding.apply(c * chunk, rows, p, &ones));
 }

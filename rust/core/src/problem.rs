@@ -1,6 +1,7 @@
 //! A problem: two costs and two weights, checked once; nothing later checks again.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use crate::cost::{Centred, Dissimilarity};
 use crate::error::InvalidInput;
@@ -9,6 +10,7 @@ use crate::loss::{self, Loss};
 use crate::mat::{Mat, product};
 use crate::operator::Operator;
 use crate::plan::marginal_error;
+use crate::power::times_two_to;
 
 /// Two sets of objects to couple. Immutable; shared by any number of solves.
 pub struct Problem {
@@ -18,12 +20,17 @@ pub struct Problem {
     pub(crate) target: Centred,
     pub(crate) exact: Operator<f64>,
     single: OnceLock<Operator<f32>>,
-    axes: OnceLock<(Mat<f64>, Mat<f64>)>,
+    axes: OnceLock<Axes>,
+    /// Held by the one that finds the axes.
+    finding: Mutex<()>,
     constant: f64,
     linear_mean: f64,
     /// Source and target are exchanged inside, so that the source has the smaller rank.
     pub(crate) swapped: bool,
 }
+
+/// Of source and target.
+type Axes = (Mat<f64>, Mat<f64>);
 
 /// What is compared, and how.
 #[derive(Debug, Clone)]
@@ -46,6 +53,8 @@ impl Default for Terms {
 
 /// How far a sum of weights may be from 1; it is then divided out.
 const WEIGHT_TOL: f64 = 1e-6;
+/// Least weight, but for 0, in mixed precision: its product with an entry of the kernel is still a normal number.
+const LEAST_WEIGHT: f64 = 1e-32;
 
 pub(crate) fn checked_weights(name: &'static str, w: &[f64], n: usize) -> Result<Vec<f64>, InvalidInput> {
     if w.len() != n {
@@ -89,20 +98,23 @@ impl Problem {
         c2.check("c2")?;
         let p = checked_weights("p", p, c1.len())?;
         let q = checked_weights("q", q, c2.len())?;
+        let whole = terms.whole || terms.linear.is_some();
         let (source, target, own) = match terms.loss {
             Loss::Square => {
-                let (source, target) = (c1.centre(&p), c2.centre(&q));
-                let own = source.square_mean + target.square_mean;
+                let centre = |c: &Dissimilarity, w: &[f64]| if whole { c.centre_as_given(w) } else { c.centre(w) };
+                let (source, target) = (centre(c1, &p), centre(c2, &q));
+                let square = |c: &Centred| times_two_to(c.square_mean, 2 * c.power);
+                let own = square(&source) + square(&target);
                 (source, target, own)
             }
             Loss::KullbackLeibler => loss::kullback_leibler(c1, c2, &p, &q)?,
         };
-        let constant = own - 2.0 * source.mean * target.mean;
+        let constant = own - 2.0 * times_two_to(source.mean * target.mean, source.power + target.power);
         let swapped = target.rank() < source.rank();
         let (source, target, p, q) = if swapped { (target, source, q, p) } else { (source, target, p, q) };
         let mut exact = Operator::new(&source, &target);
         let mut linear_mean = 0.0;
-        if terms.whole || terms.linear.is_some() {
+        if whole {
             let mut linear = None;
             if let Some(cost) = &terms.linear {
                 let (centred, mean) = loss::centred_linear(cost, terms.alpha, &p, &q, swapped)?;
@@ -110,8 +122,33 @@ impl Problem {
             }
             exact = Operator::Whole { quadratic: Box::new(exact), alpha: terms.alpha, linear };
         }
-        let (single, axes) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { p, q, source, target, exact, single, axes, constant, linear_mean, swapped })
+        Ok(Self {
+            p,
+            q,
+            source,
+            target,
+            exact,
+            single: OnceLock::new(),
+            axes: OnceLock::new(),
+            finding: Mutex::new(()),
+            constant,
+            linear_mean,
+            swapped,
+        })
+    }
+
+    /// Whether single precision holds every weight, so that a plan has a row and a column for each that is not 0.
+    ///
+    /// # Errors
+    /// A weight above 0 and below 1e-32.
+    pub(crate) fn check_single(&self) -> Result<(), InvalidInput> {
+        let (p, q) = if self.swapped { (&self.q, &self.p) } else { (&self.p, &self.q) };
+        for (name, w) in [("p", p), ("q", q)] {
+            if let Some(index) = w.iter().position(|w| *w > 0.0 && *w < LEAST_WEIGHT) {
+                return Err(InvalidInput::TooLight { name, index, value: w[index], least: LEAST_WEIGHT });
+            }
+        }
+        Ok(())
     }
 
     /// The operator in single precision, made when first asked for.
@@ -120,16 +157,27 @@ impl Problem {
     }
 
     /// The three leading axes of classical scaling of source and target (n x 3, m x 3), each turned so that its skewness is positive.
-    pub(crate) fn leading_axes(&self) -> &(Mat<f64>, Mat<f64>) {
+    /// None once `cancel` is set.
+    pub(crate) fn leading_axes(&self, cancel: &AtomicBool) -> Option<&Axes> {
         const AXES: usize = 3;
         let oriented = |c: &Centred, p: &[f64]| -> Mat<f64> {
             // On one thread: the others may be waiting for the outcome.
-            let (_, axes) = c.axes(p, AXES, false);
+            let (_, axes) = c.axes(p, AXES, false, cancel);
             let skewness = |k: usize| -> f64 { (0..axes.rows).map(|i| p[i] * axes.row(i)[k].powi(3)).sum() };
             let turn: Vec<f64> = (0..axes.cols).map(|k| if skewness(k) < 0.0 { -1.0 } else { 1.0 }).collect();
             Mat::from_fn(axes.rows, axes.cols, |i, k| axes.row(i)[k] * turn[k])
         };
-        self.axes.get_or_init(|| (oriented(&self.source, &self.p), oriented(&self.target, &self.q)))
+        if self.axes.get().is_none() {
+            let _found = self.finding.lock().expect("no thread panics holding it");
+            if self.axes.get().is_none() {
+                let axes = (oriented(&self.source, &self.p), oriented(&self.target, &self.q));
+                if cancel.load(Ordering::Relaxed) {
+                    return None;
+                }
+                self.axes.get_or_init(|| axes);
+            }
+        }
+        self.axes.get()
     }
 
     /// n and m, as given.
@@ -164,27 +212,41 @@ impl Problem {
         (&self.p, &self.q)
     }
 
-    /// GW(T) is this minus twice `<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`.
+    /// GW(T) is this minus twice `2^power <S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`, all of [`Self::operator`]; see [`Self::power`].
     #[must_use]
     pub fn constant(&self) -> f64 {
         self.constant
     }
 
+    /// The product of two costs as given is `2^power` times that of the costs that are worked with, in [`Self::operator`]: each is divided
+    /// by the power of two of its largest entry, so that single precision holds it whatever its unit. 0 with a linear cost or another loss,
+    /// whose terms share one unit.
+    #[must_use]
+    pub fn power(&self) -> i32 {
+        self.source.power + self.target.power
+    }
+
+    /// `4 / epsilon` for the costs that are worked with.
+    pub(crate) fn step(&self, epsilon: f64) -> f64 {
+        4.0 / times_two_to(epsilon, -self.power())
+    }
+
     /// What an outer step needs of an initial plan, `A1' T` (r x m) or the plan (n x m) as it is worked with. Over the current rayon pool.
+    /// Of no meaning once `cancel` is set.
     ///
     /// # Errors
     /// A given plan that does not fit the problem.
-    pub fn summary(&self, init: &Init) -> Result<Mat<f64>, InvalidInput> {
-        self.initial_summary(init, &self.exact, true)
+    pub fn summary(&self, init: &Init, cancel: &AtomicBool) -> Result<Mat<f64>, InvalidInput> {
+        self.initial_summary(init, &self.exact, true, cancel)
     }
 
     /// The epsilon above which the uniform plan is a stable fixed point: 16 w1 w2, w the eigenvalue of largest magnitude of
     /// `-P^1/2 S P^1/2 / 2` (for uniform weights, that of -JCJ/2 divided by n). From the linearised outer step: a perturbation
-    /// `pq'(1 + h)` is multiplied by (4 / epsilon) (2 w1) (2 w2).
+    /// `pq'(1 + h)` is multiplied by (4 / epsilon) (2 w1) (2 w2). Of no meaning once `cancel` is set.
     #[must_use]
-    pub fn critical_epsilon(&self) -> f64 {
-        let top = |c: &Centred, p: &[f64]| c.axes(p, 1, true).0.first().map_or(0.0, |w| w.abs());
-        16.0 * top(&self.source, &self.p) * top(&self.target, &self.q)
+    pub fn critical_epsilon(&self, cancel: &AtomicBool) -> f64 {
+        let top = |c: &Centred, p: &[f64]| c.axes(p, 1, true, cancel).0.first().map_or(0.0, |w| w.abs());
+        times_two_to(16.0 * top(&self.source, &self.p) * top(&self.target, &self.q), self.power())
     }
 
     /// GW(T) of a plan (n x m, as given), in float64, with the linear term where there is one; not halved, no root, as in POT. Clipped at 0, below which only rounding can take it.
@@ -209,7 +271,8 @@ impl Problem {
 
     /// From what determines the loss of a plan T; see [`Operator::overlap`].
     pub(crate) fn loss_of(&self, x: &Mat<f64>, parallel: bool) -> f64 {
-        self.exact.loss(x, self.constant, parallel) + self.linear_mean
+        let constant = times_two_to(self.constant, -self.power());
+        times_two_to(self.exact.loss(x, constant, parallel), self.power()) + self.linear_mean
     }
 
     /// A plan as given, checked, in the inner orientation.

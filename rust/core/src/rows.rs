@@ -1,6 +1,8 @@
 //! Plans by blocks of rows, which are computed as they are needed: whatever is asked of a plan takes one or two passes, and no
 //! n x m array is held.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rayon::prelude::*;
 
 use crate::kernels::{add_scaled, dot, entropy};
@@ -24,7 +26,12 @@ pub struct Rows<'a> {
     pub q: &'a [f64],
     /// Over the threads of the current rayon pool. The result does not depend on it.
     pub parallel: bool,
+    /// Once it is set, what is left of a pass is left out: its outcome has the right size, and no meaning.
+    pub cancel: &'a AtomicBool,
 }
+
+/// For passes that nobody cancels.
+pub static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// The plan that a matrix K is rounded to: `diag(s) K diag(t) + d e'`, with d what the rows of the first term miss. Heavy rows and then
 /// heavy columns are shrunk, what is missing is spread. Altschuler, Weed & Rigollet (2017), algorithm 2,
@@ -49,6 +56,10 @@ pub fn held(matrix: &Mat<f64>) -> impl Fn(usize, &mut [f64]) + Sync {
 }
 
 impl Rows<'_> {
+    fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
     /// Blocks of rows in their order, `visit(part, first row, rows)`; the parts in their order.
     fn pass<T: Send>(
         &self,
@@ -62,6 +73,9 @@ impl Rows<'_> {
             let mut rows = vec![0.0; BLOCK.min(n) * m];
             let end = n.min((c + 1) * size);
             for start in (c * size..end).step_by(BLOCK) {
+                if self.cancelled() {
+                    break;
+                }
                 let rows = &mut rows[..BLOCK.min(end - start) * m];
                 (self.fill)(start, rows);
                 visit(&mut out, start, rows);
@@ -76,7 +90,11 @@ impl Rows<'_> {
     pub fn formed(&self) -> Mat<f64> {
         let mut out = Mat::zeros(self.p.len(), self.q.len());
         let size = BLOCK * out.cols;
-        let block = |(c, rows): (usize, &mut [f64])| (self.fill)(c * BLOCK, rows);
+        let block = |(c, rows): (usize, &mut [f64])| {
+            if !self.cancelled() {
+                (self.fill)(c * BLOCK, rows);
+            }
+        };
         if self.parallel {
             out.data.par_chunks_mut(size).enumerate().for_each(block);
         } else {
@@ -100,6 +118,9 @@ impl Rows<'_> {
                     add_scaled(cols, acc, 1.0);
                 },
             );
+            if self.cancelled() {
+                return (vec![1.0; n], v);
+            }
             u.clear();
             let mut cols = vec![0.0; m];
             for (part, sums, _) in parts {
@@ -146,6 +167,7 @@ impl Rows<'_> {
             add_scaled(&mut cols, &part.cols, 1.0);
             add_scaled(&mut x.data, &part.x.data, R::ONE);
         }
+        s.resize(self.p.len(), 1.0);
         let t: Vec<f64> = self.q.iter().zip(&cols).map(|(&q, &c)| shrink(q, c)).collect();
         let mut e: Vec<f64> = self.q.iter().zip(&cols).zip(&t).map(|((q, c), t)| (q - c * t).max(0.0)).collect();
         let missing: f64 = e.iter().sum();
@@ -251,7 +273,7 @@ mod tests {
             let fill = |start: usize, out: &mut [f64]| {
                 out.iter_mut().enumerate().for_each(|(k, x)| *x = scale * entry(start + k / m, k % m));
             };
-            let rows = Rows { fill: &fill, p: &p, q: &q, parallel: false };
+            let rows = Rows { fill: &fill, p: &p, q: &q, parallel: false, cancel: &NEVER };
             let mean: f64 = (0..n).map(|i| p[i] * entry(i, 7)).sum();
             let left = Mat::from_fn(n, 1, |i, _| entry(i, 7) - mean);
             let (rounding, x) = rows.rounding(left.view());
@@ -275,7 +297,7 @@ mod tests {
             let fill = |start: usize, out: &mut [f64]| {
                 out.iter_mut().enumerate().for_each(|(k, x)| *x = entry(start + k / m, k % m));
             };
-            let rows = Rows { fill: &fill, p: &p, q: &q, parallel: false };
+            let rows = Rows { fill: &fill, p: &p, q: &q, parallel: false, cancel: &NEVER };
             let (u, v) = rows.scaled(1e-13);
             let plan = Mat::from_fn(n, m, |i, j| u[i] * entry(i, j) * v[j]);
             prop_assert!(crate::plan::marginal_error(&plan, &p, &q) < 1e-12);
@@ -296,12 +318,15 @@ mod tests {
             let (mass, entropy) = rows.mass_and_entropy();
             (u, v, rounding.s, rounding.t, rounding.e, x, mass, entropy)
         };
-        let alone = all(Rows { fill: &fill, p: &p, q: &q, parallel: false });
+        let alone = all(Rows { fill: &fill, p: &p, q: &q, parallel: false, cancel: &NEVER });
         for threads in [1, 2, 5] {
             let pool = crate::search::pool(threads).expect("threads");
-            assert!(alone == pool.install(|| all(Rows { fill: &fill, p: &p, q: &q, parallel: true })), "{threads}");
+            assert!(
+                alone == pool.install(|| all(Rows { fill: &fill, p: &p, q: &q, parallel: true, cancel: &NEVER })),
+                "{threads}"
+            );
         }
-        let formed = Rows { fill: &fill, p: &p, q: &q, parallel: true }.formed();
-        assert!(alone == all(Rows { fill: &held(&formed), p: &p, q: &q, parallel: false }));
+        let formed = Rows { fill: &fill, p: &p, q: &q, parallel: true, cancel: &NEVER }.formed();
+        assert!(alone == all(Rows { fill: &held(&formed), p: &p, q: &q, parallel: false, cancel: &NEVER }));
     }
 }

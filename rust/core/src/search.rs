@@ -2,7 +2,7 @@
 //!
 //! Starts that come down a schedule of epsilon go level by level, together. After a level, one that has come to the plan of another,
 //! at the same epsilon and with the same levels before it, would only repeat it, and is merged into it. Those that are left solve the
-//! last epsilon loosely; one that is then out of reach of the lowest loss is stopped, the others are solved to the tolerance.
+//! last epsilon loosely; one that is then out of reach of the best is stopped, the others are solved to the tolerance.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,10 @@ pub type Done<'a> = &'a (dyn Fn(usize, Option<&Solution>) + Sync);
 
 /// Distance of two plans' summaries, relative to that from the uniform plan, below which they are in one basin.
 const SAME_BASIN: f64 = 0.05;
-/// Loss, relative to the lowest, above which a start is stopped once its last epsilon is solved loosely. The tolerance changes a loss
+/// Distance from the uniform plan, relative to the plan's summary or to its scale, below which nothing is decided yet.
+const UNDECIDED: f64 = 1e-2;
+/// Loss, relative to that of the best, above which a start is stopped once its last epsilon is solved loosely. The best is the one of
+/// lowest objective, which may have a loss above another's, and is never stopped. The tolerance changes a loss
 /// by far less, and near-ties, within 1 %, are to be kept.
 const OUT_OF_REACH: f64 = 1.03;
 /// Rounding of a loss in single precision, as a share of the loss of independent plans.
@@ -34,10 +37,11 @@ const LOSS_NOISE: f64 = 1e-6;
 const LARGE: usize = 1 << 28;
 
 /// Solve from every start, in the current rayon pool: over the starts when there are enough of them, otherwise inside each.
-/// Solutions in the order of the starts; None for one that was cancelled before it began. The same for any number of threads.
+/// Solutions in the order of the starts; the same for any number of threads. Once `cancel` is set, those on their way are interrupted, and
+/// what has not been evaluated is left so, with an infinite loss (see [`Solution::evaluated`]); None for one that had not begun.
 ///
 /// # Errors
-/// The first invalid start.
+/// The first invalid start, or a weight that mixed precision cannot hold.
 pub fn search(
     problem: &Problem,
     starts: &[Start],
@@ -48,6 +52,7 @@ pub fn search(
     starts.iter().try_for_each(|s| s.check(settings))?;
     match settings.precision {
         Precision::Mixed => {
+            problem.check_single()?;
             let descent = Descent { problem, operator: problem.single(), settings, cancel };
             Rounds { descent, spaces: Mutex::new(Vec::new()), done }.all(starts, Exponent::Single)
         }
@@ -93,6 +98,24 @@ impl<R> Runner<R> {
 }
 
 impl<R: Real> Rounds<'_, R> {
+    fn cancelled(&self) -> bool {
+        self.descent.cancel.load(Ordering::Relaxed)
+    }
+
+    /// What is kept of a start; None for one that had not begun when the search was cancelled.
+    fn end(
+        &self,
+        state: State<R>,
+        keep: &(impl Fn(Mat<R>) -> Exponent + Sync),
+        before: f64,
+        parallel: bool,
+    ) -> Option<Solution> {
+        if !self.cancelled() {
+            return Some(state.finish(self.descent.problem, keep, before, parallel));
+        }
+        state.has_begun().then(|| state.unevaluated(keep, before))
+    }
+
     fn all(
         &self,
         starts: &[Start],
@@ -132,12 +155,15 @@ impl<R: Real> Rounds<'_, R> {
         keep: impl Fn(Mat<R>) -> Exponent + Sync,
     ) -> Result<Vec<Option<Solution>>, InvalidInput> {
         let one = |(i, start): (usize, &Start), parallel| {
-            if self.descent.cancel.load(Ordering::Relaxed) {
+            if self.cancelled() {
                 return Ok(None);
             }
-            let solution = self.in_space(|space| descend(&self.descent, start, space, parallel, &keep))?;
-            (self.done)(i, Some(&solution));
-            Ok(Some(solution))
+            let (state, before) = self.in_space(|space| descend(&self.descent, start, space, parallel))?;
+            let solution = self.end(state, &keep, before, parallel);
+            if let Some(solution) = &solution {
+                (self.done)(i, Some(solution));
+            }
+            Ok(solution)
         };
         self.over(starts.iter().enumerate().collect(), one).into_iter().collect()
     }
@@ -159,26 +185,31 @@ impl<R: Real> Rounds<'_, R> {
             .into_iter()
             .collect::<Result<Vec<_>, InvalidInput>>()?;
         let uniform = self.descent.start(&Init::Named(InitKind::Uniform, 0, 0), true)?.x;
+        let scale = self.descent.operator.summary_scale(&self.descent.problem.p);
         while let Some(longest) = runners.iter().filter(|r| r.runs()).map(|r| r.ahead().len()).max() {
+            if self.cancelled() {
+                runners.iter_mut().filter(|r| r.runs()).for_each(|r| r.state.status = Status::Interrupted);
+                break;
+            }
             let round: Vec<&mut Runner<R>> =
                 runners.iter_mut().filter(|r| r.runs() && r.ahead().len() == longest).collect();
             self.over(round, |runner, parallel| self.level(runner, parallel));
-            merge(&mut runners, &uniform);
-            if longest == 2 {
+            merge(&mut runners, &uniform, scale);
+            if longest == 2 && !self.cancelled() {
                 self.stop(&mut runners, &keep);
             }
         }
         drop(std::mem::take(&mut *self.spaces.lock().expect("no thread panics holding it")));
-        let ends: Vec<(usize, Option<usize>, Solution)> = self.over(runners, |r, parallel| {
-            let own = r.state.finish(self.descent.problem, &keep, r.before, parallel);
-            (r.number, r.merged_into, Solution { stopped_by: r.stopped_by, ..own })
+        let ends: Vec<(usize, Option<usize>, Option<Solution>)> = self.over(runners, |r, parallel| {
+            let own = self.end(r.state, &keep, r.before, parallel);
+            (r.number, r.merged_into, own.map(|own| Solution { stopped_by: r.stopped_by, ..own }))
         });
         Ok(ends
             .iter()
             .map(|(number, merged_into, own)| {
                 let solution = match merged_into {
-                    None => own.clone(),
-                    Some(into) => own.merged(&ends[*into].2, *into),
+                    None => own.clone()?,
+                    Some(into) => own.as_ref()?.merged(ends[*into].2.as_ref()?, *into),
                 };
                 (self.done)(*number, Some(&solution));
                 Some(solution)
@@ -195,29 +226,30 @@ impl<R: Real> Rounds<'_, R> {
         (self.done)(runner.number, None);
     }
 
-    /// Stop those that stand still at the last epsilon, loosely solved, with a loss out of reach of the lowest.
+    /// Stop those that stand still at the last epsilon, loosely solved, with a loss out of reach of the best there.
     fn stop(&self, runners: &mut [Runner<R>], keep: &(impl Fn(Mat<R>) -> Exponent + Sync)) {
         let waiting: Vec<&Runner<R>> = runners.iter().filter(|r| r.waits()).collect();
         if waiting.len() < 2 {
             return;
         }
-        let losses: Vec<(usize, f64)> = self.over(waiting, |r, parallel| {
-            (r.number, r.state.clone().finish(self.descent.problem, keep, 0.0, parallel).gw_loss)
-        });
-        let Some(&(best, lowest)) = losses.iter().min_by(|a, b| a.1.total_cmp(&b.1)) else { return };
-        for (number, loss) in losses {
+        let ends: Vec<(usize, Solution)> = self
+            .over(waiting, |r, parallel| (r.number, r.state.clone().finish(self.descent.problem, keep, 0.0, parallel)));
+        for (number, end) in &ends {
+            // What they minimise, and what can be compared at one epsilon only, decides which is the best.
+            let rivals = ends.iter().filter(|(_, other)| other.epsilon == end.epsilon);
+            let Some((best, lowest)) = rivals.min_by(|a, b| a.1.objective.total_cmp(&b.1.objective)) else { continue };
             // Below that, losses of plans that are as good differ by rounding.
-            if loss > OUT_OF_REACH * lowest + LOSS_NOISE * self.descent.problem.constant() {
-                runners[number].stopped_by = Some(best);
-                runners[number].state.status = Status::Stopped;
+            if end.gw_loss > OUT_OF_REACH * lowest.gw_loss + LOSS_NOISE * self.descent.problem.constant() {
+                runners[*number].stopped_by = Some(*best);
+                runners[*number].state.status = Status::Stopped;
             }
         }
     }
 }
 
 /// Merge those that wait at the same place into the first of each basin. All of them have converged there, so a later one would follow
-/// the same path.
-fn merge<R: Real>(runners: &mut [Runner<R>], uniform: &Mat<R>) {
+/// the same path. `scale` is that of the summary: a factored source's vanishes at the uniform plan, and so says nothing of how close that is.
+fn merge<R: Real>(runners: &mut [Runner<R>], uniform: &Mat<R>, scale: f64) {
     for b in 1..runners.len() {
         for a in 0..b {
             let (left, right) = runners.split_at_mut(b);
@@ -228,8 +260,9 @@ fn merge<R: Real>(runners: &mut [Runner<R>], uniform: &Mat<R>) {
             }
             let (apart, _) = squared_distance(&a.state.x, &b.state.x);
             let (from_uniform, norm) = squared_distance(&a.state.x, uniform);
-            // Close to the uniform plan nothing is decided yet.
-            if from_uniform > 1e-4 * norm && apart < SAME_BASIN * SAME_BASIN * from_uniform {
+            if from_uniform > UNDECIDED.powi(2) * norm.max(scale.powi(2))
+                && apart < SAME_BASIN * SAME_BASIN * from_uniform
+            {
                 let (into, from) = (a.number, b.number);
                 // Those that were merged into it before come along.
                 for r in runners.iter_mut().filter(|r| r.number == from || r.merged_into == Some(from)) {
@@ -252,6 +285,7 @@ pub fn pool(threads: usize) -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildE
 mod tests {
     use super::*;
     use crate::cost::Dissimilarity;
+    use crate::rows::NEVER;
     use crate::solve;
 
     fn problem(n: usize) -> Problem {
@@ -264,7 +298,8 @@ mod tests {
     fn a_merged_start_follows_the_one_it_was_merged_into() {
         let problem = problem(12);
         let settings = Settings::default();
-        let summary = |init: &Init| problem.initial_summary(init, &problem.exact, false).expect("a valid start");
+        let summary =
+            |init: &Init| problem.initial_summary(init, &problem.exact, false, &NEVER).expect("a valid start");
         let uniform = summary(&Init::Named(InitKind::Uniform, 0, 0));
         let permutation = Init::Named(InitKind::Permutation, 1, 0);
         let mut runners: Vec<Runner<f64>> = (0..3)
@@ -279,19 +314,47 @@ mod tests {
         let merged = |runners: &[Runner<f64>]| runners.iter().map(|r| r.merged_into).collect::<Vec<_>>();
         // The first is elsewhere on its way, then at the same place from another epsilon, then the same.
         runners[0].at = 2;
-        merge(&mut runners, &uniform);
+        merge(&mut runners, &uniform, 0.0);
         assert_eq!(merged(&runners), [None, None, Some(1)]);
         runners[0].at = 1;
         runners[0].levels[0].epsilon = 0.4;
-        merge(&mut runners, &uniform);
+        merge(&mut runners, &uniform, 0.0);
         assert_eq!(merged(&runners), [None, None, Some(1)]);
         runners[0].levels[0].epsilon = 0.3;
         runners[0].state.status = Status::MaxOuter;
-        merge(&mut runners, &uniform);
+        merge(&mut runners, &uniform, 0.0);
         assert_eq!(merged(&runners), [None, None, Some(1)]);
         runners[0].state.status = Status::Converged;
-        merge(&mut runners, &uniform);
+        merge(&mut runners, &uniform, 0.0);
         assert_eq!(merged(&runners), [None, Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn near_the_uniform_plan_nothing_is_merged() {
+        let n = 20;
+        let values = Mat::from_fn(n, 2, |i, k| ((i + 1) as f64 * (0.618 + 0.1 * k as f64)).fract());
+        let offset = values.data.chunks(2).map(|x| x[0] * x[0] + x[1] * x[1]).collect();
+        let c = Dissimilarity::Factored { values, weights: vec![-2.0; 2], offset };
+        let w = vec![1.0 / n as f64; n];
+        let problem = Problem::new(&c, &c, &w, &w).expect("a valid problem");
+        let diagonal = Init::Plan(Mat::from_fn(n, n, |i, j| if i == j { 1.0 / n as f64 } else { 0.0 }));
+        let x = problem.initial_summary(&diagonal, &problem.exact, false, &NEVER).expect("a valid start");
+        let scale = problem.exact.summary_scale(&problem.p);
+        assert!((squared_distance(&x, &x).1.sqrt() / scale - 1.0).abs() < 1e-12);
+        let start = Start { init: diagonal, epsilons: vec![0.3, 0.2] };
+        for (share, merged) in [(0.9 * UNDECIDED, None), (1.1 * UNDECIDED, Some(0))] {
+            let mut runners: Vec<Runner<f64>> = (0..2)
+                .map(|number| {
+                    let x = Mat::from_fn(x.rows, x.cols, |i, j| share * x.row(i)[j]);
+                    let mut state = State::new(&problem.exact, x);
+                    state.status = Status::Converged;
+                    let levels = start.levels(&Settings::default(), true);
+                    Runner { number, state, levels, at: 1, before: 0.0, merged_into: None, stopped_by: None }
+                })
+                .collect();
+            merge(&mut runners, &Mat::zeros(x.rows, x.cols), scale);
+            assert_eq!(runners[1].merged_into, merged, "{share}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::awake::each;
 use crate::kernels::{absorb, add_into, exp_shift, max_into, max_shifted, range, scale_columns};
 use crate::mat::{Mat, chunk_rows};
+use crate::power::{power_of, times_two_to};
 use crate::real::Real;
 use crate::relaxation::Relaxation;
 use crate::sweep::sweep_rows;
@@ -52,7 +53,8 @@ pub struct Scaling<R> {
     pub g: Vec<f64>,
     p: Vec<R>,
     q: Vec<f64>,
-    q_real: Vec<R>,
+    /// Rows and columns whose scalings are of the size of their little weight.
+    light: [Light<R>; 2],
     /// Column sums of blocks of rows, and of all.
     partial: Mat<R>,
     sums: Vec<f64>,
@@ -62,6 +64,56 @@ pub struct Scaling<R> {
     fresh: bool,
     /// Seconds spent in forming the kernel, its first sweep included, and in the other sweeps.
     pub seconds: (f64, f64),
+}
+
+/// What items of little weight need. A scaling is about as small as the weight: taken as it is, it would be seen as stretched, and absorbed
+/// into a kernel whose row or column then underflows.
+struct Light<R> {
+    /// Weights of the others, 0 in their place.
+    others: Vec<R>,
+    /// Position, and the power of two of the weight relative to the largest.
+    items: Vec<(usize, R)>,
+}
+
+impl<R: Real> Light<R> {
+    fn new(weights: &[f64]) -> Self {
+        let top = weights.iter().fold(0.0, |m: f64, w| m.max(*w));
+        let least = top / R::ABSORB_AT.sqrt();
+        let items: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > 0.0 && weights[i] < least).collect();
+        let mut others: Vec<R> = weights.iter().map(|&w| R::from_f64(w)).collect();
+        let items = items.into_iter().map(|i| {
+            others[i] = R::ZERO;
+            (i, R::from_f64(times_two_to(1.0, power_of([weights[i] / top]).unwrap_or(0))))
+        });
+        let items = items.collect();
+        Self { others, items }
+    }
+
+    /// Put the scalings where they are when nothing is left to absorb.
+    fn rest(&self, scaling: &mut [R]) {
+        for &(i, size) in &self.items {
+            scaling[i] = size;
+        }
+    }
+
+    /// Move the scalings into the potentials but for what the weight alone makes of them.
+    fn absorb(&self, potential: &mut [f64], scaling: &mut [R]) {
+        for &(i, size) in &self.items {
+            scaling[i] = scaling[i] / size;
+        }
+        absorb(potential, scaling);
+        self.rest(scaling);
+    }
+
+    /// Smallest and largest scaling, the weight taken out where it is little; infinite where one is not finite.
+    fn range(&self, scaling: &[R]) -> (f64, f64) {
+        let (low, high) = range(scaling, &self.others);
+        self.items.iter().fold((low.to_f64(), high.to_f64()), |(low, high), &(i, size)| {
+            let own = (scaling[i] / size).to_f64();
+            let own = if own.is_finite() { own } else { f64::INFINITY };
+            (low.min(own), high.max(own))
+        })
+    }
 }
 
 /// The outcome of one sweep.
@@ -90,7 +142,7 @@ impl<R: Real> Scaling<R> {
             g: vec![0.0; m],
             p: p.iter().map(|&x| R::from_f64(x)).collect(),
             q: q.to_vec(),
-            q_real: q.iter().map(|&x| R::from_f64(x)).collect(),
+            light: [Light::new(p), Light::new(q)],
             sums: vec![0.0; m],
             partial: Mat::zeros(n.div_ceil(chunk), m),
             row_errors: vec![R::ZERO; n.div_ceil(chunk)],
@@ -222,8 +274,8 @@ impl<R: Real> Scaling<R> {
 
     /// Move the scalings into the potentials, which are kept representable in `R` so that the kernel sees them exactly.
     fn absorb(&mut self) {
-        absorb(&mut self.f, &mut self.u);
-        absorb(&mut self.g, &mut self.v);
+        self.light[0].absorb(&mut self.f, &mut self.u);
+        self.light[1].absorb(&mut self.g, &mut self.v);
     }
 
     fn g_real(&self) -> Vec<R> {
@@ -235,6 +287,7 @@ impl<R: Real> Scaling<R> {
         for (v, &q) in self.v.iter_mut().zip(&self.q) {
             *v = if q > 0.0 { R::ONE } else { R::ZERO };
         }
+        self.light[1].rest(&mut self.v);
     }
 
     /// Form the kernel with the present potentials; the first sweep runs while each block of rows is in cache.
@@ -326,9 +379,8 @@ impl<R: Real> Scaling<R> {
         }
         let rows: f64 = self.row_errors.iter().map(|e| e.to_f64()).sum();
         let error = rows + scale_columns(&mut self.v, &self.q, &self.sums, omega);
-        let wide = |(low, high): (R, R)| (low.to_f64(), high.to_f64());
-        let (u_low, u_high) = wide(range(&self.u, &self.p));
-        let (v_low, v_high) = wide(range(&self.v, &self.q_real));
+        let (u_low, u_high) = self.light[0].range(&self.u);
+        let (v_low, v_high) = self.light[1].range(&self.v);
         let whole = |low: f64, high: f64| low > 0.0 && high.is_finite();
         if !error.is_finite() || !whole(u_low, u_high) || !whole(v_low, v_high) {
             return Sweep::Broken;

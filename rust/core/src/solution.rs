@@ -10,7 +10,7 @@ use crate::operator::Operator;
 use crate::plan::round_to_marginals;
 use crate::problem::Problem;
 use crate::real::Real;
-use crate::rows::{Rows, held};
+use crate::rows::{NEVER, Rows, held};
 
 /// Y in the precision it was computed in.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +57,7 @@ pub struct Phases {
 /// The end of a solve: potentials and the small factor Y of the exponent, from which plan and top-k are derived.
 #[derive(Debug, Clone)]
 pub struct Solution {
-    /// GW(T) of the rounded plan, in float64: an upper bound of the optimum.
+    /// GW(T) of the rounded plan, in float64: an upper bound of the optimum. Infinite where there is no plan.
     pub gw_loss: f64,
     /// `GW(T) + epsilon sum T log T` of the same plan.
     pub objective: f64,
@@ -79,7 +79,7 @@ pub struct Solution {
     pub path: Vec<(f64, usize, f64)>,
     /// In a search: the start whose basin it entered, whose end this is. Steps and path are its own.
     pub merged_into: Option<usize>,
-    /// In a search: the start with the lowest loss when this one was stopped.
+    /// In a search: the start with the lowest objective when this one was stopped.
     pub stopped_by: Option<usize>,
     /// Time spent on this solve.
     pub seconds: f64,
@@ -183,7 +183,7 @@ impl Solution {
     /// In the orientation the problem is solved in.
     fn inner_plan(&self, problem: &Problem) -> Mat<f64> {
         let fill = |i: usize, out: &mut [f64]| self.rows(problem, i, out);
-        let mut plan = Rows { fill: &fill, p: &problem.p, q: &problem.q, parallel: true }.formed();
+        let mut plan = Rows { fill: &fill, p: &problem.p, q: &problem.q, parallel: true, cancel: &NEVER }.formed();
         round_to_marginals(&mut plan, &problem.p, &problem.q);
         plan
     }
@@ -217,8 +217,21 @@ impl Solution {
         }
     }
 
+    /// With its loss, where a search that was cancelled has left it out. Over the current rayon pool.
+    #[must_use]
+    pub fn evaluated(&self, problem: &Problem) -> Self {
+        let mut own = self.clone();
+        if self.gw_loss == f64::INFINITY {
+            own.evaluate(problem, true);
+        }
+        own
+    }
+
     /// Evaluate loss and objective in float64 on the rounded plan.
     pub(crate) fn evaluate(&mut self, problem: &Problem, parallel: bool) {
+        if self.f.is_empty() {
+            return;
+        }
         let (loss, mass, entropy) = self.loss_mass_entropy(problem, parallel);
         let finite = loss.is_finite() && entropy.is_finite() && (loss + self.epsilon * entropy).is_finite();
         if finite && (mass - 1.0).abs() < 1e-6 && self.status != Status::NumericalError {
@@ -234,7 +247,7 @@ impl Solution {
     /// GW(T), `sum T` and `sum T log T` of the rounded plan. For a factored source in two passes over its rows.
     fn loss_mass_entropy(&self, problem: &Problem, parallel: bool) -> (f64, f64, f64) {
         let fill = |i: usize, out: &mut [f64]| self.rows(problem, i, out);
-        let rows = Rows { fill: &fill, p: &problem.p, q: &problem.q, parallel };
+        let rows = Rows { fill: &fill, p: &problem.p, q: &problem.q, parallel, cancel: &NEVER };
         let factor = problem.exact.factor();
         let (rounding, x) = rows.rounding(factor.unwrap_or(&Mat::zeros(problem.p.len(), 0)).view());
         let fill = rows.rounded(&rounding);

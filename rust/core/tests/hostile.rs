@@ -133,7 +133,7 @@ proptest! {
         let (p, q) = (weights(n, &x, zeros, power), weights(m, &y, zeros, 1));
         let precision = if double { Precision::Float64 } else { Precision::Mixed };
         let epsilon = 10f64.powi(scale + exponent);
-        let found = transport(&cost, &p, &q, epsilon, 1e-6, 100, precision, &AtomicBool::new(false))?;
+        let found = transport(&cost, &p, &q, epsilon, 1e-6, 100, precision, None, &AtomicBool::new(false))?;
         prop_assert!(found.plan.data.iter().all(|t| t.is_finite() && *t >= 0.0));
         prop_assert!(marginal_error(&found.plan, &p, &q) < 1e-12);
         let right = |f: f64, w: f64| if w > 0.0 { !f.is_nan() } else { f == f64::NEG_INFINITY };

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 
 /// How often signals are looked at.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Run `work` on a thread of its own. `tick` is called with the GIL from time to time, and once at the end; when it or a signal handler raises, the
-/// work is cancelled, waited for, and the exception returned.
+/// work is cancelled, waited for, and the exception returned. After an interrupt `tick` is called once more all the same, for what had ended.
 pub fn run<T: Send>(
     py: Python<'_>,
     work: impl FnOnce(&AtomicBool) -> T + Send,
@@ -36,7 +37,15 @@ pub fn run<T: Send>(
             }
             let result = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             match failure {
-                Some(e) => Err(e),
+                Some(e) => {
+                    Python::attach(|py| {
+                        if e.is_instance_of::<PyKeyboardInterrupt>(py) {
+                            // The interrupt is what is told, whatever happens here.
+                            let _ = tick(py);
+                        }
+                    });
+                    Err(e)
+                }
                 None => Python::attach(tick).map(|()| result),
             }
         })

@@ -1,5 +1,7 @@
 //! `Problem` and `Solution`.
 
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use gwrsa_core::{Exponent, Init, InitKind, Literal, Loss, Mat, Operator, Precision, Right, Settings, Start, Terms};
@@ -9,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::convert::{CostInput, matrix, status_name, to_numpy, value_error, vector};
-use crate::{interruptible, pooled};
+use crate::interruptible;
 
 /// An initial plan, or (name, seed, number).
 #[derive(FromPyObject)]
@@ -55,16 +57,31 @@ fn no_threads(threads: usize, e: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("threads must be a number the system can start, got {threads}: {e}"))
 }
 
-/// Two costs and two weights.
+/// Two costs and two weights, and how many threads work on what is asked of them (0: one a core).
 #[pyclass(frozen, module = "gwrsa._core")]
 pub struct Problem {
     inner: Arc<gwrsa_core::Problem>,
+    threads: usize,
 }
+
+/// `work` on so many threads, with the GIL released; cancelled, with the exception returned, when a signal handler raises.
+fn on_threads<T: Send>(
+    py: Python<'_>,
+    threads: usize,
+    work: impl FnOnce(&AtomicBool) -> T + Send,
+    tick: impl FnMut(Python<'_>) -> PyResult<()> + Send,
+) -> PyResult<T> {
+    let pool = gwrsa_core::pool(threads).map_err(|e| no_threads(threads, e))?;
+    interruptible::run(py, |cancel| pool.install(|| work(cancel)), tick)
+}
+
+/// For work that reports nothing.
+const QUIET: fn(Python<'_>) -> PyResult<()> = |_| Ok(());
 
 #[pymethods]
 impl Problem {
     #[new]
-    #[pyo3(signature = (c1, c2, p, q, *, loss="square", linear=None, alpha=1.0, whole=false))]
+    #[pyo3(signature = (c1, c2, p, q, *, loss="square", linear=None, alpha=1.0, whole=false, threads=0))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -76,12 +93,14 @@ impl Problem {
         linear: Option<PyReadonlyArray2<'_, f64>>,
         alpha: f64,
         whole: bool,
+        threads: usize,
     ) -> PyResult<Self> {
         let (c1, c2, p, q) = (c1.dissimilarity(), c2.dissimilarity(), vector(&p), vector(&q));
         let loss = if loss == "kl" { Loss::KullbackLeibler } else { Loss::Square };
         let terms = Terms { loss, linear: linear.as_ref().map(matrix), alpha, whole };
-        let inner = pooled::run(py, || gwrsa_core::Problem::with(&c1, &c2, &p, &q, &terms))?.map_err(value_error)?;
-        Ok(Self { inner: Arc::new(inner) })
+        let build = |_: &AtomicBool| gwrsa_core::Problem::with(&c1, &c2, &p, &q, &terms);
+        let inner = on_threads(py, threads, build, QUIET)?.map_err(value_error)?;
+        Ok(Self { inner: Arc::new(inner), threads })
     }
 
     #[getter]
@@ -95,12 +114,12 @@ impl Problem {
     }
 
     fn critical_epsilon(&self, py: Python<'_>) -> PyResult<f64> {
-        pooled::run(py, || self.inner.critical_epsilon())
+        on_threads(py, self.threads, |cancel| self.inner.critical_epsilon(cancel), QUIET)
     }
 
     fn gw_loss(&self, py: Python<'_>, plan: PyReadonlyArray2<'_, f64>) -> PyResult<f64> {
         let plan = matrix(&plan);
-        pooled::run(py, || self.inner.gw_loss(&plan))?.map_err(value_error)
+        on_threads(py, self.threads, |_| self.inner.gw_loss(&plan), QUIET)?.map_err(value_error)
     }
 
     fn initial_plan<'py>(
@@ -111,7 +130,7 @@ impl Problem {
         number: u64,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let init = Init::Named(InitKind::from_name(name).map_err(value_error)?, seed, number);
-        let plan = pooled::run(py, || self.inner.initial_plan(&init))?.map_err(value_error)?;
+        let plan = on_threads(py, self.threads, |_| self.inner.initial_plan(&init), QUIET)?.map_err(value_error)?;
         to_numpy(py, plan)
     }
 
@@ -125,6 +144,7 @@ impl Problem {
         out.set_item("q", vector(q))?;
         out.set_item("swapped", self.inner.swapped())?;
         out.set_item("constant", self.inner.constant())?;
+        out.set_item("power", self.inner.power())?;
         match self.inner.operator() {
             Operator::Factored { left, sign, right, a2 } => {
                 out.set_item("left", matrix(left)?)?;
@@ -161,8 +181,8 @@ impl Problem {
         threads: usize,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let init = init.init()?;
-        let pool = gwrsa_core::pool(threads).map_err(|e| no_threads(threads, e))?;
-        let summary = py.detach(|| pool.install(|| self.inner.summary(&init))).map_err(value_error)?;
+        let summary =
+            on_threads(py, threads, |cancel| self.inner.summary(&init, cancel), QUIET)?.map_err(value_error)?;
         to_numpy(py, summary)
     }
 
@@ -175,8 +195,9 @@ impl Problem {
         epsilon: f64,
     ) -> PyResult<Solution> {
         let (exponent, f, g) = (exponent.exponent(), vector(&f), vector(&g));
-        let restored = pooled::run(py, || gwrsa_core::Solution::restored(&self.inner, exponent, f, g, epsilon))?;
-        Ok(self.wrap(restored.map_err(value_error)?))
+        let restore = |_: &AtomicBool| gwrsa_core::Solution::restored(&self.inner, exponent, f, g, epsilon);
+        let restored = on_threads(py, self.threads, restore, QUIET)?;
+        Ok(self.wrap(restored.map_err(value_error)?, self.threads))
     }
 
     /// (plan, changes, steps, whether it converged) of Bregman alternating projected gradient.
@@ -240,41 +261,33 @@ impl Problem {
             .iter()
             .map(|(init, epsilons)| Ok(Start { init: init.init()?, epsilons: epsilons.clone() }))
             .collect::<PyResult<Vec<_>>>()?;
-        let pool = gwrsa_core::pool(threads).map_err(|e| no_threads(threads, e))?;
-        let ended: Mutex<Vec<(usize, Option<gwrsa_core::Solution>)>> = Mutex::new(Vec::new());
+        let ended: Mutex<VecDeque<(usize, Option<gwrsa_core::Solution>)>> = Mutex::new(VecDeque::new());
         let done = done.map(Bound::unbind);
         let problem = &*self.inner;
         let report = |py: Python<'_>| -> PyResult<()> {
-            let batch = std::mem::take(&mut *ended.lock().expect("no thread panics holding it"));
-            if let Some(done) = &done {
-                for (i, solution) in batch {
-                    done.call1(py, (i, solution.map(|s| self.wrap(s))))?;
-                }
+            let Some(done) = &done else { return Ok(()) };
+            // One at a time: when a call raises, the next tick goes on behind it.
+            while let Some((i, solution)) = ended.lock().expect("no thread panics holding it").pop_front() {
+                done.call1(py, (i, solution.map(|s| self.wrap(s, threads))))?;
             }
             Ok(())
         };
         let keep = done.is_some();
-        let solutions = interruptible::run(
-            py,
-            |cancel| {
-                pool.install(|| {
-                    gwrsa_core::search(problem, &starts, &settings, cancel, &|i, solution| {
-                        if keep {
-                            ended.lock().expect("no thread panics holding it").push((i, solution.cloned()));
-                        }
-                    })
-                })
-            },
-            report,
-        )?
-        .map_err(value_error)?;
-        Ok(solutions.into_iter().flatten().map(|s| self.wrap(s)).collect())
+        let search = |cancel: &AtomicBool| {
+            gwrsa_core::search(problem, &starts, &settings, cancel, &|i, solution| {
+                if keep {
+                    ended.lock().expect("no thread panics holding it").push_back((i, solution.cloned()));
+                }
+            })
+        };
+        let solutions = on_threads(py, threads, search, report)?.map_err(value_error)?;
+        Ok(solutions.into_iter().flatten().map(|s| self.wrap(s, threads)).collect())
     }
 }
 
 impl Problem {
-    fn wrap(&self, inner: gwrsa_core::Solution) -> Solution {
-        Solution { problem: Arc::clone(&self.inner), inner }
+    fn wrap(&self, inner: gwrsa_core::Solution, threads: usize) -> Solution {
+        Solution { problem: Arc::clone(&self.inner), inner, threads }
     }
 }
 
@@ -283,6 +296,7 @@ impl Problem {
 pub struct Solution {
     problem: Arc<gwrsa_core::Problem>,
     inner: gwrsa_core::Solution,
+    threads: usize,
 }
 
 #[pymethods]
@@ -366,13 +380,19 @@ impl Solution {
         })
     }
 
+    /// With its loss, which an interrupted search leaves out.
+    fn evaluated(&self, py: Python<'_>) -> PyResult<Self> {
+        let inner = on_threads(py, self.threads, |_| self.inner.evaluated(&self.problem), QUIET)?;
+        Ok(Self { problem: Arc::clone(&self.problem), inner, threads: self.threads })
+    }
+
     fn plan<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let plan = pooled::run(py, || self.inner.plan(&self.problem))?;
+        let plan = on_threads(py, self.threads, |_| self.inner.plan(&self.problem), QUIET)?;
         to_numpy(py, plan)
     }
 
     fn top<'py>(&self, py: Python<'py>, k: usize) -> PyResult<Bound<'py, PyArray2<u32>>> {
-        let top = pooled::run(py, || self.inner.top(&self.problem, k))?;
+        let top = on_threads(py, self.threads, |_| self.inner.top(&self.problem, k), QUIET)?;
         PyArray1::from_vec(py, top.data).reshape([top.rows, top.cols])
     }
 }

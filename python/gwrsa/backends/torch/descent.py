@@ -182,7 +182,8 @@ class Batch:
         """One outer step of each."""
         mark = self.clock.mark
         mark("products")
-        self.operator.exponent(self.x, 4 / self._per_slot(lambda t: t.level.epsilon), self.exponents.y)
+        steps = self._per_slot(lambda t: self.operator.step(t.level.epsilon))
+        self.operator.exponent(self.x, steps, self.exponents.y)
         mark("summary")
         if self.operator.factored:
             known = [

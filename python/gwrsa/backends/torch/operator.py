@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,8 @@ class Operator:
 
         self.dtype, self.device = dtype, device
         self.n, self.m = len(arrays["p"]), len(arrays["q"])
+        # The product of the costs as given is 2^power times that of these.
+        self.power: int = arrays["power"]
         self.factored = "left" in arrays
         if self.factored:
             # (n, r + 1): A1 with a1 as one more column; what the summary needs of it, contiguous.
@@ -52,7 +55,7 @@ class Operator:
         return float((p[:, None] * self.left[:, : self.r].double()).norm())
 
     def exponent(self, x: Tensor, scale: Tensor, out: Tensor) -> None:
-        """Exponents y of summaries x (b, r, m), with `scale` (b,) = 4 / epsilon, into `out` (b, r + 1, m) or (b, n, m)."""
+        """Exponents y of summaries x (b, r, m), with `scale` (b,) of `step`, into `out` (b, r + 1, m) or (b, n, m)."""
         by = scale.to(self.dtype)[:, None, None]
         if self.factored:
             z = x @ self.right
@@ -95,17 +98,30 @@ class Operator:
         torch.threshold_(out, NEGLIGIBLE[self.dtype], 0.0)
 
     def overlap(self, x: Tensor) -> float:
-        """`<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`, from `[A1 a1]' T` (r + 1, m) of a factored source or from T."""
+        """`2^power <S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`, from `[A1 a1]' T` (r + 1, m) of a factored source or from T."""
         if self.factored:
             x, last = x[: self.r], x[self.r]
             small = x @ self.right
             other = x if self.right_sign is None else small * self.right_sign
             quadratic = (self.sign * small * other).sum()
-            return float(quadratic + 2 * self.a2 @ last)
+            return self.as_given(float(quadratic + 2 * self.a2 @ last))
         out = (self.sandwich(x) * x).sum()
         for a, b in self.outer:
             out += 2 * a @ (x @ b)
-        return float(out)
+        return self.as_given(float(out))
+
+    def as_given(self, product: float) -> float:
+        """From a product of these costs to one of the costs as given."""
+        return _times_two_to(product, self.power)
+
+    def step(self, epsilon: float) -> float:
+        """4 / epsilon for these costs."""
+        return 4 / max(_times_two_to(epsilon, -self.power), 5e-324)
+
+
+def _times_two_to(x: float, power: int) -> float:
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.ldexp(x, power))
 
 
 NEGLIGIBLE = {torch.float32: 1e-30, torch.float64: 1e-260}

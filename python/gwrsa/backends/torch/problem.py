@@ -25,14 +25,18 @@ if TYPE_CHECKING:
     from gwrsa.backends import Cost, Exponent, Init, PlannedStart, RawSolution
 
 Done = Callable[[int, Any], Any]
+# Of the largest: a scaling is about as small as the weight, and is absorbed from 1e-10 on.
+_LEAST_WEIGHT = 1e-8
 _DTYPES = {"mixed": torch.float32, "float64": torch.float64}
 
 
 class Problem:
     """Two costs and two weights."""
 
-    def __init__(self, c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, device: torch.device) -> None:
-        self.core = _core.Problem(c1, c2, p, q)
+    def __init__(
+        self, c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, device: torch.device, threads: int = 0
+    ) -> None:
+        self.core = _core.Problem(c1, c2, p, q, threads)
         self.device = device
         self._arrays = self.core.operator()
         self.swapped: bool = self._arrays["swapped"]
@@ -57,6 +61,19 @@ class Problem:
     def restore(self, exponent: Exponent, f: FloatArray, g: FloatArray, epsilon: float) -> RawSolution:
         """A solution again; the core's, on the CPU."""
         return self.core.restore(exponent, f, g, epsilon)
+
+    def _check_single(self) -> None:
+        """Single precision holds every weight; the core, which keeps little ones apart, takes them down to 1e-32."""
+        for name, inner in zip("pq", "qp" if self.swapped else "pq", strict=True):
+            weights = self._arrays[inner]
+            least = _LEAST_WEIGHT * weights.max()
+            light = (weights > 0) & (weights < least)
+            if light.any():
+                i = int(light.argmax())
+                raise ValueError(
+                    f"{name} must be 0 or at least {least:.3g} in mixed precision, got {weights[i]} at position {i}; "
+                    "use float64, or backend 'rust'"
+                )
 
     def operator(self, dtype: torch.dtype) -> Operator:
         """The costs in this precision, made when first asked for."""
@@ -85,6 +102,8 @@ class Problem:
         done: Done | None = None,
     ) -> Sequence[RawSolution]:
         """From every start, several at once; as the core's `search`."""
+        if precision == "mixed":
+            self._check_single()
         search = _Search(self, _DTYPES[precision], max_sinkhorn, threads, done or (lambda _, __: None))
         rough = Level(0.0, max(level_tol, tol), level_max_outer, last=False)
         exact = Level(0.0, tol, max_outer, last=True)
@@ -95,7 +114,11 @@ class Problem:
                 Runner(number, search.begin(init), levels(epsilons, rough, exact))
                 for number, (init, epsilons) in enumerate(starts)
             ]
-            return search.together(runners)
+            try:
+                return search.together(runners)
+            except KeyboardInterrupt:
+                search.interrupted(runners)
+                raise
 
 
 class _Search:
@@ -144,6 +167,7 @@ class _Search:
     def together(self, runners: list[Runner]) -> list[Solution]:
         """Starts that come down a schedule, level by level; those that meet are merged, those out of reach stopped."""
         uniform = self.begin(("uniform", 0, 0)).x
+        scale = self.operator.summary_scale(self.weights.p.exact)
         while longest := max((len(r.ahead) for r in runners if r.runs), default=0):
 
             def ended(runner: Runner, state: State) -> None:
@@ -157,9 +181,9 @@ class _Search:
             self.go(
                 [Task(partial(getattr, r, "state"), r.levels[r.at], partial(ended, r)) for r in round_], len(runners)
             )
-            merge(runners, uniform)
+            merge(runners, uniform, scale)
             if longest == 2:
-                stop(runners, lambda state: finished(self.problem, state).gw_loss)
+                stop(runners, partial(finished, self.problem), self.problem.constant)
         own = [replace(finished(self.problem, r.state), stopped_by=r.stopped_by) for r in runners]
         ends = []
         for runner, end in zip(runners, own, strict=True):
@@ -168,6 +192,17 @@ class _Search:
             self.done(runner.number, merged)
             ends.append(merged)
         return ends
+
+    def interrupted(self, runners: list[Runner]) -> None:
+        """Tell of every start that has a plan, as it was at the end of its last level."""
+        own = [finished(self.problem, r.state) if r.state.y is not None else None for r in runners]
+        for runner, end in zip(runners, own, strict=True):
+            if end is not None:
+                into = None if runner.merged_into is None else own[runner.merged_into]
+                end = replace(end, stopped_by=runner.stopped_by)
+                if runner.runs:
+                    end = replace(end, status="interrupted")
+                self.done(runner.number, end if into is None else end.merged(into, runner.merged_into or 0))
 
     def go(self, tasks: list[Task], n_states: int) -> None:
         """Through their levels, as many at once as the memory holds."""

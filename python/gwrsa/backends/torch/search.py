@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from gwrsa.backends.torch.descent import Level, State
 
+if TYPE_CHECKING:
+    from gwrsa.backends import RawSolution
+
 # As in the core, where they are explained.
 _NEARLY = 5e-4
 _SAME_BASIN = 0.05
 _OUT_OF_REACH = 1.03
-_UNDECIDED = 1e-4
+_LOSS_NOISE = 1e-6
+_UNDECIDED = 1e-2
 
 
 @dataclass
@@ -52,8 +57,8 @@ def levels(epsilons: list[float], rough: Level, exact: Level) -> list[Level]:
     return [replace(rough, epsilon=e) for e in before] + [nearly, replace(exact, epsilon=end)]
 
 
-def merge(runners: list[Runner], uniform: Tensor) -> None:
-    """Merge those that wait at the same place into the first of each basin."""
+def merge(runners: list[Runner], uniform: Tensor, scale: float) -> None:
+    """Merge those that wait at the same place into the first of each basin; `scale` is that of the summary, 0 for a dense source."""
     for later in runners[1:]:
         if not later.waits:
             continue
@@ -67,7 +72,7 @@ def merge(runners: list[Runner], uniform: Tensor) -> None:
         ).tolist()
         for first, distance, far, length in zip(same, apart, from_uniform, norm, strict=True):
             # Close to the uniform plan nothing is decided yet.
-            if far > _UNDECIDED * length and distance < _SAME_BASIN**2 * far:
+            if far > _UNDECIDED**2 * max(length, scale**2) and distance < _SAME_BASIN**2 * far:
                 # Those that were merged into it before come along.
                 for r in runners:
                     if later.number in (r.number, r.merged_into):
@@ -75,15 +80,18 @@ def merge(runners: list[Runner], uniform: Tensor) -> None:
                 break
 
 
-def stop(runners: list[Runner], loss_of: Callable[[State], float]) -> None:
-    """Stop those that stand still at the last epsilon, loosely solved, with a loss out of reach of the lowest."""
+def stop(runners: list[Runner], end_of: Callable[[State], RawSolution], constant: float) -> None:
+    """Stop those that stand still at the last epsilon, loosely solved, with a loss out of reach of the best there, by objective."""
     waiting = [r for r in runners if r.waits]
     if len(waiting) < 2:
         return
-    losses = {r.number: loss_of(r.state) for r in waiting}
-    best = min(losses, key=lambda number: losses[number])
+    ends = {r.number: end_of(r.state) for r in waiting}
     for r in waiting:
-        if losses[r.number] > _OUT_OF_REACH * losses[best]:
+        end = ends[r.number]
+        rivals = [number for number, other in ends.items() if other.epsilon == end.epsilon]
+        best = min(rivals, key=lambda number: ends[number].objective)
+        # Below that, losses of plans that are as good differ by rounding.
+        if end.gw_loss > _OUT_OF_REACH * ends[best].gw_loss + _LOSS_NOISE * constant:
             r.stopped_by = best
             r.state.status = "stopped"
 

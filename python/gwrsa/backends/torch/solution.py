@@ -45,6 +45,10 @@ class Solution:
     f: Tensor = field(repr=False)
     g: Tensor = field(repr=False)
 
+    def evaluated(self) -> Solution:
+        """It always is."""
+        return self
+
     def potentials(self) -> tuple[FloatArray, FloatArray]:
         """F of the source, g of the target."""
         f, g = self.f.numpy(), self.g.numpy()

@@ -1,0 +1,93 @@
+"""The commands that align files, and the demo."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import gwrsa
+from gwrsa import _colours, _simulate, cli, demo
+from problems import pair
+
+
+def call(*args):
+    return CliRunner().invoke(cli.app, [str(a) for a in args], catch_exceptions=False)
+
+
+def test_commands_on_files(tmp_path):
+    a, b = pair(30)
+    a.save(tmp_path / "a.npz")
+    np.save(tmp_path / "b.npy", b.values)
+    (tmp_path / "names.txt").write_text("\n".join(b.items) + "\n")
+    made = call("rdm", tmp_path / "a.npz", "--metric", "euclidean", "--out", tmp_path / "a_rdm.npz")
+    assert made.exit_code == 0
+    assert np.array_equal(gwrsa.RDM.load(tmp_path / "a_rdm.npz").dissimilarities, a.rdm("euclidean").dissimilarities)
+    compared = call("rsa", tmp_path / "a.npz", tmp_path / "b.npy", "--items", tmp_path / "names.txt")
+    assert f"{gwrsa.rsa(a.rdm(), b.rdm()):.6f}" in compared.output
+    rows = [f"{name},{'even' if i % 2 == 0 else 'odd'}" for i, name in enumerate(b.items)]
+    (tmp_path / "groups.csv").write_text("item,group\n" + "\n".join(rows) + "\n")
+    aligned = call(
+        *(
+            "align",
+            tmp_path / "a_rdm.npz",
+            tmp_path / "b.npy",
+            "--items",
+            tmp_path / "names.txt",
+            "--metric",
+            "euclidean",
+        ),
+        *("--match-histogram", "--categories", tmp_path / "groups.csv", "--starts", 2, "--no-progress"),
+        *("--out", tmp_path / "out"),
+    )
+    assert aligned.exit_code == 0
+    assert "lowest loss" in aligned.output
+    assert "chance" in aligned.output
+    assert len(pd.read_csv(tmp_path / "out" / "results.csv")) == 2
+
+
+def test_errors_are_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["gwrsa", "rsa", str(tmp_path / "none.npy"), str(tmp_path / "none.npy")])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main()
+    said = capsys.readouterr().err
+    assert said.startswith("gwrsa: ")
+    assert "none.npy" in said
+    assert "Traceback" not in said
+
+
+def test_help_shows_an_example_each():
+    for command in ("rdm", "rsa", "align", "demo"):
+        assert f"Example: gwrsa {command}" in call(command, "--help").output
+
+
+def test_eleven_of_fourteen_colours():
+    found = demo.colour_alignment()
+    best = found.lowest_loss
+    assert found.rsa == pytest.approx(0.874, abs=5e-4)
+    assert (best.top[:, 0] == np.arange(14)).sum() == 11
+
+
+def test_colours_are_those_published(ekman_path):
+    published = np.loadtxt(ekman_path, delimiter=",", skiprows=1)
+    assert published[:, 0].tolist() == list(_colours.WAVELENGTHS)
+    assert np.allclose(1 - _colours.human().square(), published[:, 1:], atol=1e-12)
+
+
+@pytest.mark.slow
+def test_simulation_shows_what_it_says():
+    fine, coarse, neither = demo.simulation_alignments(_simulate.study())
+    assert fine.lowest_loss.matching[1] > 0.3
+    assert coarse.lowest_loss.matching[1] < 0.05
+    assert coarse.lowest_loss.category[1] > 0.5
+    assert neither.lowest_loss.matching[1] < 0.01
+    assert neither.lowest_loss.category[1] < 0.15
+
+
+@pytest.mark.slow
+def test_demo_draws_and_says_that_it_simulates(tmp_path):
+    said = call("demo", "--out", tmp_path, "--no-progress").output
+    assert "11 of 14 colours" in said
+    assert "SIMULATION" in said
+    assert "source .venv/bin/activate" in said
+    assert (tmp_path / "colours.png").stat().st_size > 10_000
+    assert (tmp_path / "simulation.png").stat().st_size > 10_000
