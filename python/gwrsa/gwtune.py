@@ -229,6 +229,10 @@ class _Saved:
     path: list[tuple[float, int, float]] = field(default_factory=list)
     phases: list[tuple[str, float]] = field(default_factory=list)
 
+    def evaluated(self) -> _Saved:
+        """It always is."""
+        return self
+
     @cached_property
     def file(self) -> Path | None:
         """Where the plan is; None for a trial that was not completed."""

@@ -133,7 +133,7 @@ class GWSolution:
     def exponent(self) -> Exponent:
         """The small factor of M in `T = exp(M + f + g)`: with the potentials, and the same two sides, the plan is derived from it again."""
         self._needs_plan()
-        return self._raw.exponent()
+        return self._raw.exponent()  # type: ignore[no-any-return]
 
     def top(self, k: int) -> NDArray[np.int64]:
         """The k most probable targets of each source item (n, k), most probable first; the plan is not formed for it.

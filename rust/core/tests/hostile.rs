@@ -82,7 +82,8 @@ proptest! {
         prop_assert!(end.gw_loss >= 0.0);
         prop_assert!((end.gw_loss - problem.gw_loss(&plan)?).abs() <= 1e-10 * size);
         prop_assert!(end.objective.is_finite());
-        prop_assert!(problem.critical_epsilon().is_finite() && problem.critical_epsilon() >= 0.0);
+        let critical = problem.critical_epsilon(&AtomicBool::new(false));
+        prop_assert!(critical.is_finite() && critical >= 0.0);
     }
 
     #[test]

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from gwrsa.backends import Cost
 
 
-def prepare(
-    c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, device: str | None, threads: int
-) -> backends.Problem:
+def prepare(c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, device: str | None, threads: int) -> backends.Problem:
     """Centre and factor both costs, once."""
     return Problem(c1, c2, p, q, device_of(device), threads)

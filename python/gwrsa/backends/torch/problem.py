@@ -36,7 +36,7 @@ class Problem:
     def __init__(
         self, c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, device: torch.device, threads: int = 0
     ) -> None:
-        self.core = _core.Problem(c1, c2, p, q, threads)
+        self.core = _core.Problem(c1, c2, p, q, threads=threads)
         self.device = device
         self._arrays = self.core.operator()
         self.swapped: bool = self._arrays["swapped"]
@@ -199,10 +199,9 @@ class _Search:
         for runner, end in zip(runners, own, strict=True):
             if end is not None:
                 into = None if runner.merged_into is None else own[runner.merged_into]
-                end = replace(end, stopped_by=runner.stopped_by)
-                if runner.runs:
-                    end = replace(end, status="interrupted")
-                self.done(runner.number, end if into is None else end.merged(into, runner.merged_into or 0))
+                status = "interrupted" if runner.runs else end.status
+                ended = replace(end, stopped_by=runner.stopped_by, status=status)
+                self.done(runner.number, ended if into is None else ended.merged(into, runner.merged_into or 0))
 
     def go(self, tasks: list[Task], n_states: int) -> None:
         """Through their levels, as many at once as the memory holds."""
