@@ -89,6 +89,24 @@ def test_alternating_steps_are_those_of_pot(name, loss, symmetric, marginal, tur
         assert np.allclose(log[key], known_log[key], rtol=1e-8, atol=1e-12), key
 
 
+@pytest.mark.parametrize("unit", [1 / 50, 1 / 3, 7.0, 300.0])
+@pytest.mark.parametrize("loss", ["square_loss", "kl_loss"])
+@pytest.mark.parametrize("name", [n for n in NAMES if not n.endswith("2")])
+def test_units_other_than_1_are_those_of_pot(name, loss, unit):
+    c1, c2, p, q, M, start = sides()
+    c1, c2 = unit * c1, unit * c2
+    size = unit**2 if loss == "square_loss" else unit * max(1.0, abs(np.log(unit)))
+    args = (size * M, c1, c2) if "fused" in name else (c1, c2)
+    options = {"loss_fun": loss, "epsilon": size, "G0": start, "max_iter": 8, "tol": 0, "log": True}
+    if not name.startswith("BAPG"):
+        options |= {"numItermax": 2000, "stopThr": 1e-12}
+    (ours, log), (known, known_log) = both(name, args, p=p, q=q, **options)
+    assert np.isfinite(known).all()
+    assert np.abs(ours - known).sum() < 1e-8
+    for key in {"gw_dist", "fgw_dist"} & set(log):
+        assert log[key] == pytest.approx(known_log[key], rel=1e-7)
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if n.endswith("2")])
 def test_values_and_records_of_the_functions_that_end_in_2(name):
     c1, c2, p, q, M, _ = sides()

@@ -90,7 +90,7 @@ fn step(problem: &Problem, linear: Option<&Mat<f64>>, alpha: f64, epsilon: f64, 
         y.data.iter_mut().zip(&skewed.data).for_each(|(y, s)| *y += s);
     }
     let y = y.transposed();
-    let scale = 4.0 * alpha / epsilon;
+    let scale = alpha * problem.step(epsilon);
     log.data.iter_mut().zip(&y.data).for_each(|(l, y)| *l += scale * y);
     if let Some(linear) = linear {
         log.data.iter_mut().zip(&linear.data).for_each(|(l, c)| *l -= c / epsilon);

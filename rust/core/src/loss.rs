@@ -35,7 +35,7 @@ pub fn kullback_leibler(
     let own = mean(&c1, p, &|a| a * (a + TINY).ln() - a) + mean(&c2, q, &|b| b);
     let h2 = c2.data.iter().map(|b| 0.5 * (b + TINY).ln()).collect();
     let h2 = Dissimilarity::Dense(Mat::from_vec(h2, c2.rows, c2.cols));
-    Ok((Dissimilarity::Dense(c1).centre(p), h2.centre(q), own))
+    Ok((Dissimilarity::Dense(c1).centre_as_given(p), h2.centre_as_given(q), own))
 }
 
 /// `(1 - alpha) cost` in the inner orientation without its weighted row and column means, which the potentials absorb, and its mean.
