@@ -1,10 +1,9 @@
 """What a study costs on several processes.
 
-    python benches/cluster.py [speed] [starts] [small] [store]; without a name, all of them.
+    python benches/cluster.py [speed] [small] [store]; without a name, all of them.
 
 speed   the six models of examples/things/study.toml: in one process, on Dask with one and two workers, by two processes that share
         a folder; one thread each; how long, and whether the tables are the same to the last bit
-starts  CPU seconds a start of the reference study's search (random starts at fixed epsilon), pair by pair, one thread
 small   5,000 small units on a real Slurm of 8 virtual nodes, by job array and by SLURMCluster (root, slurm-wlm, munge, dask-jobqueue)
 store   listing and merging of 100,000 starts (tests/store_files.py), and bytes a start on disk of what `speed` left
 
@@ -23,12 +22,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import gwrsa
 from _results import save
 from gwrsa import study as studies
 from gwrsa.study import Study
 from gwrsa.study_gather import gather
-from gwrsa.study_inputs import Inputs
 
 ROOT = Path(__file__).resolve().parents[1]
 THINGS = ROOT.parent / "shared" / "data" / "things"
@@ -143,42 +140,6 @@ def speed(folder):
     )
 
 
-def starts(folder, n=6):
-    """Seconds a start of one thread, of each pair of `speed` and of noise; what a second thread gains."""
-    study = Study.from_toml(models_only(folder), base=THINGS)
-    inputs = Inputs(study.settings, study.base)
-    inputs.hash_all()
-    human = inputs.human()
-    rows = []
-    sides = [(m.name, inputs.model(m, 0, human, progress=False)) for m in study.settings.models]
-    sides.append(("noise", gwrsa.Embedding(np.random.default_rng(0).standard_normal((len(human), 66)), human.items)))
-    source = human.rdm("cosine")
-
-    def solve(target, threads):
-        began = time.perf_counter()
-        found = gwrsa.align(source, target, search="multistart", n_starts=n, workers=threads, progress=False).table
-        return found, time.perf_counter() - began
-
-    for name, side in sides:
-        target = side.rdm("cosine").match_histogram(source)
-        found, took = solve(target, 1)
-        rows.append(
-            {
-                "model": name,
-                "seconds_a_start": round(took / n, 3),
-                "outer_steps": int(found["n_outer"].sum()),
-                "converged": int((found["status"] == "converged").sum()),
-                "lowest_loss": float(found["gw_loss"].min()),
-            }
-        )
-        sys.stdout.write(f"{rows[-1]}\n")
-    _, two = solve(sides[0][1].rdm("cosine").match_histogram(source), 2)
-    mean = float(np.mean([row["seconds_a_start"] for row in rows]))
-    gain = rows[0]["seconds_a_start"] * n / two
-    result = {"starts_a_pair": n, "pairs": rows, "mean_seconds_a_start": round(mean, 3)}
-    save("cluster_starts", result | {"speedup_of_two_threads": round(gain, 3)})
-
-
 DRIVER = """
 import sys
 from dask_jobqueue import SLURMCluster
@@ -268,7 +229,7 @@ def store(folder):
 
 def main():
     """Command line."""
-    parts = {"speed": speed, "starts": starts, "small": small, "store": store}
+    parts = {"speed": speed, "small": small, "store": store}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", help="which; all of them by default")
     for name in parser.parse_args().name or parts:
