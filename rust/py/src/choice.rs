@@ -1,11 +1,11 @@
 //! Choice probabilities of the odd-one-out task.
 
 use numpy::{PyArray2, PyReadonlyArray2};
-use pyo3::exceptions::{PyInterruptedError, PyValueError};
+use pyo3::exceptions::PyInterruptedError;
 use pyo3::prelude::*;
 
 use crate::convert::{matrix, to_numpy};
-use crate::interruptible;
+use crate::pooled::{self, QUIET};
 
 /// The probability that two objects are kept together, averaged over third objects; n x n, diagonal 1.
 #[pyfunction]
@@ -16,8 +16,6 @@ pub fn choice_probabilities<'py>(
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let s = matrix(&similarities);
-    let pool = gwrsa_core::pool(threads).map_err(|e| PyValueError::new_err(e.to_string()))?;
-    let found =
-        interruptible::run(py, |cancel| pool.install(|| gwrsa_core::choice_probabilities(&s, cancel)), |_| Ok(()))?;
+    let found = pooled::run(py, threads, |cancel| gwrsa_core::choice_probabilities(&s, cancel), QUIET)?;
     to_numpy(py, found.ok_or_else(|| PyInterruptedError::new_err("cancelled"))?)
 }

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::convert::{CostInput, matrix, status_name, to_numpy, value_error, vector};
-use crate::interruptible;
+use crate::pooled::{self, QUIET};
 
 /// An initial plan, or (name, seed, number).
 #[derive(FromPyObject)]
@@ -53,30 +53,12 @@ impl ExponentInput<'_> {
 /// (plan, changes, steps, whether it converged).
 type Alternation<'py> = (Bound<'py, PyArray2<f64>>, Vec<f64>, usize, bool);
 
-fn no_threads(threads: usize, e: impl std::fmt::Display) -> PyErr {
-    PyValueError::new_err(format!("threads must be a number the system can start, got {threads}: {e}"))
-}
-
 /// Two costs and two weights, and how many threads work on what is asked of them (0: one a core).
 #[pyclass(frozen, module = "gwrsa._core")]
 pub struct Problem {
     inner: Arc<gwrsa_core::Problem>,
     threads: usize,
 }
-
-/// `work` on so many threads, with the GIL released; cancelled, with the exception returned, when a signal handler raises.
-fn on_threads<T: Send>(
-    py: Python<'_>,
-    threads: usize,
-    work: impl FnOnce(&AtomicBool) -> T + Send,
-    tick: impl FnMut(Python<'_>) -> PyResult<()> + Send,
-) -> PyResult<T> {
-    let pool = gwrsa_core::pool(threads).map_err(|e| no_threads(threads, e))?;
-    interruptible::run(py, |cancel| pool.install(|| work(cancel)), tick)
-}
-
-/// For work that reports nothing.
-const QUIET: fn(Python<'_>) -> PyResult<()> = |_| Ok(());
 
 #[pymethods]
 impl Problem {
@@ -99,7 +81,7 @@ impl Problem {
         let loss = if loss == "kl" { Loss::KullbackLeibler } else { Loss::Square };
         let terms = Terms { loss, linear: linear.as_ref().map(matrix), alpha, whole };
         let build = |_: &AtomicBool| gwrsa_core::Problem::with(&c1, &c2, &p, &q, &terms);
-        let inner = on_threads(py, threads, build, QUIET)?.map_err(value_error)?;
+        let inner = pooled::run(py, threads, build, QUIET)?.map_err(value_error)?;
         Ok(Self { inner: Arc::new(inner), threads })
     }
 
@@ -114,12 +96,12 @@ impl Problem {
     }
 
     fn critical_epsilon(&self, py: Python<'_>) -> PyResult<f64> {
-        on_threads(py, self.threads, |cancel| self.inner.critical_epsilon(cancel), QUIET)
+        pooled::run(py, self.threads, |cancel| self.inner.critical_epsilon(cancel), QUIET)
     }
 
     fn gw_loss(&self, py: Python<'_>, plan: PyReadonlyArray2<'_, f64>) -> PyResult<f64> {
         let plan = matrix(&plan);
-        on_threads(py, self.threads, |_| self.inner.gw_loss(&plan), QUIET)?.map_err(value_error)
+        pooled::run(py, self.threads, |_| self.inner.gw_loss(&plan), QUIET)?.map_err(value_error)
     }
 
     fn initial_plan<'py>(
@@ -130,7 +112,7 @@ impl Problem {
         number: u64,
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let init = Init::Named(InitKind::from_name(name).map_err(value_error)?, seed, number);
-        let plan = on_threads(py, self.threads, |_| self.inner.initial_plan(&init), QUIET)?.map_err(value_error)?;
+        let plan = pooled::run(py, self.threads, |_| self.inner.initial_plan(&init), QUIET)?.map_err(value_error)?;
         to_numpy(py, plan)
     }
 
@@ -182,7 +164,7 @@ impl Problem {
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let init = init.init()?;
         let summary =
-            on_threads(py, threads, |cancel| self.inner.summary(&init, cancel), QUIET)?.map_err(value_error)?;
+            pooled::run(py, threads, |cancel| self.inner.summary(&init, cancel), QUIET)?.map_err(value_error)?;
         to_numpy(py, summary)
     }
 
@@ -196,7 +178,7 @@ impl Problem {
     ) -> PyResult<Solution> {
         let (exponent, f, g) = (exponent.exponent(), vector(&f), vector(&g));
         let restore = |_: &AtomicBool| gwrsa_core::Solution::restored(&self.inner, exponent, f, g, epsilon);
-        let restored = on_threads(py, self.threads, restore, QUIET)?;
+        let restored = pooled::run(py, self.threads, restore, QUIET)?;
         Ok(self.wrap(restored.map_err(value_error)?, self.threads))
     }
 
@@ -215,18 +197,10 @@ impl Problem {
         threads: usize,
     ) -> PyResult<Alternation<'py>> {
         let (init, linear) = (matrix(&init), linear.as_ref().map(matrix));
-        let pool = gwrsa_core::pool(threads).map_err(|e| no_threads(threads, e))?;
-        let problem = &*self.inner;
-        let end = interruptible::run(
-            py,
-            |cancel| {
-                pool.install(|| {
-                    gwrsa_core::bapg(problem, linear.as_ref(), alpha, &init, epsilon, tol, max_outer, cancel)
-                })
-            },
-            |_| Ok(()),
-        )?
-        .map_err(value_error)?;
+        let alternate = |cancel: &AtomicBool| {
+            gwrsa_core::bapg(&self.inner, linear.as_ref(), alpha, &init, epsilon, tol, max_outer, cancel)
+        };
+        let end = pooled::run(py, threads, alternate, QUIET)?.map_err(value_error)?;
         Ok((to_numpy(py, end.plan)?, end.changes, end.n_outer, end.converged))
     }
 
@@ -280,7 +254,7 @@ impl Problem {
                 }
             })
         };
-        let solutions = on_threads(py, threads, search, report)?.map_err(value_error)?;
+        let solutions = pooled::run(py, threads, search, report)?.map_err(value_error)?;
         Ok(solutions.into_iter().flatten().map(|s| self.wrap(s, threads)).collect())
     }
 }
@@ -382,17 +356,17 @@ impl Solution {
 
     /// With its loss, which an interrupted search leaves out.
     fn evaluated(&self, py: Python<'_>) -> PyResult<Self> {
-        let inner = on_threads(py, self.threads, |_| self.inner.evaluated(&self.problem), QUIET)?;
+        let inner = pooled::run(py, self.threads, |_| self.inner.evaluated(&self.problem), QUIET)?;
         Ok(Self { problem: Arc::clone(&self.problem), inner, threads: self.threads })
     }
 
     fn plan<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        let plan = on_threads(py, self.threads, |_| self.inner.plan(&self.problem), QUIET)?;
+        let plan = pooled::run(py, self.threads, |_| self.inner.plan(&self.problem), QUIET)?;
         to_numpy(py, plan)
     }
 
     fn top<'py>(&self, py: Python<'py>, k: usize) -> PyResult<Bound<'py, PyArray2<u32>>> {
-        let top = on_threads(py, self.threads, |_| self.inner.top(&self.problem, k), QUIET)?;
+        let top = pooled::run(py, self.threads, |_| self.inner.top(&self.problem, k), QUIET)?;
         PyArray1::from_vec(py, top.data).reshape([top.rows, top.cols])
     }
 }

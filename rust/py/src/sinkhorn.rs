@@ -1,11 +1,13 @@
 //! One projection for a given cost, and rounding.
 
+use std::sync::atomic::AtomicBool;
+
 use gwrsa_core::{Ended, Mat, Precision};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 
 use crate::convert::{matrix, to_numpy, value_error, vector};
-use crate::{interruptible, pooled};
+use crate::pooled::{self, QUIET};
 
 type Outcome<'py> =
     (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>, &'static str, usize, f64);
@@ -29,18 +31,11 @@ pub fn sinkhorn<'py>(
     let (cost, p, q) = (matrix(&cost), vector(&p), vector(&q));
     let precision = if precision == "mixed" { Precision::Mixed } else { Precision::Float64 };
     let warm = warm.map(|(f, g)| (vector(&f), vector(&g)));
-    let pool = gwrsa_core::pool(threads).map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?;
-    let solved = interruptible::run(
-        py,
-        |cancel| {
-            pool.install(|| {
-                let warm = warm.as_ref().map(|(f, g)| (&f[..], &g[..]));
-                gwrsa_core::transport(&cost, &p, &q, epsilon, tol, max_sinkhorn, precision, warm, cancel)
-            })
-        },
-        |_| Ok(()),
-    )?
-    .map_err(value_error)?;
+    let solve = |cancel: &AtomicBool| {
+        let warm = warm.as_ref().map(|(f, g)| (&f[..], &g[..]));
+        gwrsa_core::transport(&cost, &p, &q, epsilon, tol, max_sinkhorn, precision, warm, cancel)
+    };
+    let solved = pooled::run(py, threads, solve, QUIET)?.map_err(value_error)?;
     let status = match solved.projection.ended {
         Ended::Converged => "converged",
         Ended::MaxIterations => "max_sinkhorn",
@@ -67,6 +62,6 @@ pub fn round_to_marginals<'py>(
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let mut plan: Mat<f64> = matrix(&plan);
     let (p, q) = (vector(&p), vector(&q));
-    pooled::run(py, || gwrsa_core::round_to_marginals(&mut plan, &p, &q))?;
+    pooled::run(py, 0, |_| gwrsa_core::round_to_marginals(&mut plan, &p, &q), QUIET)?;
     to_numpy(py, plan)
 }
