@@ -54,6 +54,15 @@ fn run(problem: &Problem, kind: InitKind, epsilon: f64, precision: Precision) ->
     solve(problem, &start, &settings, false, &AtomicBool::new(false)).expect("a valid start")
 }
 
+const KINDS: [InitKind; 6] = [
+    InitKind::Uniform,
+    InitKind::Random,
+    InitKind::Permutation,
+    InitKind::Spectral,
+    InitKind::Profile,
+    InitKind::Cocluster,
+];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
@@ -65,16 +74,8 @@ proptest! {
         let (c1, c2) = (squared_distances(&x), squared_distances(&y));
         let (p, q) = (weights(n, zeros), weights(m, 0));
         let problem = Problem::new(&Dissimilarity::Dense(c1.clone()), &Dissimilarity::Dense(c2.clone()), &p, &q)?;
-        let kinds = [
-            InitKind::Uniform,
-            InitKind::Random,
-            InitKind::Permutation,
-            InitKind::Spectral,
-            InitKind::Profile,
-            InitKind::Cocluster,
-        ];
         let precision = if double { Precision::Float64 } else { Precision::Mixed };
-        let end = run(&problem, kinds[named], 10f64.powf(ratio), precision);
+        let end = run(&problem, KINDS[named], 10f64.powf(ratio), precision);
         prop_assert!(end.status != Status::NumericalError);
         let plan = end.plan(&problem);
         prop_assert!(plan.data.iter().all(|t| t.is_finite() && *t >= 0.0));
@@ -221,14 +222,6 @@ proptest! {
         seed in 0u64..50, one in -40i32..41, other in -40i32..41, loose in -12.0f64..12.0, dense: bool, double: bool, named in 0usize..6,
     ) {
         let (x, y) = (points(30, 2, seed), points(25, 3, seed + 1));
-        let kinds = [
-            InitKind::Uniform,
-            InitKind::Random,
-            InitKind::Permutation,
-            InitKind::Spectral,
-            InitKind::Profile,
-            InitKind::Cocluster,
-        ];
         let precision = if double { Precision::Float64 } else { Precision::Mixed };
         let build = |a: f64, b: f64| {
             let side = |x: &Mat<f64>, by: f64| match factored(x) {
@@ -243,14 +236,14 @@ proptest! {
         };
         let plain = build(1.0, 1.0)?;
         let epsilon = 0.1 * plain.critical_epsilon(&NEVER);
-        let end = run(&plain, kinds[named], epsilon, precision);
+        let end = run(&plain, KINDS[named], epsilon, precision);
         prop_assert!(end.status != Status::NumericalError);
         // The profile start compares the sizes of both sides: there they have one unit.
-        let other = if kinds[named] == InitKind::Profile { one } else { other };
+        let other = if KINDS[named] == InitKind::Profile { one } else { other };
         let (a, b) = (2f64.powi(one), 2f64.powi(other));
         let there = build(a, b)?;
         prop_assert_eq!(there.critical_epsilon(&NEVER), a * b * plain.critical_epsilon(&NEVER));
-        let exact = run(&there, kinds[named], a * b * epsilon, precision);
+        let exact = run(&there, KINDS[named], a * b * epsilon, precision);
         prop_assert_eq!((exact.status, exact.n_outer, exact.n_sinkhorn), (end.status, end.n_outer, end.n_sinkhorn));
         prop_assert_eq!(exact.plan(&there).data, end.plan(&plain).data);
         prop_assert_eq!(exact.potentials(&there), end.potentials(&plain));
@@ -264,7 +257,7 @@ proptest! {
         let there = build(by, by)?;
         let (one, two) = (1.5 * plain.critical_epsilon(&NEVER), 1.5 * there.critical_epsilon(&NEVER));
         prop_assert!((two / (by * by * one) - 1.0).abs() < 1e-9);
-        let (here, near) = (run(&plain, kinds[named], one, precision), run(&there, kinds[named], two, precision));
+        let (here, near) = (run(&plain, KINDS[named], one, precision), run(&there, KINDS[named], two, precision));
         let apart: f64 = near.plan(&there).data.iter().zip(&here.plan(&plain).data).map(|(s, t)| (s - t).abs()).sum();
         prop_assert!(apart < if double { 1e-5 } else { 1e-3 }, "{}", apart);
         prop_assert!((near.gw_loss / (by * by * here.gw_loss) - 1.0).abs() < 1e-4);
