@@ -59,10 +59,10 @@ def test_a_file_with_one_rdm_is_loaded_like_any_other(tmp_path):
 def test_what_is_not_there_is_named(tmp_path):
     path, _ = rdms_file(tmp_path / "rdms.hdf5")
     with pytest.raises(
-        ValueError, match=r"rdms\.hdf5: .*the file holds 2 RDMs; RDM\.from_rsatoolbox\(path, index\) takes one"
+        ValueError, match=r"rdms\.hdf5: the file holds 2 RDMs; RDM\.from_rsatoolbox\(path, index\) takes one"
     ):
         gwrsa.RDM.load(path)
-    with pytest.raises(ValueError, match=r"rdms\.hdf5: .*index must be between 0 and 1, got 2"):
+    with pytest.raises(ValueError, match=r"rdms\.hdf5: index must be between 0 and 1, got 2"):
         gwrsa.RDM.from_rsatoolbox(path, 2)
     import h5py
 
@@ -73,7 +73,7 @@ def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"the suffix must be one of \.h5, \.hdf5, got '\.pkl'"):
         gwrsa.RDM.from_rsatoolbox(tmp_path / "rdms.pkl")
     broken, _ = rdms_file(tmp_path / "nan.h5", dissimilarities=np.full((2, 10), np.nan))
-    with pytest.raises(ValueError, match=r"nan\.h5: .*dissimilarities must be finite, got nan at 0"):
+    with pytest.raises(ValueError, match=r"nan\.h5: dissimilarities must be finite, got nan at 0"):
         gwrsa.RDM.from_rsatoolbox(broken)
 
 

@@ -291,12 +291,15 @@ class _Saved:
     def seconds(self) -> float:
         return self.trial.seconds
 
+    @property
+    def why(self) -> str:
+        """Why there is no plan, where there is none."""
+        return f"trial {self.trial.number} was not completed ({self.trial.state}): GWTune saved no plan of it"
+
     def plan(self) -> FloatArray:
         """The saved plan, rounded onto the marginals."""
         if self.file is None:
-            raise ValueError(
-                f"trial {self.trial.number} was not completed ({self.trial.state}): GWTune saved no plan of it"
-            )
+            raise ValueError(self.why)
         raw = self._read(self.file)
         n, m = raw.shape
         return _core.round_to_marginals(raw, np.full(n, 1 / n), np.full(m, 1 / m))
@@ -340,7 +343,7 @@ def _start(saved: _Saved, init: str, groups: ArrayLike | None, *, paired: bool) 
         matching = {k: metrics.matching_rate(plan, min(k, m)) for k in matching}
         category = {k: metrics.category_matching_rate(plan, groups, min(k, m)) for k in category}  # type: ignore[arg-type]
     seed = int(saved.trial.told.get("best_seed", 0))
-    solution = GWSolution.from_raw(saved)
+    solution = GWSolution.from_raw(saved, why=saved.why)
     return Start(saved.trial.number, seed, init, None, None, solution, top, matching, category)
 
 

@@ -70,20 +70,23 @@ def read(path: str | Path, index: int | None, items: str) -> Stored:
         with bounds.parsed("the file is not whole"), files.h5(file) as content:
             files.fitting(file, {"dissimilarities": content["dissimilarities"]})
             values = np.atleast_2d(np.asarray(content["dissimilarities"]))
-            patterns, rdms = content["pattern_descriptors"], content["rdm_descriptors"]
-            if index is None and len(values) > 1:
-                raise ValueError(
-                    f"the file holds {len(values)} RDMs; RDM.from_rsatoolbox(path, index) takes one, 0 to {len(values) - 1}"
-                )
-            i = check.integer("index", index or 0, 0, len(values) - 1)
-            labels, names = _value(patterns, items), _value(rdms, "name")
-            measure = _value(content, "dissimilarity_measure")
-            return Stored(
-                check.array("dissimilarities", values[i], 1),
-                None if labels is None else tuple(_texts(labels)),
-                "precomputed" if measure is None else _texts(measure)[0],
-                None if names is None else _texts(names)[i],
+            labels = _texts(_value(content["pattern_descriptors"], items))
+            names = _texts(_value(content["rdm_descriptors"], "name"))
+            measure = _texts(_value(content, "dissimilarity_measure"))
+            metric = "precomputed" if measure is None else measure[0]
+        if index is None and len(values) > 1:
+            raise ValueError(
+                f"the file holds {len(values)} RDMs; RDM.from_rsatoolbox(path, index) takes one, 0 to {len(values) - 1}"
             )
+        i = check.integer("index", index or 0, 0, len(values) - 1)
+        if names is not None and len(names) <= i:
+            raise ValueError(f"the file must hold a name an RDM, got {len(names)} for {len(values)}")
+        return Stored(
+            check.array("dissimilarities", values[i], 1),
+            None if labels is None else tuple(labels),
+            metric,
+            None if names is None else names[i],
+        )
 
 
 def _value(group: Any, name: str) -> Any:  # noqa: ANN401
@@ -96,5 +99,7 @@ def _value(group: Any, name: str) -> Any:  # noqa: ANN401
     return [node[str(i)][()] for i in range(len(node))] if hasattr(node, "keys") else node[()]
 
 
-def _texts(value: Any) -> list[str]:  # noqa: ANN401
+def _texts(value: Any) -> list[str] | None:  # noqa: ANN401
+    if value is None:
+        return None
     return [x.decode() if isinstance(x, bytes) else str(x) for x in np.ravel(np.asarray(value, dtype=object))]

@@ -58,10 +58,12 @@ class GWSolution:
     _raw: Any = field(repr=False)  # RawSolution; None where there is no plan
     _device: Any = field(default=None, repr=False)
     """Where both costs were, as torch tensors, and where arrays go back to."""
+    _why: str = field(default="", repr=False)
+    """Why there is no plan, where that is known beyond the status."""
 
     @classmethod
-    def from_raw(cls, raw: RawSolution, device: Any = None) -> GWSolution:  # noqa: ANN401
-        """From what a backend returns; with a torch device, arrays are given as tensors on it."""
+    def from_raw(cls, raw: RawSolution, device: Any = None, why: str = "") -> GWSolution:  # noqa: ANN401
+        """From what a backend returns; with a torch device, arrays are given as tensors on it; `why` it has no plan, where it has none."""
         return cls(
             gw_loss=raw.gw_loss,
             objective=raw.objective,
@@ -76,6 +78,7 @@ class GWSolution:
             phases=dict(raw.phases),
             _raw=raw,
             _device=device,
+            _why=why,
         )
 
     @classmethod
@@ -152,7 +155,7 @@ class GWSolution:
     def _needs_plan(self) -> None:
         if self.failed:
             so = "; raise epsilon or use float64" if self.status == "numerical_error" else ""
-            raise ValueError(f"this solve ended with status {self.status!r} and has no plan{so}")
+            raise ValueError(self._why or f"this solve ended with status {self.status!r} and has no plan{so}")
 
 
 @dataclass(frozen=True, eq=False)
