@@ -129,6 +129,12 @@ def functions(C: FloatArray, loss: str, *, first: bool) -> tuple[FloatArray, Flo
     return (C * np.log(C + TINY) - C, C) if first else (C, np.log(C + TINY))
 
 
+def outer_sum(f1: FloatArray, f2: FloatArray, p: FloatArray, q: FloatArray) -> FloatArray:
+    """`f1 p 1' + 1 (f2 q)'`, what of GW(T) and its gradient does not depend on a plan with these marginals."""
+    total: FloatArray = (f1 @ p)[:, None] + f2 @ q
+    return total
+
+
 def report(changes: list[float], verbose: bool) -> None:
     """POT's table of changes, at the end."""
     for k, change in enumerate(changes if verbose else ()):

@@ -193,7 +193,7 @@ def _solve(
     linear = None if cost is None else (1 - share) * cost
     if marginal_loss:
         # Twice the constant, averaged over the costs and their transposes.
-        marginal = share * (((f1 + f1.T) @ a)[:, None] + (f2 + f2.T) @ b)
+        marginal = share * arrays.outer_sum(f1 + f1.T, f2 + f2.T, a, b)
         linear = marginal if linear is None else linear + marginal
     plan, changes, _, _ = _core.Problem(c1, c2, a, b, loss=kind).bapg(
         arrays.first_plan(G0, a, b),
@@ -204,7 +204,7 @@ def _solve(
         max_outer=check.integer("max_iter", max_iter, 0, check.MOST_STEPS),
         threads=0,
     )
-    constant = (f1 @ a)[:, None] + f2 @ b
+    constant = arrays.outer_sum(f1, f2, a, b)
     failed = not np.isfinite(plan).all()
     if failed:
         plan, loss = np.outer(a, b), float("inf")
@@ -225,6 +225,4 @@ def _solve(
     record[name] = gromov_value(like, loss, (M, C1, C2), (p, q), plan, None, kind, share)
     if not marginal_loss:
         record["loss"] = record[name] - like(share * float(np.vdot(constant, plan)))
-    if not value:
-        return T, record
-    return finished(record, name, T, M, plan, share, log=log)
+    return finished(record, name, T, M, plan, share, value=value, log=log)

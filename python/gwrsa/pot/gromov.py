@@ -265,13 +265,15 @@ def _solve(
         gradient = gradient if cost is None else gradient + (1 - share) * cost
         duals = dual_potentials(gradient, plan, a, b, epsilon, proximal=solver == "PPA")
     record[name] = gromov_value(like, loss, (M, C1, C2), (p, q), plan, duals, kind, share)
+    return finished(record, name, T, M, plan, share, value=value, log=log)
+
+
+def finished(
+    record: dict[str, Any], name: str, T: Any, M: Any, plan: FloatArray, share: float, *, value: bool, log: bool
+) -> Any:
+    """Plan and record; of the functions that end in 2 the value, with a record that holds more."""
     if not value:
         return T, record
-    return finished(record, name, T, M, plan, share, log=log)
-
-
-def finished(record: dict[str, Any], name: str, T: Any, M: Any, plan: FloatArray, share: float, *, log: bool) -> Any:
-    """What the functions that end in 2 return."""
     record["T"] = T
     if M is not None:
         linear = (M * T).sum() if tensors.is_tensor(M) else np.vdot(np.asarray(M, dtype=np.float64), plan)
@@ -285,5 +287,4 @@ def _quadratic_gradient(
 ) -> FloatArray:
     """Of GW(T) by T, that of a minimum over plans: 2 (const - h1(C1) T h2(C2)'), symmetrised."""
     (f1, h1), (f2, h2) = arrays.functions(c1, kind, first=True), arrays.functions(c2, kind, first=False)
-    constant: FloatArray = ((f1 + f1.T) @ p)[:, None] + (f2 + f2.T) @ q
-    return constant - h1 @ plan @ h2.T - h1.T @ plan @ h2
+    return arrays.outer_sum(f1 + f1.T, f2 + f2.T, p, q) - h1 @ plan @ h2.T - h1.T @ plan @ h2
