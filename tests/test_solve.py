@@ -98,6 +98,20 @@ def test_units_do_not_matter(scale, precision):
     assert two.gw_loss == pytest.approx(scale**2 * one.gw_loss, rel=2e-5)
 
 
+def test_a_column_without_weight_starves_no_row():
+    # The largest entry of every row lies in a column where no mass may go, farther above the others than single precision reaches.
+    at = np.array([0, 0, 0, 0, 0, -0.6923, 0.8024])
+    c1, c2 = np.zeros((5, 5)), (at[:, None] - at) ** 2
+    c1[3, 1] = 0.7424
+    p, q = np.array([0, 0, 1, 1, 1]) / 3, np.array([0, 0, 1, 1, 1, 1, 1]) / 5
+    ends = [
+        solve(c1, c2, p, q, epsilon=1e-3 * c1.max() * c2.max(), precision=precision, max_outer=20, tol=1e-6)
+        for precision in ("mixed", "float64")
+    ]
+    assert [end.status for end in ends] == ["converged"] * 2
+    assert ends[0].gw_loss == pytest.approx(ends[1].gw_loss, rel=1e-6)
+
+
 def test_zero_weights_are_the_problem_without_the_objects():
     c1, c2, p = distances(20, seed=1), distances(15, seed=2), weights(20, zeros=6)
     init = np.outer(p, weights(15))

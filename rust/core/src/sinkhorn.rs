@@ -318,7 +318,8 @@ impl<R: Real> Scaling<R> {
         let lowest = R::from_f64(f64::NEG_INFINITY);
         self.g.fill(0.0);
         self.reset_columns();
-        let zero = vec![R::ZERO; m];
+        // A column without weight has no say: a row whose largest entry it held could be 0 wherever mass may go.
+        let open: Vec<R> = self.q.iter().map(|&q| if q > 0.0 { R::ZERO } else { lowest }).collect();
         each(
             tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
             parallel,
@@ -327,7 +328,7 @@ impl<R: Real> Scaling<R> {
                 t.acc.fill(lowest);
                 for ((row, u), &pi) in t.kernel.chunks_exact(m).zip(&mut *t.u).zip(t.p) {
                     // The scaling's place holds the shift until the sweep overwrites it.
-                    *u = R::ZERO - max_shifted(row, &zero);
+                    *u = R::ZERO - max_shifted(row, &open);
                     if pi > R::ZERO {
                         max_into(t.acc, row, *u);
                     }

@@ -196,7 +196,9 @@ class Scaling(Slots):
         for rows in blocks:
             block = kernel[:, rows]
             self.exponents.fill(block, at, rows, f, g)
-            shift = -block.amax(2)
+            # A column without weight has no say: a row whose largest entry it held could be 0 wherever mass may go.
+            closed = self.weights.q.none
+            shift = -(block if closed is None else block.masked_fill(closed, -torch.inf)).amax(2)
             f[:, rows] = shift.double()
             # Rows without weight play no part: their entries become 0.
             none = self.weights.p.rows(rows).none
