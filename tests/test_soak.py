@@ -24,18 +24,22 @@ def test_many_threads_have_the_bits_of_a_lone_run(work):
     assert soak.from_threads(*work) == []
 
 
-def test_a_forked_child_has_the_bits_of_its_parent(work):
-    # In a process of its own: what other tests have imported may not survive a fork.
-    code = (
-        "import soak; w = soak.tasks(); b = {n: soak.bits(c()) for n, c in w.items()}; print(soak.after_fork(w, b, w))"
-    )
-    done = subprocess.run(
+def python(code):
+    """In a process of its own: what other tests have imported may not survive a fork."""
+    return subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_a_forked_child_has_the_bits_of_its_parent(work):
+    code = (
+        "import soak; w = soak.tasks(); b = {n: soak.bits(c()) for n, c in w.items()}; print(soak.after_fork(w, b, w))"
+    )
+    done = python(code)
     assert done.stdout.strip() == "[]", done.stderr
 
 
@@ -48,13 +52,7 @@ def test_other_bits_are_seen(work):
 
 def test_a_short_soak():
     code = "import soak; s, w = soak.run(rounds=2); print(len(s), w, [x.threads for x in s], [x.files for x in s])"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python(code)
     assert done.returncode == 0, done.stderr
     rounds, *_ = done.stdout.split()
     assert rounds == "2"

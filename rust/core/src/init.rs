@@ -42,6 +42,10 @@ pub enum InitKind {
 }
 
 impl InitKind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Uniform, Self::Random, Self::Permutation, Self::Spectral, Self::Profile, Self::Cocluster];
+
     /// All names, for messages.
     pub const NAMES: &'static str = "'uniform', 'random', 'permutation', 'spectral', 'profile', 'cocluster'";
 

@@ -41,19 +41,10 @@ fn numbers() -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(-1.0..1.0f64, 24)
 }
 
-const KINDS: [InitKind; 6] = [
-    InitKind::Uniform,
-    InitKind::Random,
-    InitKind::Permutation,
-    InitKind::Spectral,
-    InitKind::Profile,
-    InitKind::Cocluster,
-];
-
 fn run(problem: &Problem, kind: usize, epsilon: f64, double: bool) -> Result<Solution, InvalidInput> {
     let precision = if double { Precision::Float64 } else { Precision::Mixed };
     let settings = Settings { precision, tol: 1e-6, max_outer: 20, max_sinkhorn: 60, ..Settings::default() };
-    let start = Start { init: Init::Named(KINDS[kind], 1, 0), epsilons: vec![epsilon] };
+    let start = Start { init: Init::Named(InitKind::ALL[kind], 1, 0), epsilons: vec![epsilon] };
     solve(problem, &start, &settings, false, &AtomicBool::new(false))
 }
 
@@ -104,6 +95,9 @@ proptest! {
                 prop_assert!(end.top(&problem, 1).data.iter().all(|t| (*t as usize) < m));
             }
             Err(InvalidInput::NotPositive { name, .. }) => prop_assert_eq!(name, "epsilon"),
+            Err(InvalidInput::TooLight { name, value, least, .. }) => {
+                prop_assert!(!double && name == "p" && value < least && least == 1e-32);
+            }
             Err(other) => prop_assert!(false, "{}", other),
         }
     }

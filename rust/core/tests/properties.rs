@@ -54,15 +54,6 @@ fn run(problem: &Problem, kind: InitKind, epsilon: f64, precision: Precision) ->
     solve(problem, &start, &settings, false, &AtomicBool::new(false)).expect("a valid start")
 }
 
-const KINDS: [InitKind; 6] = [
-    InitKind::Uniform,
-    InitKind::Random,
-    InitKind::Permutation,
-    InitKind::Spectral,
-    InitKind::Profile,
-    InitKind::Cocluster,
-];
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
@@ -75,7 +66,7 @@ proptest! {
         let (p, q) = (weights(n, zeros), weights(m, 0));
         let problem = Problem::new(&Dissimilarity::Dense(c1.clone()), &Dissimilarity::Dense(c2.clone()), &p, &q)?;
         let precision = if double { Precision::Float64 } else { Precision::Mixed };
-        let end = run(&problem, KINDS[named], 10f64.powf(ratio), precision);
+        let end = run(&problem, InitKind::ALL[named], 10f64.powf(ratio), precision);
         prop_assert!(end.status != Status::NumericalError);
         let plan = end.plan(&problem);
         prop_assert!(plan.data.iter().all(|t| t.is_finite() && *t >= 0.0));
@@ -236,14 +227,14 @@ proptest! {
         };
         let plain = build(1.0, 1.0)?;
         let epsilon = 0.1 * plain.critical_epsilon(&NEVER);
-        let end = run(&plain, KINDS[named], epsilon, precision);
+        let end = run(&plain, InitKind::ALL[named], epsilon, precision);
         prop_assert!(end.status != Status::NumericalError);
         // The profile start compares the sizes of both sides: there they have one unit.
-        let other = if KINDS[named] == InitKind::Profile { one } else { other };
+        let other = if InitKind::ALL[named] == InitKind::Profile { one } else { other };
         let (a, b) = (2f64.powi(one), 2f64.powi(other));
         let there = build(a, b)?;
         prop_assert_eq!(there.critical_epsilon(&NEVER), a * b * plain.critical_epsilon(&NEVER));
-        let exact = run(&there, KINDS[named], a * b * epsilon, precision);
+        let exact = run(&there, InitKind::ALL[named], a * b * epsilon, precision);
         prop_assert_eq!((exact.status, exact.n_outer, exact.n_sinkhorn), (end.status, end.n_outer, end.n_sinkhorn));
         prop_assert_eq!(exact.plan(&there).data, end.plan(&plain).data);
         prop_assert_eq!(exact.potentials(&there), end.potentials(&plain));
@@ -257,7 +248,7 @@ proptest! {
         let there = build(by, by)?;
         let (one, two) = (1.5 * plain.critical_epsilon(&NEVER), 1.5 * there.critical_epsilon(&NEVER));
         prop_assert!((two / (by * by * one) - 1.0).abs() < 1e-9);
-        let (here, near) = (run(&plain, KINDS[named], one, precision), run(&there, KINDS[named], two, precision));
+        let (here, near) = (run(&plain, InitKind::ALL[named], one, precision), run(&there, InitKind::ALL[named], two, precision));
         let apart: f64 = near.plan(&there).data.iter().zip(&here.plan(&plain).data).map(|(s, t)| (s - t).abs()).sum();
         prop_assert!(apart < if double { 1e-5 } else { 1e-3 }, "{}", apart);
         prop_assert!((near.gw_loss / (by * by * here.gw_loss) - 1.0).abs() < 1e-4);
