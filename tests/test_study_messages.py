@@ -82,7 +82,7 @@ def test_tests_on_their_way_are_told_of_an_interrupt(tmp_path, monkeypatch):
     work = Opened.of(tmp_path / "out").work()
     tests = [unit for unit in work.units() if unit.what == "test"]
     asked.clear()
-    going = study_compute.on_threads(work, 2)(tests, study_compute.Progress("x", len(tests), shown=False))
+    going = study_compute.on_threads(work, 2)(tests, study_compute.Progress("x", tests, shown=False))
     next(going)
     assert not asked[0]()
     going.close()
