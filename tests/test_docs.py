@@ -125,6 +125,12 @@ def test_speeds_of_the_readme_are_those_measured():
     }
 
 
+def test_times_beside_pot_are_those_measured(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benches"))
+    table = import_module("pot_calls").table(result("pot_calls"))
+    assert table in (ROOT / "docs" / "from-pot.md").read_text(encoding="utf-8")
+
+
 def test_page_of_the_benches_is_that_of_their_results(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benches"))
     report, targets = import_module("report"), import_module("targets")
