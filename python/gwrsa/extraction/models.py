@@ -154,10 +154,10 @@ def load(
     except (OSError, RuntimeError) as error:
         if not fetch:
             raise
-        # Each library says in its own way that there is no connection; what it says comes last.
+        # Each library says in its own way, some over several lines, that there is no connection; what it says comes last.
         raise OSError(
             f"the weights of {model} could not be had{f' ({missing})' if missing else ''}; name a local checkpoint, "
-            f"or use pretrained=False: {error}"
+            f"or use pretrained=False: {' '.join(str(error).split())}"
         ) from error
     net = built.net
     if checkpoint is not None:

@@ -60,3 +60,10 @@ def percent(rate: float) -> str:
 def two(value: float) -> str:
     """Two decimals, and no minus before a zero."""
     return f"{round(value, 2) + 0.0:.2f}"
+
+
+def categorised(results: Results) -> str:
+    """The objects that category rates are of, in words."""
+    members = results.members
+    some = members is not None and members.n_uncategorised and results.settings["categories"]["others"] == "exclude"
+    return "those that have a category" if some else "objects"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gwrsa.figures.study import given_rdms, showcase, shown_plan, slugs
-from gwrsa.report.numbers import having, model_rows, percent, two, value_of
+from gwrsa.report.numbers import categorised, having, model_rows, percent, two, value_of
 from gwrsa.statistics import matching_hits
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Fewer points, and a correlation of ranks says nothing.
 _ENOUGH = 4
+# More names in a row, and nobody reads them.
+_MOST_NAMED = 3
 # What the reference study found of a family: object by object, and by category.
 _FINE = {
     "clip": "CLIP models match objects, at best about 20 % of them",
@@ -72,7 +74,9 @@ class _Readings:
         if best is None:
             return ""
         coarse = best.get("category")
-        category = "" if coarse is None or np.isnan(coarse) else f", {percent(float(coarse))} one of their category"
+        category = ""
+        if coarse is not None and not np.isnan(coarse):
+            category = f"; {percent(float(coarse))} of {categorised(self.results)} have one of their category"
         return (
             f"RSA is {two(float(best['rsa']))}; of {len(self.results.objects):,} objects {percent(float(best['top1']))} have themselves "
             f"as most probable counterpart{category}."
@@ -81,11 +85,7 @@ class _Readings:
     def _rsa(self) -> str:
         ends = self._families("rsa", lambda r: r["rsa"]["value"], two)
         rho = self._rank_agreement([r["rsa"]["value"] for r in having(self.rows, "matching", self.k)], "matching")
-        beside = (
-            ""
-            if rho is None
-            else f" Its order of the models agrees with that by matching rate by Spearman's rho = {two(rho)}."
-        )
+        beside = "" if rho is None else f" Spearman's rho between RSA and matching rate, over models, is {two(rho)}."
         return (
             f"Highest of each family: {ends}.{beside} The reference study takes RSA as its baseline: one number, in which both grains "
             "are mixed."
@@ -111,13 +111,15 @@ class _Readings:
         ]
         if not found:
             return ""
-        gain, target = max(found)
         same = sum(g == 0 for g, _ in found)
         if same == len(found):
             return "No rate differs from that of the start of lowest GW loss."
+        # Chosen by objects, this start can also have fewer in their category.
+        ends = [e for e in (max(found), min(found)) if e[0] != 0]
+        changes = " and ".join(f"{100 * g:+.2g} points ({target})" for g, target in dict.fromkeys(ends))
         return (
-            f"Against the start of lowest GW loss the largest change upwards is {100 * gain:.2g} points ({target}); {same} of {len(found)} "
-            "do not change."
+            f"Against the start of lowest GW loss the rate changes by {'at most ' if len(found) > 1 else ''}{changes}; "
+            f"{same} of {len(found)} do not change."
         )
 
     def _grains(self) -> str:
@@ -128,7 +130,10 @@ class _Readings:
             for m in ("matching", "category")
         }
         both, coarse = above["matching"] & above["category"], above["category"] - above["matching"]
-        text = f"Above chance in both grains: {len(both)} of {len(self.rows)}; in the coarse grain only: {_names(coarse) or 'none'}."
+        text = (
+            f"Above the 95th percentile of chance in both grains: {len(both)} of {len(self.rows)}; in the coarse grain only: "
+            f"{_names(coarse) or 'none'}."
+        )
         if any(r["family"].lower() in ("clip", "self-supervised") for r in self.rows):
             text += " In the reference study CLIP models are high in both, self-supervised models of images in the coarse grain only."
         return text
@@ -142,11 +147,11 @@ class _Readings:
         text = f"Lowest losses go from {loss[0]:.3g} ({by[0]['target']}) to {loss[-1]:.3g} ({by[-1]['target']})."
         if not self.results.settings["alignment"]["match_histogram"]:
             return f"{text} Histograms were not matched, so that losses of different models cannot be compared."
-        rho = self._rank_agreement([-r["starts"]["lowest_loss"]["gw_loss"] for r in rows], "matching")
+        rho = self._rank_agreement([r["starts"]["lowest_loss"]["gw_loss"] for r in rows], "matching")
         return (
             text
             if rho is None
-            else f"{text} A lower loss goes with a higher matching rate by Spearman's rho = {two(rho)}."
+            else f"{text} Spearman's rho between loss and matching rate, over models, is {two(rho)}."
         )
 
     def _histograms(self) -> str:
@@ -171,12 +176,13 @@ class _Readings:
         one = table[
             (table["choice"] == "lowest_loss") & (table["measure"] == "matching") & (table["k"] == table["k"].min())
         ]
-        mean = one.groupby("category")["rate"].mean().sort_values()
-        if not len(mean):
+        mean = one.groupby("category", sort=False)["rate"].mean().dropna()
+        if not len(mean) or mean.min() == mean.max():
             return ""
+        best, worst = (_listed([str(c) for c in mean.index[mean == end]]) for end in (mean.max(), mean.min()))
         return (
-            f"Over all models {mean.index[-1]} is matched best ({percent(float(mean.iloc[-1]))} of its objects on average) and "
-            f"{mean.index[0]} worst ({percent(float(mean.iloc[0]))})."
+            f"On average over models the highest rate is that of {best} ({percent(float(mean.max()))} of the objects), the lowest that of "
+            f"{worst} ({percent(float(mean.min()))})."
         )
 
     # ---- of all pairs
@@ -191,12 +197,11 @@ class _Readings:
             ("figure_s5_map_of_models_gw_loss", "gw_loss", 1),
             ("figure_s6_map_of_models_matching", "top1", -1),
         ):
-            by = (sign * mine[column]).argsort()
-            if len(by):
-                yield (
-                    name,
-                    f"Nearest to {self.human} is {mine['target'].iloc[by.iloc[0]]}, farthest {mine['target'].iloc[by.iloc[-1]]}.",
-                )
+            far = (sign * mine[column]).to_numpy(dtype=float)
+            if len(far) and np.isfinite(far).all():
+                near, last = (_listed([str(t) for t in mine["target"][far == end]]) for end in (far.min(), far.max()))
+                ends = f"Nearest to {self.human} by this number is {near}"
+                yield name, f"{ends}, farthest {last}." if far.min() < far.max() else f"{ends}."
         for name, column, write in (
             ("figure_s7a_pairs_rsa", "rsa", two),
             ("figure_s7b_pairs_top1", "top1", percent),
@@ -238,7 +243,7 @@ class _Readings:
             yield f"figure_4c_local_optima_{slug}", self._optima(target, replicate)
             yield (
                 f"figure_s4_map_{slug}",
-                "Where the plan keeps neighbours together, lines of one colour run side by side; where it does not, they cross.",
+                "Where the plan keeps neighbours together, lines that begin side by side end side by side; where it does not, they cross.",
             )
 
     def _optima(self, target: str, replicate: int) -> str:
@@ -306,3 +311,8 @@ def _family(name: str) -> str:
 
 def _names(names: set[str]) -> str:
     return ", ".join(sorted(names))
+
+
+def _listed(names: list[str]) -> str:
+    """Those that share a place; of many, how many."""
+    return ", ".join(names) if len(names) <= _MOST_NAMED else f"{names[0]} and {len(names) - 1} others"

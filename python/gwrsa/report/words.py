@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gwrsa import backends
-from gwrsa.report.numbers import having, model_rows, percent, two, value_of
+from gwrsa.report.numbers import categorised, having, model_rows, percent, two, value_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ def findings(results: Results) -> list[str]:
     said = [_of_rsa(models, statistics["permutations"], n_tests)]
     for measure, what, meets in (
         ("matching", "Fine grain", "of objects are found as themselves"),
-        ("category", "Coarse grain", "of objects are found in their category"),
+        ("category", "Coarse grain", f"of {categorised(results)} are found in their category"),
     ):
         found = having(models, measure, k)
         if not found or measure not in chance:
@@ -54,7 +54,8 @@ def findings(results: Results) -> list[str]:
         above = [r for r in found if value_of(r, measure, k) > c["high"]]
         text = (
             f"{what}: {best['target']} comes out highest: {percent(value_of(best, measure, k))} {meets} without labels (top-{k}, lowest GW "
-            f"loss; chance {percent(c['value'])}). {len(above)} of {len(found)} models exceed the 95th percentile of chance."
+            f"loss; chance {percent(c['value'])}). {len(above)} of {len(found)} models exceed the 95th percentile of "
+            "chance, as 1 in 20 random assignments does."
         )
         others = having(people, measure, k) if models is not rows else []
         if others:
@@ -96,13 +97,13 @@ def _parting(models: list[dict[str, Any]], chance: dict[str, Any], k: int) -> li
         ]
         if coarse:
             names = ", ".join(r["target"] for r in coarse)
-            said.append(f"The grains part: categories above chance, objects not, in {names}.")
+            said.append(f"The grains part: categories above the 95th percentile of chance, objects not, in {names}.")
     found = having(models, "matching", k)
     pairs = [
         (abs(value_of(a, "matching", k) - value_of(b, "matching", k)), a, b)
         for i, a in enumerate(found)
         for b in found[i + 1 :]
-        if abs(a["rsa"]["value"] - b["rsa"]["value"]) < _SAME_RSA
+        if abs(a["rsa"]["value"] - b["rsa"]["value"]) < _SAME_RSA and _apart(a, b, k)
     ]
     if pairs:
         _, a, b = max(pairs, key=lambda p: p[0])
@@ -116,10 +117,14 @@ def _parting(models: list[dict[str, Any]], chance: dict[str, Any], k: int) -> li
         x, y = [r["rsa"]["value"] for r in found], [value_of(r, "matching", k) for r in found]
         if min(np.ptp(x), np.ptp(y)) > 0:
             rho = spearmanr(x, y).statistic
-            said.append(
-                f"Across {len(found)} models, RSA and matching rate agree in rank by Spearman's rho = {rho:.2f}."
-            )
+            said.append(f"Across {len(found)} models, Spearman's rho between RSA and matching rate is {rho:.2f}.")
     return said
+
+
+def _apart(higher: dict[str, Any], lower: dict[str, Any], k: int) -> bool:
+    """Whether the intervals of two matching rates do not overlap."""
+    low, high = (r["rates"]["lowest_loss", "matching", k][end] for r, end in ((higher, "low"), (lower, "high")))
+    return low is not None and high is not None and low > high
 
 
 def _by_the_answer(models: list[dict[str, Any]], k: int) -> list[str]:
@@ -132,7 +137,7 @@ def _by_the_answer(models: list[dict[str, Any]], k: int) -> list[str]:
         return []
     gain, r = max(gains, key=lambda g: g[0])
     if gain <= 0:
-        return ["For every model the start of lowest GW loss is also the one that matches most objects."]
+        return ["For every model no eligible start matches more objects than that of lowest GW loss."]
     end = r["rates"]["highest_matching", "matching", k]["value"]
     return [
         (
@@ -194,7 +199,8 @@ def methods(results: Results) -> list[str]:
             f"Rates. Matching rate, top-k: share of objects whose own counterpart is among their k most probable targets, k = "
             f"{', '.join(map(str, t['top_k']))}. Intervals: 95 %, bootstrap over objects, {t['bootstrap']} resamples, the plan taken as given. Over "
             "replicates: mean, 5th and 95th percentile. Chance: closed form, and percentiles of "
-            f"{t['chance']} simulated random assignments (seed {t['seed']})."
+            f"{t['chance']} simulated assignments that draw the targets of every object at random (seed {t['seed']}). A plan couples "
+            "neighbours together, so that rates of one that knows nothing scatter more widely than these, those of categories above all."
         ),
     ]
     if results.members is not None:
