@@ -217,7 +217,8 @@ def test_every_figure_but_6b_is_read_in_words_with_the_numbers_of_the_study(resu
     text = f"share a category are {within:.2g} apart on average, two others {between:.2g}."
     assert text in said["figure_3_rdm_human"]
     mine = results.pairs.query("source == 'people'").set_index("target")["gw_loss"]
-    assert f"is {mine.idxmin()}, farthest {mine.idxmax()}." in said["figure_s5_map_of_models_gw_loss"]
+    nearest = ", ".join(mine.index[mine == mine.min()])  # two models are the same one
+    assert f"is {nearest}, farthest {mine.idxmax()}." in said["figure_s5_map_of_models_gw_loss"]
 
 
 def test_the_reference_study_is_set_beside_its_own_families_only(results):
