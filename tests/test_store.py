@@ -1,4 +1,5 @@
 import json
+import mmap
 
 import numpy as np
 import pytest
@@ -217,3 +218,61 @@ def test_a_side_is_read_as_it_was_written(tmp_path, side):
     assert load_arrays(tmp_path / f"{key}.npz")
     renamed = gwrsa.Embedding(np.eye(4), list("abcd"))
     assert sides.side_digest(renamed) != sides.side_digest(gwrsa.Embedding(np.eye(4), list("dcba")))
+
+
+def mapping(array):
+    """The mapped file that holds an array's numbers, if one does."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array if isinstance(array, mmap.mmap) else None
+
+
+def test_numbers_of_a_side_are_mapped_and_stay_when_its_file_is_replaced(tmp_path):
+    side = embedding(40, 3).rdm()
+    path = tmp_path / f"{sides.save_side(tmp_path, side)}.npz"
+    whole = path.read_bytes()
+    read = sides.load_side(path, "read")
+    assert mapping(read.dissimilarities) is not None
+    assert mapping(sides.aligned(read, "precomputed").dissimilarities) is not None
+    assert mapping(load_arrays(path)["rdm"]) is None
+    with pytest.raises(ValueError, match="read-only"):
+        read.dissimilarities[0] = 1
+    replace(path, lambda file: file.write(bytes(len(whole))))
+    np.testing.assert_array_equal(read.dissimilarities, side.dissimilarities)
+    assert sides.save_side(tmp_path, side) == path.stem
+    assert path.read_bytes() == whole
+
+
+def test_a_side_that_cannot_be_mapped_is_read(tmp_path):
+    side = embedding(40, 3).rdm()
+    path = tmp_path / f"{sides.side_digest(side)}.npz"
+    for save in (np.savez_compressed, np.savez):
+        save(path, rdm=side.dissimilarities)  # np.savez puts the numbers where memory does not begin
+        read = sides.load_side(path, "read")
+        assert mapping(read.dissimilarities) is None
+        np.testing.assert_array_equal(read.dissimilarities, side.dissimilarities)
+
+
+def test_a_side_of_which_a_byte_is_another_is_named_or_the_same(tmp_path):
+    side = gwrsa.RDM([0.1, 0.2, 0.3], ["a", "b", "c"])
+    path = tmp_path / f"{sides.save_side(tmp_path, side)}.npz"
+    whole, named = path.read_bytes(), 0
+    torn = [whole[:n] for n in range(0, len(whole), 3)]
+    torn += [whole[:i] + bytes([whole[i] ^ bit]) + whole[i + 1 :] for i in range(len(whole)) for bit in (1, 0x80)]
+    for content in torn:
+        path.write_bytes(content)
+        try:
+            read = sides.load_side(path, side.name)
+        except ValueError as error:
+            named += path.name in str(error)
+        else:
+            assert (read.items, read.dissimilarities.tolist()) == (side.items, [0.1, 0.2, 0.3])
+    assert named > len(torn) / 2
+
+
+def test_what_is_mapped_writable_is_copied(tmp_path):
+    np.save(tmp_path / "c.npy", [1.0, 2.0, 3.0])
+    for mode, copied in (("r", False), ("r+", True), ("c", True)):
+        values = np.load(tmp_path / "c.npy", mmap_mode=mode)
+        assert np.may_share_memory(gwrsa.RDM(values).dissimilarities, values) != copied
+        assert np.may_share_memory(gwrsa.Embedding(values.reshape(3, 1)).values, values) != copied

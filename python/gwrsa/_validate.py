@@ -50,6 +50,13 @@ def array(name: str, value: Any, ndim: int | tuple[int, ...]) -> FloatArray:  # 
     return out
 
 
+def kept(values: FloatArray, given: Any) -> FloatArray:  # noqa: ANN401
+    """`values` made of what was given, copied unless nobody can write to them: they are a file's, mapped with mode "r"."""
+    if isinstance(given, np.memmap) and given.mode == "r" and np.may_share_memory(values, given):
+        return values
+    return values.copy()
+
+
 def square(name: str, value: Any) -> FloatArray:  # noqa: ANN401
     """Real, finite n x n float64 array."""
     out = array(name, value, 2)

@@ -10,7 +10,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +24,8 @@ FREE = 1 << 28
 TIMES = 200
 """Times its own size that a larger one may expand to. Deflate reaches 1,032 with zeros, some 20 with numbers."""
 _LONGEST_HEADER = 100_000
+_ZIP_HEADER = 30
+"""Bytes of a member's own header before its name; the last four are the lengths of name and extra field."""
 
 # What parsers raise of files of which bits are missing or flipped.
 BROKEN = (
@@ -75,27 +77,39 @@ def read_npy(stream: IO[bytes], n_bytes: int) -> NDArray[Any]:
     ValueError
         If it holds Python objects, or its header claims more than there is.
     """
-    version = npy.read_magic(stream)
-    if version not in {(1, 0), (2, 0)}:
-        raise ValueError(f"the .npy format must be 1.0 or 2.0, got {version[0]}.{version[1]}")
-    if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(stream)
-    else:
-        length = int.from_bytes(stream.read(4), "little")
-        fits("the header", length, _LONGEST_HEADER)
-        stream.seek(-4, 1)
-        shape, _, dtype = npy.read_array_header_2_0(stream)
-    if dtype.hasobject:
-        raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
-    if min(shape, default=0) < 0 or dtype.itemsize == 0:
-        raise ValueError(f"the array must have a shape and a dtype of some bytes, got {shape} and {dtype}")
-    fits(f"an array of shape {shape}", math.prod(shape) * dtype.itemsize, n_bytes - stream.tell())
+    _npy_header(stream, n_bytes)
     stream.seek(0)
     return np.asarray(npy.read_array(stream, allow_pickle=False))
 
 
-def read_npz(path: Path, choose: Callable[[Sequence[str]], Sequence[str]] = list) -> dict[str, NDArray[Any]]:
+def _npy_header(stream: IO[bytes], n_bytes: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and dtype, as `read_npy` accepts them; the stream is then where the values begin."""
+    begins = stream.tell()
+    version = npy.read_magic(stream)
+    if version not in {(1, 0), (2, 0)}:
+        raise ValueError(f"the .npy format must be 1.0 or 2.0, got {version[0]}.{version[1]}")
+    if version == (1, 0):
+        shape, by_columns, dtype = npy.read_array_header_1_0(stream)
+    else:
+        length = int.from_bytes(stream.read(4), "little")
+        fits("the header", length, _LONGEST_HEADER)
+        stream.seek(-4, 1)
+        shape, by_columns, dtype = npy.read_array_header_2_0(stream)
+    if dtype.hasobject:
+        raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
+    if min(shape, default=0) < 0 or dtype.itemsize == 0:
+        raise ValueError(f"the array must have a shape and a dtype of some bytes, got {shape} and {dtype}")
+    fits(f"an array of shape {shape}", math.prod(shape) * dtype.itemsize, n_bytes - (stream.tell() - begins))
+    return shape, by_columns, dtype
+
+
+def read_npz(
+    path: Path, choose: Callable[[Sequence[str]], Sequence[str]] = list, mapped: Collection[str] = ()
+) -> dict[str, NDArray[Any]]:
     """Arrays of an .npz file, all or those of its names that are chosen; never unpickled.
+
+    Those of the names in `mapped` are mapped into memory, read-only, where the file holds them so that this can be done: then nobody has
+    compared them with their checksum.
 
     Raises
     ------
@@ -113,9 +127,23 @@ def read_npz(path: Path, choose: Callable[[Sequence[str]], Sequence[str]] = list
             info = members[name]
             if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                 raise ValueError(f"{name!r} must be stored or deflated, got compression {info.compress_type}")
-            with archive.open(info) as member:
-                arrays[name] = read_npy(member, info.file_size)
+            found = _mapped(stream, info) if name in mapped and info.compress_type == zipfile.ZIP_STORED else None
+            if found is None:
+                with archive.open(info) as member:
+                    found = read_npy(member, info.file_size)
+            arrays[name] = found
         return arrays
+
+
+def _mapped(stream: IO[bytes], info: zipfile.ZipInfo) -> NDArray[Any] | None:
+    """A stored member of an archive as it lies in the file; None where it does not lie as numpy wants it."""
+    stream.seek(info.header_offset + _ZIP_HEADER - 4)
+    stream.seek(sum(struct.unpack("<HH", stream.read(4))), 1)  # its name, and what else is said of it
+    shape, by_columns, dtype = _npy_header(stream, info.file_size)
+    at = stream.tell()
+    if by_columns or at % dtype.alignment or not math.prod(shape):
+        return None
+    return np.memmap(stream, dtype, "r", at, shape)
 
 
 class Clamped:

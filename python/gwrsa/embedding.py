@@ -27,7 +27,8 @@ class Embedding:
     Parameters
     ----------
     values : array-like, DataFrame or DataArray, shape (n_items, n_dims)
-        Real and finite; kept as read-only float64. A pandas DataFrame or xarray DataArray brings the labels of its rows.
+        Real and finite; kept as read-only float64 (that of a file that is mapped with mode "r" is not copied). A pandas DataFrame or
+        xarray DataArray brings the labels of its rows.
     items : sequence of str, length n_items, optional
         Labels, distinct. Two labelled objects are compared only when their labels agree. None: those of a DataFrame or DataArray;
         otherwise no labels, and rows are matched by position.
@@ -54,7 +55,7 @@ class Embedding:
 
     def __post_init__(self) -> None:
         given, items = labelled.rows("values", self.values, self.items)
-        values = check.array("values", given, 2).copy()
+        values = check.kept(check.array("values", given, 2), given)
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "items", check.labels("items", items, len(values)))

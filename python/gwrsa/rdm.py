@@ -32,7 +32,8 @@ class RDM:
     ----------
     dissimilarities : array-like, shape (n (n - 1) / 2,) or (n, n)
         Condensed upper triangle, row by row, as scipy's `squareform`; or a symmetric square array with a zero diagonal.
-        Kept condensed, as read-only float64. A square pandas DataFrame or xarray DataArray brings its labels, the same on both sides.
+        Kept condensed, as read-only float64; condensed float64 of a file that is mapped with mode "r" is not copied. A square pandas
+        DataFrame or xarray DataArray brings its labels, the same on both sides.
     items : sequence of str, length n, optional
         Labels, distinct. None: those of a DataFrame or DataArray; otherwise no labels, and objects are matched by position.
     metric : str
@@ -68,7 +69,7 @@ class RDM:
     def __post_init__(self) -> None:
         given, items = labelled.pairs("dissimilarities", self.dissimilarities, self.items)
         values = check.array("dissimilarities", given, (1, 2))
-        condensed = condense(values) if values.ndim == 2 else values.copy()
+        condensed = condense(values) if values.ndim == 2 else check.kept(values, given)
         n = n_objects(len(condensed))
         condensed.flags.writeable = False
         object.__setattr__(self, "dissimilarities", condensed)

@@ -6,15 +6,18 @@ import errno
 import hashlib
 import json
 import os
+import struct
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from gwrsa.bounds import parsed, read_npz
@@ -22,6 +25,8 @@ from gwrsa.claims import lock
 
 PART = ".part"
 _STALE = 3600.0
+# Of a member's header in an archive: without its name, with its length in 64 bits and the head of the padding; what padding is known by.
+_MEMBER, _PADDING = 30 + 20 + 4, 0xD935
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -81,13 +86,26 @@ def sweep(folder: Path) -> None:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> Path:
-    """Write an .npz file, whole or not at all."""
-    save = np.savez_compressed if compressed else np.savez
-    return replace(path, lambda file: save(file, **arrays))  # type: ignore[arg-type]  # names are strings
+    """Write an .npz file, whole or not at all; one that is not compressed can be mapped into memory."""
+    if compressed:
+        return replace(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]  # names are strings
+    return replace(path, lambda file: _store(file, arrays))
 
 
-def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read an .npz file; pickled objects are refused.
+def _store(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """What `np.savez` writes, with each member where memory that is mapped has to begin."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(f"{name}.npy")
+            ends = file.tell() + _MEMBER + len(info.filename.encode())
+            pad = -ends % npy.ARRAY_ALIGN
+            info.extra = struct.pack("<HH", _PADDING, pad) + bytes(pad)
+            with archive.open(info, "w", force_zip64=True) as member:
+                npy.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def load_arrays(path: Path, mapped: Collection[str] = ()) -> dict[str, NDArray[Any]]:
+    """Read an .npz file; pickled objects are refused. `mapped` is that of `read_npz`.
 
     Raises
     ------
@@ -97,7 +115,7 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         If it is not there.
     """
     with parsed(f"{path} is not a whole .npz file"):
-        return read_npz(path)
+        return read_npz(path, mapped=mapped)
 
 
 def stored_texts(path: Path, *names: str) -> tuple[str, ...] | None:

@@ -29,11 +29,12 @@ def save_side(folder: Path, side: Embedding | RDM) -> str:
     path = folder / f"{key}.npz"
     if path.is_file() and _whole(path, key):
         return key
-    values = side.values if isinstance(side, Embedding) else side.dissimilarities
-    small = values.astype(np.float32)
-    arrays: dict[str, NDArray[Any]] = {
-        "embedding" if isinstance(side, Embedding) else "rdm": small if np.array_equal(small, values) else values
-    }
+    arrays: dict[str, NDArray[Any]]
+    if isinstance(side, Embedding):
+        small = side.values.astype(np.float32)
+        arrays = {"embedding": small if np.array_equal(small, side.values) else side.values}
+    else:
+        arrays = {"rdm": side.dissimilarities}  # as it is used: so it can be mapped
     if side.items is not None:
         arrays["items"] = np.array(side.items)
     save_arrays(path, arrays)
@@ -41,14 +42,17 @@ def save_side(folder: Path, side: Embedding | RDM) -> str:
 
 
 def load_side(path: Path, name: str) -> Embedding | RDM:
-    """Read a side.
+    """A side, its numbers mapped into memory where they are in float64: processes of a machine share them.
+
+    They are compared with their digest here, and not again: as `save_side` puts another file in the place of a damaged one, those that have
+    it mapped keep what they had.
 
     Raises
     ------
     ValueError
         If the file is torn, or not what its name says.
     """
-    arrays = load_arrays(path)
+    arrays = load_arrays(path, mapped=("embedding", "rdm"))
     items = tuple(str(x) for x in arrays["items"]) if "items" in arrays else None
     side: Embedding | RDM
     if "embedding" in arrays:

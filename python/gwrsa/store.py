@@ -6,7 +6,8 @@
                             (all of them, defaults filled in), human and models (which side is in which file), started, finished (null
                             while it runs), seconds, array (in how many parts it was cut, or null)
 ``.lock``                   held while the provenance is written
-``sides/<digest>.npz``      a representation as it was read or extracted, its rows in the order of the study's objects
+``sides/<digest>.npz``      a representation as it was read or extracted, its rows in the order of the study's objects;
+                            the numbers of an RDM in float64, where they can be mapped into memory
 ``shards/<key>.json``       a unit of work: the starts of one pair, or the permutation test of one RSA; or which side came of which
                             input. The key is a hash of all that determines it
 ``plans/<key>.npz``         a chosen start: ``top`` (n, 10), ``mass`` (n, 10), and what its plan is derived from again
