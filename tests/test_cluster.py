@@ -2,20 +2,23 @@
 
 import os
 import platform
+import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from cluster_files import GWRSA, dask, ended, start
+from cluster_files import GWRSA, aligned, at_work, dask, ended, kept, start, wait_for
 from gwrsa import cluster, study_work
 from gwrsa.cli import app
 from gwrsa.study import Study
-from gwrsa.study_compute import Outcome, Progress
+from gwrsa.study_compute import Outcome, Progress, cores
 from gwrsa.study_gather import Opened
-from study_files import TABLES, assert_same, run, shards, write
+from study_files import TABLES, TOML, assert_same, run, shards, write, write_longer
 
 distributed = pytest.importorskip("distributed")
 # What Dask warns of when it closes is not ours.
@@ -157,6 +160,70 @@ def test_the_verb_runs_on_a_scheduler_by_its_file(tmp_path, made):
     assert status == 0, err
     assert "written to" in printed
     assert_same(out, made[1].folder)
+
+
+two_cores = pytest.mark.skipif(cores() < 2, reason="one core, one process")
+
+
+@two_cores
+def test_workers_of_the_verb_are_processes_of_one_thread_that_compute_the_same(tmp_path, made):
+    path, out = write(tmp_path), tmp_path / "out"
+    began = start(*GWRSA, "study", path, "--out", out, "--workers", "2", "--no-report")
+    status, printed, err = ended(began)
+    assert status == 0, err
+    assert "at work on 2 workers" in err
+    assert "written to" in printed
+    assert_same(out, made[1].folder)
+
+
+@two_cores
+@pytest.mark.skipif(sys.platform != "linux", reason="signals are those of Linux")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_processes_of_the_verb_end_with_it(tmp_path, how):
+    path, out = write_longer(tmp_path), tmp_path / "out"
+    command = [*GWRSA, "study", path, "--out", out, "--workers", "2", "--no-report"]
+    driver = start(*command, start_new_session=True)
+    wait_for(lambda: aligned(out) >= 1 and at_work(out) >= 2)
+    if how == signal.SIGINT:
+        os.killpg(driver.pid, how)  # as a terminal does
+    else:
+        driver.kill()
+    status, _, err = ended(driver, 60)
+    wait_for(lambda: not group(driver.pid), 60)
+    assert status == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    assert "Traceback" not in err
+    before = shards(out)
+    run(path, out)
+    assert kept(before, out)
+
+
+def group(leader):
+    """Processes of a session that have not ended."""
+    there = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, session = entry.read_text().rpartition(")")[2].split()[:4]
+            there += [entry] if int(session) == leader and state != "Z" else []
+    return there
+
+
+@pytest.mark.parametrize(
+    ("workers", "there", "toml", "expected"),
+    [
+        (2, 16, "", (2, 1)),
+        (16, 16, "", (6, 2)),  # of 6 replicates
+        (5, 4, "", (4, 1)),
+        (1, 16, "", (1, 1)),
+        (16, 16, 'backend = "torch"', (1, 16)),
+    ],
+)
+def test_workers_are_shared_out_to_processes(tmp_path, monkeypatch, workers, there, toml, expected):
+    monkeypatch.setattr(cluster, "cores", lambda: there)
+    path = write(tmp_path, TOML.replace("[alignment]", f"[alignment]\n{toml}"))
+    settings = Study.from_toml(path).settings
+    assert cluster.shares(settings, workers) == expected
+    monkeypatch.setattr(cluster, "find_spec", lambda _: None)
+    assert cluster.shares(settings, workers) == (1, workers)
 
 
 FAULTS = """

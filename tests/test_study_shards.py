@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from gwrsa import study
 from gwrsa.cli import app
 from gwrsa.shards import Shards
 from gwrsa.store import Results
 from gwrsa.study import Study
+from gwrsa.study_compute import cores
 from gwrsa.study_gather import Opened, gather
 from study_files import TABLES, TOML, assert_same, run, shards, write
 
@@ -133,13 +133,13 @@ def test_slurm_says_how_many_threads_there_are(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     monkeypatch.delenv("SLURM_CPUS_ON_NODE", raising=False)
-    assert study.cores() == 64
+    assert cores() == 64
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "8")
-    assert study.cores() == 8
+    assert cores() == 8
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
-    assert study.cores() == 3
+    assert cores() == 3
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "100")
-    assert study.cores() == 64
+    assert cores() == 64
 
 
 def test_networks_are_run_by_the_part_that_needs_them(tmp_path, monkeypatch):

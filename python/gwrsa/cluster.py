@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import platform
+import signal
 import socket
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from gwrsa._core import __version__
+from gwrsa.backends import chosen
 from gwrsa.sides import load_side
 from gwrsa.store import CATEGORIES, read_categories
-from gwrsa.study_compute import Execute, Job, Outcome, Progress, attempt, jobs, one_blas_thread
+from gwrsa.study_compute import Execute, Job, Outcome, Progress, attempt, cores, jobs, one_blas_thread
 from gwrsa.study_settings import Settings
-from gwrsa.study_work import Entry, Unit, Work
+from gwrsa.study_work import Entry, Unit, Work, runs
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -81,6 +86,44 @@ def connect(scheduler: str) -> Client:
         raise ValueError(
             f"scheduler must be the address or the file of a running scheduler, got {scheduler!r}: {error}"
         ) from error
+
+
+def shares(settings: Settings, workers: int) -> tuple[int, int]:
+    """Processes on this machine, and threads of each, that make so many workers; one process where several gain nothing.
+
+    A replicate of a model keeps one process at work, so there are no more than replicates, nor than cores. Torch has threads of its own,
+    and its results depend on how many: it stays in one process. So does all where distributed is missing.
+    """
+    solver = chosen(settings.alignment.backend, settings.alignment.device)
+    if solver == "torch" or find_spec("distributed") is None:
+        return 1, workers
+    processes = max(1, min(workers, cores(), len(runs(settings))))
+    return processes, workers // processes
+
+
+@contextmanager
+def local(processes: int, threads: int) -> Iterator[Client]:
+    """A client of worker processes of this machine, with so many threads each. They end with this process, whatever ends it."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=processes,
+            threads_per_worker=threads,
+            processes=True,
+            memory_limit=None,  # nothing is kept for Dask, so nothing could be let go
+            dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.run(_leave_interrupts)
+        yield client
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the driver ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def on_client(work: Work, client: Client) -> Execute:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import warnings
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gwrsa import _validate as check
 from gwrsa import backends
 from gwrsa.store import TABLES, Results, need, save_provenance, write_table
-from gwrsa.study_compute import compute, on_threads
+from gwrsa.study_compute import compute, cores, on_threads
 from gwrsa.study_inputs import Inputs
 from gwrsa.study_prepare import begin, by_position, now, prepare
 from gwrsa.study_settings import Settings
@@ -94,7 +93,8 @@ class Study:
             goes on where it was, and a model added to the file costs that model only. Several runs may share it: each takes what
             none of the others is at. `gwrsa.store` describes it.
         workers : int, optional
-            Threads. None: one a core, or as many as Slurm gave. The outcome does not depend on it.
+            Threads. None: one a core, or as many as Slurm gave. The outcome does not depend on it. Processes instead are a `client` of
+            `distributed.LocalCluster`, which is what `gwrsa study --workers` makes.
         client : distributed.Client, optional
             Of a Dask cluster whose workers see `out`: they compute, this process reads the inputs and makes the tables. A worker
             does one pair at a time, on its own number of threads, so that `workers` must be None.
@@ -250,10 +250,3 @@ def _say_who_left(before: dict[str, Any] | None, settings: Settings) -> None:
 def sides_of(work: Work) -> dict[str, Any]:
     """What provenance says of the representations."""
     return {"human": work.human.plain(), "models": [m.plain() for m in work.models]}
-
-
-def cores() -> int:
-    """Cores that this process may use; as many as Slurm gave, where it does not bind."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""
-    return min(cores, max(int(given), 1)) if given.isdecimal() else cores

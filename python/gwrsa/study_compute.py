@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +115,13 @@ def one_blas_thread() -> AbstractContextManager[object]:
     except ImportError:
         return nullcontext()
     return threadpool_limits(1, user_api="blas")  # type: ignore[no-any-return]
+
+
+def cores() -> int:
+    """Cores that this process may use; as many as Slurm gave, where it does not bind."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""
+    return min(cores, max(int(given), 1)) if given.isdecimal() else cores
 
 
 def on_threads(work: Work, threads: int) -> Execute:

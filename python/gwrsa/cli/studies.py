@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Optional
 
 import typer
 
+from gwrsa import _validate as check
+
 NoReport = Annotated[bool, typer.Option("--no-report", help="Tables only, no figures and no report.")]
 
 
@@ -18,7 +20,11 @@ def study(
         Optional[Path], typer.Option(help="Folder that paths are relative to; by default that of the file.")
     ] = None,
     workers: Annotated[
-        Optional[int], typer.Option(help="Threads; by default one a core, or as many as Slurm gave.")
+        Optional[int],
+        typer.Option(
+            help="Processes of this machine, where Dask is installed and there are models enough, otherwise threads; by default "
+            "threads, one a core, or as many as Slurm gave."
+        ),
     ] = None,
     shard: Annotated[
         Optional[str],
@@ -69,6 +75,13 @@ def study(
         from gwrsa.cluster import connect
 
         cluster = connect(scheduler)
+    elif workers is not None:
+        from gwrsa.cluster import local, shares
+
+        asked = found.settings.solved_by(backend, device)
+        processes, threads = shares(asked, check.threads("workers", workers))
+        if processes > 1:
+            cluster, workers = local(processes, threads), None
     with cluster as client:
         results = found.run(
             out,
