@@ -221,7 +221,7 @@ mod tests {
         let total: f64 = p.iter().sum();
         let p: Vec<f64> = p.iter().map(|w| w / total).collect();
         let Dissimilarity::Dense(c) = distances(&x) else { unreachable!() };
-        let centred = Dissimilarity::Dense(c.clone()).centre(&p);
+        let centred = Dissimilarity::Dense(c.clone()).centre(&p, &AtomicBool::new(false));
         let side = grouped(&centred, &p, &mut ChaCha8Rng::seed_from_u64(1), &NEVER);
         for g in 0..GROUPS {
             for h in 0..GROUPS {

@@ -114,19 +114,19 @@ impl Dissimilarity {
     }
 
     /// Centre with respect to the weights `p`; factor where it pays and is exact.
-    pub(crate) fn centre(&self, p: &[f64]) -> Centred {
-        self.centre_in(p, self.power())
+    pub(crate) fn centre(&self, p: &[f64], cancel: &AtomicBool) -> Centred {
+        self.centre_in(p, self.power(), cancel)
     }
 
     /// The same in the unit that it is given in.
-    pub(crate) fn centre_as_given(&self, p: &[f64]) -> Centred {
-        self.centre_in(p, 0)
+    pub(crate) fn centre_as_given(&self, p: &[f64], cancel: &AtomicBool) -> Centred {
+        self.centre_in(p, 0, cancel)
     }
 
-    fn centre_in(&self, p: &[f64], power: i32) -> Centred {
+    fn centre_in(&self, p: &[f64], power: i32, cancel: &AtomicBool) -> Centred {
         let centred = match self {
-            Self::Dense(c) if power == 0 => centre_dense(c, p),
-            Self::Dense(c) => centre_dense(&scaled(c, -power), p),
+            Self::Dense(c) if power == 0 => centre_dense(c, p, cancel),
+            Self::Dense(c) => centre_dense(&scaled(c, -power), p, cancel),
             Self::Factored { values, weights, offset } => {
                 // Values first, whose squares could leave the range.
                 let of_values = power_of(values.data.iter().copied()).unwrap_or(0);
@@ -135,7 +135,7 @@ impl Dissimilarity {
                 let (weights, offset) = (by(weights, 2 * of_values - power), by(offset, -power));
                 let dense = (values.cols as f64) > WORTH_FACTORING * values.rows as f64;
                 if dense {
-                    centre_dense(&expand(&values, &weights, &offset), p)
+                    centre_dense(&expand(&values, &weights, &offset), p, cancel)
                 } else {
                     centre_factored(&values, &weights, &offset, p)
                 }
@@ -218,7 +218,7 @@ fn centre_factored(values: &Mat<f64>, weights: &[f64], offset: &[f64], p: &[f64]
     }
 }
 
-fn centre_dense(c: &Mat<f64>, p: &[f64]) -> Centred {
+fn centre_dense(c: &Mat<f64>, p: &[f64], cancel: &AtomicBool) -> Centred {
     let n = c.rows;
     let ct = c.transposed();
     let largest = c.data.iter().fold(0.0f64, |m, x| m.max(x.abs()));
@@ -244,7 +244,7 @@ fn centre_dense(c: &Mat<f64>, p: &[f64]) -> Centred {
         Skew { core: k, k: means }
     });
     let max_rank = (WORTH_FACTORING * n as f64) as usize;
-    let core = match factor_symmetric(&core, max_rank, RANK_TOL) {
+    let core = match factor_symmetric(&core, max_rank, RANK_TOL, cancel) {
         Some((a, sign)) => Core::Factored(a, sign),
         None => Core::Dense(core),
     };

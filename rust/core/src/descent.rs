@@ -10,7 +10,7 @@ use crate::gw::{Literal, Settings, Status};
 use crate::init::Init;
 use crate::kernels::distance_and_norm;
 use crate::mat::Mat;
-use crate::operator::Operator;
+use crate::operator::{Operator, Scratch};
 use crate::plan::LOG_OF_ZERO;
 use crate::problem::Problem;
 use crate::real::Real;
@@ -75,7 +75,9 @@ pub struct State<R> {
 pub struct Workspace<R> {
     scaling: Scaling<R>,
     next: Mat<R>,
-    scratch: Mat<R>,
+    /// Where an exponent is formed before it takes the place of the last; empty where `next` has the room.
+    exponent: Mat<R>,
+    scratch: Scratch<R>,
     stride: Stride<R>,
     anderson: Anderson<R>,
     forecast: Forecast<R>,
@@ -83,13 +85,15 @@ pub struct Workspace<R> {
 
 impl<R: Real> Workspace<R> {
     pub fn new(problem: &Problem, operator: &Operator<R>) -> Self {
-        let (n, _) = operator.shape();
         let (rows, cols) = operator.summary_shape();
+        let of_exponent = operator.exponent_shape();
+        let of_exponent = if of_exponent == (rows, cols) { (0, 0) } else { of_exponent };
         let step = 2 * rows * cols * size_of::<R>();
         Self {
             scaling: Scaling::new(&problem.p, &problem.q),
             next: Mat::zeros(rows, cols),
-            scratch: Mat::zeros(n, operator.scratch_cols()),
+            exponent: Mat::zeros(of_exponent.0, of_exponent.1),
+            scratch: operator.scratch(),
             stride: Stride::new(),
             anderson: Anderson::new(DEPTH.min(MAX_HISTORY / step.max(1))),
             forecast: Forecast::new(),
@@ -207,6 +211,29 @@ impl<R: Real> Descent<'_, R> {
         Ok(state)
     }
 
+    /// Move the exponent on by a step, formed in `room`; false, and nothing has moved, once the solve is cancelled.
+    fn exponent(
+        &self,
+        state: &mut State<R>,
+        epsilon: f64,
+        room: &mut Mat<R>,
+        scratch: &mut Scratch<R>,
+        parallel: bool,
+    ) -> bool {
+        let clock = Instant::now();
+        self.operator.outer_step(&state.x, self.problem.step(epsilon), room, scratch, parallel, self.cancel);
+        state.phases.products += clock.elapsed().as_secs_f64();
+        if self.cancelled() {
+            return false;
+        }
+        if self.settings.literal.is_some_and(|literal| literal.proximal) {
+            state.y.data.iter_mut().zip(&room.data).for_each(|(y, &step)| *y += step);
+        } else {
+            std::mem::swap(&mut state.y, room);
+        }
+        true
+    }
+
     /// Outer steps at one epsilon until the plan stands still.
     pub fn level(&self, space: &mut Workspace<R>, state: &mut State<R>, level: &Level, parallel: bool) {
         if self.cancelled() {
@@ -216,8 +243,9 @@ impl<R: Real> Descent<'_, R> {
         let clock = Instant::now();
         let (operator, epsilon, tol) = (self.operator, level.epsilon, level.tol);
         let scale = SCALE_FLOOR * operator.summary_scale(&self.problem.p);
-        let Workspace { scaling, next, scratch, stride, anderson, forecast } = space;
-        match state.epsilon {
+        let Workspace { scaling, next, exponent, scratch, stride, anderson, forecast } = space;
+        let previous = state.epsilon;
+        match previous {
             Some(previous) => scaling.load(Some((&state.f, &state.g)), previous / epsilon),
             None => scaling.load(None, 1.0),
         }
@@ -230,20 +258,16 @@ impl<R: Real> Descent<'_, R> {
         state.status = Status::MaxOuter;
         let mut steps = 0;
         while steps < level.max_outer {
-            // Here, where the exponent and the potentials are of one step.
-            if steps > 0 && self.cancelled() {
+            let room = if exponent.data.is_empty() { &mut *next } else { &mut *exponent };
+            if !self.exponent(state, epsilon, room, scratch, parallel) {
                 state.status = Status::Interrupted;
+                if steps == 0 {
+                    // Exponent and potentials are those of the level before.
+                    state.epsilon = previous;
+                    return;
+                }
                 break;
             }
-            let at = Instant::now();
-            let step = self.problem.step(epsilon);
-            if self.settings.literal.is_some_and(|literal| literal.proximal) {
-                operator.outer_step(&state.x, step, next, parallel);
-                state.y.data.iter_mut().zip(&next.data).for_each(|(y, &step)| *y += step);
-            } else {
-                operator.outer_step(&state.x, step, &mut state.y, parallel);
-            }
-            state.phases.products += at.elapsed().as_secs_f64();
             let at = Instant::now();
             // With a dense source the products take the time, and sweeps are not worth an inexact start.
             if state.change < FORMED

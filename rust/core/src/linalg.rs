@@ -7,7 +7,7 @@ use faer::{Mat as Faer, Side};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::mat::{Mat, product};
+use crate::mat::{Mat, product, product_until};
 
 /// Eigenvalues (ascending) and orthonormal eigenvectors (columns) of a small symmetric matrix.
 pub fn symmetric_eigen(a: &Mat<f64>) -> Option<(Vec<f64>, Mat<f64>)> {
@@ -98,22 +98,30 @@ pub fn leading_eigen(
     (vec![0.0; k], Mat::from_fn(n, k, |i, j| f64::from(u8::from(i == j))))
 }
 
-/// `S = A diag(sign) A'` of numerical rank `r <= max_rank`, or None when the remainder exceeds `tol * max|S|` in some entry.
+/// `S = A diag(sign) A'` of numerical rank `r <= max_rank`, or None when the remainder exceeds `tol * max|S|` in some entry, or once `cancel`
+/// is set.
 /// Randomised range finder, its size from a sampled LU decomposition (Halko, Martinsson & Tropp 2011, <https://doi.org/10.1137/090771806>).
-pub fn factor_symmetric(s: &Mat<f64>, max_rank: usize, tol: f64) -> Option<(Mat<f64>, Vec<f64>)> {
+pub fn factor_symmetric(s: &Mat<f64>, max_rank: usize, tol: f64, cancel: &AtomicBool) -> Option<(Mat<f64>, Vec<f64>)> {
     let n = s.rows;
+    let cancelled = || cancel.load(Ordering::Relaxed);
     let largest = s.data.iter().fold(0.0f64, |m, x| m.max(x.abs()));
     let sample = (max_rank + 1).min(n);
     let seen = sampled_rank(s, sample, 100.0 * tol);
-    if seen > max_rank {
+    if seen > max_rank || cancelled() {
         return None;
     }
     let mut k = (seen + 8).min(max_rank);
     while k > 0 {
         let mut image = Mat::zeros(n, k);
-        product(&mut image, s.view(), noise(n, k, k as u64).view(), 1.0, false, true);
+        product_until(&mut image.data, s.view(), noise(n, k, k as u64).view(), (1.0, false), true, cancel);
+        if cancelled() {
+            return None;
+        }
         let q = orthonormal(&image);
-        product(&mut image, s.view(), q.view(), 1.0, false, true);
+        product_until(&mut image.data, s.view(), q.view(), (1.0, false), true, cancel);
+        if cancelled() {
+            return None;
+        }
         let mut small = Mat::zeros(k, k);
         product(&mut small, q.view().t(), image.view(), 1.0, false, true);
         let (values, vectors) = symmetric_eigen(&small)?;
@@ -135,8 +143,8 @@ pub fn factor_symmetric(s: &Mat<f64>, max_rank: usize, tol: f64) -> Option<(Mat<
         let probe: Vec<usize> = (0..8.min(n)).map(|i| i * n / 8.min(n)).collect();
         if fits(&probe) {
             let mut rest = s.clone();
-            product(&mut rest, signed.view(), a.view().t(), -1.0, true, true);
-            if rest.data.iter().all(|x| x.abs() <= tol * largest) {
+            product_until(&mut rest.data, signed.view(), a.view().t(), (-1.0, true), true, cancel);
+            if !cancelled() && rest.data.iter().all(|x| x.abs() <= tol * largest) {
                 return Some((a, sign));
             }
         }
@@ -192,10 +200,10 @@ mod tests {
         let s = Mat::from_fn(150, 150, |i, j| {
             (0..40).map(|k| x.row(i)[k] * x.row(j)[k] * if k < 5 { -1.0 } else { 1.0 }).sum()
         });
-        let (a, sign) = factor_symmetric(&s, 75, 1e-12).expect("rank 40 fits 75");
+        let (a, sign) = factor_symmetric(&s, 75, 1e-12, &AtomicBool::new(false)).expect("rank 40 fits 75");
         assert_eq!((a.cols, sign.iter().filter(|s| **s < 0.0).count()), (40, 5));
-        assert!(
-            factor_symmetric(&Mat::from_fn(150, 150, |i, j| (i as f64 - j as f64).abs().sqrt()), 75, 1e-12).is_none()
-        );
+        let full = Mat::from_fn(150, 150, |i, j| (i as f64 - j as f64).abs().sqrt());
+        assert!(factor_symmetric(&full, 75, 1e-12, &AtomicBool::new(false)).is_none());
+        assert!(factor_symmetric(&s, 75, 1e-12, &AtomicBool::new(true)).is_none());
     }
 }

@@ -1,5 +1,7 @@
 //! How two dissimilarities are compared, and the linear cost beside them.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::cost::{Centred, Dissimilarity};
 use crate::error::InvalidInput;
 use crate::mat::Mat;
@@ -22,6 +24,7 @@ pub fn kullback_leibler(
     c2: &Dissimilarity,
     p: &[f64],
     q: &[f64],
+    cancel: &AtomicBool,
 ) -> Result<(Centred, Centred, f64), InvalidInput> {
     let (c1, c2) = (c1.formed(), c2.formed());
     for (name, c) in [("c1", &c1), ("c2", &c2)] {
@@ -35,7 +38,7 @@ pub fn kullback_leibler(
     let own = mean(&c1, p, &|a| a * (a + TINY).ln() - a) + mean(&c2, q, &|b| b);
     let h2 = c2.data.iter().map(|b| 0.5 * (b + TINY).ln()).collect();
     let h2 = Dissimilarity::Dense(Mat::from_vec(h2, c2.rows, c2.cols));
-    Ok((Dissimilarity::Dense(c1).centre_as_given(p), h2.centre_as_given(q), own))
+    Ok((Dissimilarity::Dense(c1).centre_as_given(p, cancel), h2.centre_as_given(q, cancel), own))
 }
 
 /// `(1 - alpha) cost` in the inner orientation without its weighted row and column means, which the potentials absorb, and its mean.

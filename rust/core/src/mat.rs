@@ -1,5 +1,7 @@
 //! A row-major matrix and the one matrix product everything is made of.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::awake::each;
 use crate::real::Real;
 use crate::simd::gemm_fn;
@@ -218,11 +220,28 @@ fn part_of(len: usize) -> usize {
 /// `dst <- alpha * lhs * rhs` (or added), over the threads of the current rayon pool when `parallel`. The longer side is cut, in the
 /// same parts for every number of threads.
 pub fn product<R: Real>(dst: &mut Mat<R>, lhs: View<R>, rhs: View<R>, alpha: f64, add: bool, parallel: bool) {
+    assert_eq!((dst.rows, dst.cols), (lhs.rows, rhs.cols), "the destination does not fit the product");
+    product_until(&mut dst.data, lhs, rhs, (alpha, add), parallel, &AtomicBool::new(false));
+}
+
+/// [`product`] into a contiguous matrix, `factors` being alpha and whether to add; no part of it is begun once `cancel` is set.
+pub fn product_until<R: Real>(
+    dst: &mut [R],
+    lhs: View<R>,
+    rhs: View<R>,
+    factors: (f64, bool),
+    parallel: bool,
+    cancel: &AtomicBool,
+) {
     let (rows, cols) = (lhs.rows, rhs.cols);
-    assert_eq!((dst.rows, dst.cols), (rows, cols), "the destination does not fit the product");
-    let whole = Pointer(dst.data.as_mut_ptr());
+    assert_eq!(dst.len(), rows * cols, "the destination does not fit the product");
+    let whole = Pointer(dst.as_mut_ptr());
+    let (alpha, add) = factors;
     let part = part_of(rows.max(cols));
     each(0..rows.max(cols).div_ceil(part), parallel, |c| {
+        if cancel.load(Ordering::Relaxed) {
+            return;
+        }
         let at = c * part;
         // SAFETY: rows or columns `at .. at + part` are this task's own, inside dst.
         unsafe {

@@ -3,9 +3,12 @@
 //! This is `(4 / epsilon) C1 T C2` up to functions of the row or of the column alone, which the potentials absorb. Because
 //! everything is centred, M is as small as it can be and single precision resolves it.
 
+use std::sync::atomic::AtomicBool;
+
+use crate::awake::each;
 use crate::cost::{Centred, Core};
 use crate::kernels::dot;
-use crate::mat::{Mat, gemm_into, product};
+use crate::mat::{Mat, chunk_rows, gemm_into, product, product_until};
 use crate::real::Real;
 
 /// The two costs of a problem, each in the unit of its largest entry, ready for outer steps. The source has the smaller rank.
@@ -52,6 +55,16 @@ pub enum Right<R> {
     Dense(Mat<R>),
     /// `A2 diag(sign) A2'`.
     Factored(Mat<R>, Vec<R>),
+}
+
+/// What outer steps write to on their way; allocated once.
+pub struct Scratch<R> {
+    /// `diag(u) A1` of a factored source (n x r), S1 T of dense costs (n x m).
+    wide: Mat<R>,
+    /// `A1' T A2` of factored costs (r x r2).
+    small: Mat<R>,
+    /// Summary and exponent of the factored costs inside [`Operator::Whole`].
+    inside: Option<(Mat<R>, Mat<R>)>,
 }
 
 /// Product of the relative asymmetries of the two costs below which the term `K1 T K2` is rounding noise of the symmetric one.
@@ -200,12 +213,51 @@ impl<R: Real> Operator<R> {
     /// What an outer step needs of a plan: `A1' T` (r x m), or the plan itself (n x m).
     pub(crate) fn summary(&self, plan: &Mat<R>, parallel: bool) -> Mat<R> {
         match self {
-            Self::Factored { left, sign, .. } => {
-                let mut x = Mat::zeros(sign.len(), plan.cols);
-                product(&mut x, left.left_cols(sign.len()).t(), plan.view(), 1.0, false, parallel);
+            Self::Factored { .. } => {
+                let (rows, cols) = self.summary_shape();
+                let mut x = Mat::zeros(rows, cols);
+                self.summarise(plan, &mut x, parallel);
                 x
             }
             Self::Dense { .. } | Self::Whole { .. } => plan.clone(),
+        }
+    }
+
+    /// The same into `x`.
+    fn summarise(&self, plan: &Mat<R>, x: &mut Mat<R>, parallel: bool) {
+        match self {
+            Self::Factored { left, sign, .. } => {
+                product(x, left.left_cols(sign.len()).t(), plan.view(), 1.0, false, parallel);
+            }
+            Self::Dense { .. } | Self::Whole { .. } => x.data.copy_from_slice(&plan.data),
+        }
+    }
+
+    /// Space for outer steps.
+    pub(crate) fn scratch(&self) -> Scratch<R> {
+        let none = || Mat::zeros(0, 0);
+        match self {
+            Self::Factored { left, sign, right, .. } => Scratch {
+                wide: Mat::zeros(left.rows, sign.len()),
+                small: match right {
+                    Right::Dense(_) => none(),
+                    Right::Factored(a, _) => Mat::zeros(sign.len(), a.cols),
+                },
+                inside: None,
+            },
+            Self::Dense { s1, s2, .. } => Scratch { wide: Mat::zeros(s1.rows, s2.rows), small: none(), inside: None },
+            Self::Whole { quadratic, .. } => {
+                let zeros = |(rows, cols)| Mat::zeros(rows, cols);
+                let space = quadratic.scratch();
+                match quadratic.factor() {
+                    Some(_) => Scratch {
+                        wide: none(),
+                        inside: Some((zeros(quadratic.summary_shape()), zeros(quadratic.exponent_shape()))),
+                        ..space
+                    },
+                    None => space,
+                }
+            }
         }
     }
 
@@ -236,54 +288,71 @@ impl<R: Real> Operator<R> {
         }
     }
 
-    /// From the summary of a plan to the exponent Y, with `scale` = 4 / epsilon: `M = left Y`, or M itself.
-    pub(crate) fn outer_step(&self, x: &Mat<R>, scale: f64, y: &mut Mat<R>, parallel: bool) {
+    /// From the summary of a plan to the exponent Y, with `scale` = 4 / epsilon: `M = left Y`, or M itself. Y is not whole once `cancel` is set.
+    pub(crate) fn outer_step(
+        &self,
+        x: &Mat<R>,
+        scale: f64,
+        y: &mut Mat<R>,
+        space: &mut Scratch<R>,
+        parallel: bool,
+        cancel: &AtomicBool,
+    ) {
         match self {
             Self::Factored { sign, right, a2, .. } => {
-                let mut z = Mat::zeros(x.rows, x.cols);
+                let (rows, m) = (sign.len(), a2.len());
+                let (product_rows, last) = y.data.split_at_mut(rows * m);
                 match right {
-                    Right::Dense(s) => product(&mut z, x.view(), s.view(), scale, false, parallel),
+                    Right::Dense(s) => {
+                        product_until(product_rows, x.view(), s.view(), (scale, false), parallel, cancel);
+                    }
                     Right::Factored(a, sign2) => {
-                        let mut small = Mat::zeros(x.rows, a.cols);
-                        product(&mut small, x.view(), a.view(), scale, false, parallel);
+                        let small = &mut space.small;
+                        product_until(&mut small.data, x.view(), a.view(), (scale, false), parallel, cancel);
                         for row in small.data.chunks_exact_mut(a.cols.max(1)) {
                             row.iter_mut().zip(sign2).for_each(|(y, &s)| *y = *y * s);
                         }
-                        product(&mut z, small.view(), a.view().t(), 1.0, false, parallel);
+                        product_until(product_rows, small.view(), a.view().t(), (1.0, false), parallel, cancel);
                     }
                 }
-                for (k, &s) in sign.iter().enumerate() {
-                    y.row_mut(k).iter_mut().zip(z.row(k)).for_each(|(y, &z)| *y = z * s);
+                for (row, &s) in product_rows.chunks_exact_mut(m).zip(sign).filter(|(_, s)| **s != R::ONE) {
+                    for y in row {
+                        *y = *y * s;
+                    }
                 }
                 let scale = R::from_f64(scale);
-                y.row_mut(sign.len()).iter_mut().zip(a2).for_each(|(y, &a)| *y = a * scale);
+                last.iter_mut().zip(a2).for_each(|(y, &a)| *y = a * scale);
             }
             Self::Dense { s1, s2, skew, outer } => {
-                let mut z = Mat::zeros(x.rows, x.cols);
-                product(&mut z, s1.view(), x.view(), 1.0, false, parallel);
-                product(y, z.view(), s2.view(), scale, false, parallel);
+                let z = &mut space.wide;
+                let mut sandwich = |s1: &Mat<R>, s2: &Mat<R>, factors: (f64, bool)| {
+                    product_until(&mut z.data, s1.view(), x.view(), (1.0, false), parallel, cancel);
+                    product_until(&mut y.data, z.view(), s2.view(), factors, parallel, cancel);
+                };
+                sandwich(s1, s2, (scale, false));
                 if let Some((k1, k2)) = skew {
-                    product(&mut z, k1.view(), x.view(), 1.0, false, parallel);
-                    product(y, z.view(), k2.view(), -scale, true, parallel);
+                    sandwich(k1, k2, (-scale, true));
                 }
-                for (a, b) in outer {
-                    for (i, &ai) in a.iter().enumerate() {
-                        let ai = ai * R::from_f64(scale);
-                        for (y, &bj) in y.row_mut(i).iter_mut().zip(b) {
-                            *y += ai * bj;
+                let (scale, chunk, m) = (R::from_f64(scale), chunk_rows(y.rows), y.cols);
+                each(y.data.chunks_mut(chunk * m).enumerate(), parallel, |(c, rows)| {
+                    for (row, i) in rows.chunks_exact_mut(m).zip(c * chunk..) {
+                        for (a, b) in outer {
+                            let ai = a[i] * scale;
+                            row.iter_mut().zip(b).for_each(|(y, &bj)| *y += ai * bj);
                         }
                     }
-                }
+                });
             }
             Self::Whole { quadratic, alpha, linear } => {
                 let (whole, scale) = (scale, scale * alpha);
-                match quadratic.factor() {
-                    Some(left) => {
-                        let mut small = Mat::zeros(left.cols, y.cols);
-                        quadratic.outer_step(&quadratic.summary(x, parallel), scale, &mut small, parallel);
-                        product(y, left.view(), small.view(), 1.0, false, parallel);
+                match (quadratic.factor(), space.inside.take()) {
+                    (Some(left), Some((mut summary, mut small))) => {
+                        quadratic.summarise(x, &mut summary, parallel);
+                        quadratic.outer_step(&summary, scale, &mut small, space, parallel, cancel);
+                        product_until(&mut y.data, left.view(), small.view(), (1.0, false), parallel, cancel);
+                        space.inside = Some((summary, small));
                     }
-                    None => quadratic.outer_step(x, scale, y, parallel),
+                    _ => quadratic.outer_step(x, scale, y, space, parallel, cancel),
                 }
                 if let Some(linear) = linear {
                     let by = R::from_f64(-0.25 * whole);
@@ -319,44 +388,40 @@ impl<R: Real> Operator<R> {
         }
     }
 
-    /// The summary of `diag(u) K diag(v)` into `x`. `scratch` is n x r for a factored source and not used otherwise.
+    /// The summary of `diag(u) K diag(v)` into `x`.
     pub(crate) fn summarise_scaled(
         &self,
         kernel: &Mat<R>,
         (u, v): (&[R], &[R]),
         x: &mut Mat<R>,
-        scratch: &mut Mat<R>,
+        space: &mut Scratch<R>,
         parallel: bool,
     ) {
         match self {
             Self::Factored { left, sign, .. } => {
-                let r = sign.len();
+                let scaled = &mut space.wide;
                 for (i, &ui) in u.iter().enumerate() {
-                    for (s, &a) in scratch.row_mut(i).iter_mut().zip(left.row(i)) {
+                    for (s, &a) in scaled.row_mut(i).iter_mut().zip(left.row(i)) {
                         *s = a * ui;
                     }
                 }
-                product(x, scratch.left_cols(r).t(), kernel.view(), 1.0, false, parallel);
+                product(x, scaled.left_cols(sign.len()).t(), kernel.view(), 1.0, false, parallel);
                 for row in x.data.chunks_exact_mut(v.len()) {
                     row.iter_mut().zip(v).for_each(|(x, &v)| *x = *x * v);
                 }
             }
             Self::Dense { .. } | Self::Whole { .. } => {
-                for (i, &ui) in u.iter().enumerate() {
-                    for ((x, &k), &vj) in x.row_mut(i).iter_mut().zip(kernel.row(i)).zip(v) {
-                        let t = ui * k * vj;
-                        *x = if t > R::NEGLIGIBLE { t } else { R::ZERO };
+                let (chunk, m) = (chunk_rows(x.rows), v.len());
+                let blocks = x.data.chunks_mut(chunk * m).zip(kernel.data.chunks(chunk * m)).zip(u.chunks(chunk));
+                each(blocks, parallel, |((x, kernel), u)| {
+                    for ((row, kernel), &ui) in x.chunks_exact_mut(m).zip(kernel.chunks_exact(m)).zip(u) {
+                        for ((x, &k), &vj) in row.iter_mut().zip(kernel).zip(v) {
+                            let t = ui * k * vj;
+                            *x = if t > R::NEGLIGIBLE { t } else { R::ZERO };
+                        }
                     }
-                }
+                });
             }
-        }
-    }
-
-    /// Columns of the scratch space that [`Self::summarise_scaled`] needs.
-    pub(crate) fn scratch_cols(&self) -> usize {
-        match self {
-            Self::Factored { sign, .. } => sign.len(),
-            Self::Dense { .. } | Self::Whole { .. } => 0,
         }
     }
 }

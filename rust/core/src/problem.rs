@@ -79,10 +79,10 @@ impl Problem {
     /// # Errors
     /// A matrix that is not square or not finite, weights of another length, negative, or not summing to 1.
     pub fn new(c1: &Dissimilarity, c2: &Dissimilarity, p: &[f64], q: &[f64]) -> Result<Self, InvalidInput> {
-        Self::with(c1, c2, p, q, &Terms::default())
+        Self::with(c1, c2, p, q, &Terms::default(), &AtomicBool::new(false))
     }
 
-    /// The same with another loss, or a linear term.
+    /// The same with another loss, or a linear term. What is built once `cancel` is set is of no use.
     ///
     /// # Errors
     /// As [`Self::new`]; a negative dissimilarity with the Kullback-Leibler loss, a linear cost of another shape or not finite, an alpha
@@ -93,6 +93,7 @@ impl Problem {
         p: &[f64],
         q: &[f64],
         terms: &Terms,
+        cancel: &AtomicBool,
     ) -> Result<Self, InvalidInput> {
         c1.check("c1")?;
         c2.check("c2")?;
@@ -101,13 +102,15 @@ impl Problem {
         let whole = terms.whole || terms.linear.is_some();
         let (source, target, own) = match terms.loss {
             Loss::Square => {
-                let centre = |c: &Dissimilarity, w: &[f64]| if whole { c.centre_as_given(w) } else { c.centre(w) };
+                let centre = |c: &Dissimilarity, w: &[f64]| {
+                    if whole { c.centre_as_given(w, cancel) } else { c.centre(w, cancel) }
+                };
                 let (source, target) = (centre(c1, &p), centre(c2, &q));
                 let square = |c: &Centred| times_two_to(c.square_mean, 2 * c.power);
                 let own = square(&source) + square(&target);
                 (source, target, own)
             }
-            Loss::KullbackLeibler => loss::kullback_leibler(c1, c2, &p, &q)?,
+            Loss::KullbackLeibler => loss::kullback_leibler(c1, c2, &p, &q, cancel)?,
         };
         let constant = own - 2.0 * times_two_to(source.mean * target.mean, source.power + target.power);
         let swapped = target.rank() < source.rank();

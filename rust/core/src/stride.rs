@@ -11,9 +11,9 @@ use crate::mat::Mat;
 use crate::real::Real;
 
 /// How much farther a long step goes.
-const LONGER: f64 = 3.0;
+const LONGER: f64 = 4.0;
 /// Cosine of successive steps above which the way is straight enough.
-const STRAIGHT: f64 = 0.95;
+const STRAIGHT: f64 = 0.8;
 /// Relative change above which the plan is still being formed.
 const FORMING: f64 = 0.3;
 

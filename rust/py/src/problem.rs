@@ -80,7 +80,7 @@ impl Problem {
         let (c1, c2, p, q) = (c1.dissimilarity(), c2.dissimilarity(), vector(&p), vector(&q));
         let loss = if loss == "kl" { Loss::KullbackLeibler } else { Loss::Square };
         let terms = Terms { loss, linear: linear.as_ref().map(matrix), alpha, whole };
-        let build = |_: &AtomicBool| gwrsa_core::Problem::with(&c1, &c2, &p, &q, &terms);
+        let build = |cancel: &AtomicBool| gwrsa_core::Problem::with(&c1, &c2, &p, &q, &terms, cancel);
         let inner = pooled::run(py, threads, build, QUIET)?.map_err(value_error)?;
         Ok(Self { inner: Arc::new(inner), threads })
     }

@@ -12,8 +12,8 @@ from torch import Tensor
 from gwrsa.backends.torch.combination import sample
 from gwrsa.backends.torch.slots import Slots
 
-_LONGER = 3.0
-_STRAIGHT = 0.95
+_LONGER = 4.0
+_STRAIGHT = 0.8
 _FORMING = 0.3
 
 
