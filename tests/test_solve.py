@@ -256,12 +256,13 @@ def test_which_loop_ran_out_is_said():
 
 
 def test_tiny_epsilon_in_single_precision_is_that_of_double():
-    c1, c2 = distances(60, seed=1), distances(60, seed=2)
+    # Of a problem on whose way no two optima are so close that rounding decides between them.
+    c1, c2 = distances(60, seed=5), distances(60, seed=6)
     init = _core.Problem(c1, c2, weights(60), weights(60)).initial_plan("profile", 0, 0)
     args = {"init": init, "epsilon": 5e-3, "tol": 1e-6, "max_outer": 3000}
     double = solve(c1, c2, weights(60), weights(60), **args)
     mixed = solve(c1, c2, weights(60), weights(60), **args, precision="mixed")
-    assert mixed.gw_loss == pytest.approx(double.gw_loss, rel=1e-3)
+    assert mixed.gw_loss == pytest.approx(double.gw_loss, rel=1e-4)
 
 
 def test_constant_dissimilarities_give_the_product_plan():
