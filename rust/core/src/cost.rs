@@ -2,10 +2,11 @@
 
 use std::sync::atomic::AtomicBool;
 
+use crate::awake::each;
 use crate::error::InvalidInput;
 use crate::linalg::{factor_symmetric, leading_eigen};
-use crate::mat::{Mat, gemm_into, product};
-use crate::power::{power_of, times_two_to};
+use crate::mat::{Mat, chunk_rows, gemm_into, product};
+use crate::power::{largest, power_of, times_two_to};
 
 /// Dissimilarities as they are given.
 #[derive(Debug, Clone)]
@@ -125,8 +126,7 @@ impl Dissimilarity {
 
     fn centre_in(&self, p: &[f64], power: i32, cancel: &AtomicBool) -> Centred {
         let centred = match self {
-            Self::Dense(c) if power == 0 => centre_dense(c, p, cancel),
-            Self::Dense(c) => centre_dense(&scaled(c, -power), p, cancel),
+            Self::Dense(c) => centre_dense(c, power, p, cancel),
             Self::Factored { values, weights, offset } => {
                 // Values first, whose squares could leave the range.
                 let of_values = power_of(values.data.iter().copied()).unwrap_or(0);
@@ -135,7 +135,7 @@ impl Dissimilarity {
                 let (weights, offset) = (by(weights, 2 * of_values - power), by(offset, -power));
                 let dense = (values.cols as f64) > WORTH_FACTORING * values.rows as f64;
                 if dense {
-                    centre_dense(&expand(&values, &weights, &offset), p, cancel)
+                    centre_dense(&expand(&values, &weights, &offset), 0, p, cancel)
                 } else {
                     centre_factored(&values, &weights, &offset, p)
                 }
@@ -147,7 +147,7 @@ impl Dissimilarity {
     /// The power of two of the largest entry; of a factored cost, of the largest diagonal entry of either term.
     fn power(&self) -> i32 {
         let power = match self {
-            Self::Dense(c) => power_of(c.data.iter().copied()),
+            Self::Dense(c) => power_of([largest(&c.data)]),
             Self::Factored { values, weights, offset } => {
                 let of_values = power_of(values.data.iter().copied()).unwrap_or(0);
                 let of_weights = power_of(weights.iter().copied()).unwrap_or(0);
@@ -218,23 +218,57 @@ fn centre_factored(values: &Mat<f64>, weights: &[f64], offset: &[f64], p: &[f64]
     }
 }
 
-fn centre_dense(c: &Mat<f64>, p: &[f64], cancel: &AtomicBool) -> Centred {
+/// What is summed over one row of a dense cost and of its symmetric part.
+#[derive(Debug, Clone, Copy, Default)]
+struct RowSums {
+    mean: f64,
+    square: f64,
+    largest: f64,
+    asymmetry: f64,
+}
+
+/// Of the dense cost divided by `2^power`.
+fn centre_dense(c: &Mat<f64>, power: i32, p: &[f64], cancel: &AtomicBool) -> Centred {
+    const TILE: usize = 32;
     let n = c.rows;
-    let ct = c.transposed();
-    let largest = c.data.iter().fold(0.0f64, |m, x| m.max(x.abs()));
-    let asymmetry = c.data.iter().zip(&ct.data).fold(0.0f64, |m, (x, y)| m.max(0.5 * (x - y).abs()));
-    let square_mean = (0..n).map(|i| p[i] * c.row(i).iter().zip(p).map(|(x, w)| w * x * x).sum::<f64>()).sum();
-    let mut core = Mat::from_fn(n, n, |i, j| 0.5 * (c.data[i * n + j] + ct.data[i * n + j]));
-    let row_means: Vec<f64> = (0..n).map(|i| dot(core.row(i), p)).collect();
-    let mean = dot(&row_means, p);
-    for i in 0..n {
-        for (x, rj) in core.row_mut(i).iter_mut().zip(&row_means) {
-            *x -= row_means[i] + rj - mean;
+    let chunk = chunk_rows(n);
+    let unit = times_two_to(1.0, -power / 2);
+    let rest = times_two_to(1.0, -power - -power / 2);
+    let at = |i: usize, j: usize| c.data[i * n + j] * unit * rest;
+    let mut core = Mat::zeros(n, n);
+    let mut sums = vec![RowSums::default(); n];
+    each(core.data.chunks_mut(chunk * n).zip(sums.chunks_mut(chunk)).enumerate(), true, |(part, (core, sums))| {
+        let start = part * chunk;
+        for i0 in (0..sums.len()).step_by(TILE) {
+            for j0 in (0..n).step_by(TILE) {
+                for (i, sums) in sums.iter_mut().enumerate().skip(i0).take(TILE) {
+                    for j in j0..(j0 + TILE).min(n) {
+                        let (x, y) = (at(start + i, j), at(j, start + i));
+                        core[i * n + j] = 0.5 * (x + y);
+                        sums.square += p[j] * x * x;
+                        sums.largest = sums.largest.max(x.abs());
+                        sums.asymmetry = sums.asymmetry.max(0.5 * (x - y).abs());
+                    }
+                }
+            }
         }
-    }
+        for (row, sums) in core.chunks_exact(n).zip(sums) {
+            sums.mean = dot(row, p);
+        }
+    });
+    let row_means: Vec<f64> = sums.iter().map(|s| s.mean).collect();
+    let mean = dot(&row_means, p);
+    let square_mean = sums.iter().zip(p).map(|(s, w)| w * s.square).sum();
+    let top = sums.iter().fold(0.0f64, |m, s| m.max(s.largest));
+    let asymmetry = sums.iter().fold(0.0f64, |m, s| m.max(s.asymmetry));
+    each(core.data.chunks_mut(chunk * n).zip(row_means.chunks(chunk)), true, |(rows, means)| {
+        for (row, ri) in rows.chunks_exact_mut(n).zip(means) {
+            row.iter_mut().zip(&row_means).for_each(|(x, rj)| *x -= ri + rj - mean);
+        }
+    });
     let a = row_means.iter().map(|r| r - mean).collect();
-    let skew = (asymmetry > SYMMETRY_TOL * largest).then(|| {
-        let mut k = Mat::from_fn(n, n, |i, j| 0.5 * (c.data[i * n + j] - ct.data[i * n + j]));
+    let skew = (asymmetry > SYMMETRY_TOL * top).then(|| {
+        let mut k = Mat::from_fn(n, n, |i, j| 0.5 * (at(i, j) - at(j, i)));
         let means: Vec<f64> = (0..n).map(|i| dot(k.row(i), p)).collect();
         for i in 0..n {
             for (x, mj) in k.row_mut(i).iter_mut().zip(&means) {

@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::mat::{Mat, product, product_until};
+use crate::power::largest;
 
 /// Eigenvalues (ascending) and orthonormal eigenvectors (columns) of a small symmetric matrix.
 pub fn symmetric_eigen(a: &Mat<f64>) -> Option<(Vec<f64>, Mat<f64>)> {
@@ -43,7 +44,7 @@ fn sampled_rank(s: &Mat<f64>, size: usize, tol: f64) -> usize {
     let at = |i: usize| i * n / size;
     let part = Faer::from_fn(size, size, |i, j| s.data[at(i) * n + at(j)]);
     let lu = part.partial_piv_lu();
-    let largest = s.data.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let largest = largest(&s.data);
     (0..size).filter(|&i| lu.U()[(i, i)].abs() > tol * largest).count()
 }
 
@@ -104,7 +105,7 @@ pub fn leading_eigen(
 pub fn factor_symmetric(s: &Mat<f64>, max_rank: usize, tol: f64, cancel: &AtomicBool) -> Option<(Mat<f64>, Vec<f64>)> {
     let n = s.rows;
     let cancelled = || cancel.load(Ordering::Relaxed);
-    let largest = s.data.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    let largest = largest(&s.data);
     let sample = (max_rank + 1).min(n);
     let seen = sampled_rank(s, sample, 100.0 * tol);
     if seen > max_rank || cancelled() {

@@ -14,6 +14,17 @@ pub fn times_two_to(x: f64, power: i32) -> f64 {
     x * two_to(left.clamp(-STEP, STEP))
 }
 
+/// The largest number in size, 0 of none.
+#[must_use]
+pub fn largest(x: &[f64]) -> f64 {
+    let mut lanes = [0.0f64; 16];
+    let (whole, rest) = x.as_chunks::<16>();
+    for part in whole {
+        lanes.iter_mut().zip(part).for_each(|(m, x)| *m = m.max(x.abs()));
+    }
+    lanes.iter().chain(rest).fold(0.0, |m, x| m.max(x.abs()))
+}
+
 /// The power of two of the largest number in size: `2^power <= max |x| < 2^(power + 1)`; None where all are 0.
 #[must_use]
 pub fn power_of(x: impl IntoIterator<Item = f64>) -> Option<i32> {
