@@ -3,11 +3,13 @@
     python benches/cluster.py [speed] [small] [store]; without a name, all of them.
 
 speed   the six models of examples/things/study.toml: in one process, on Dask with one and two workers, by two processes that share
-        a folder; one thread each; how long, and whether the tables are the same to the last bit
+        a folder, by --workers 2, by two threads; how long, how much processor time each process took, and whether the tables are the
+        same to the last bit
 small   5,000 small units on a real Slurm of 8 virtual nodes, by job array and by SLURMCluster (root, slurm-wlm, munge, dask-jobqueue)
 store   listing and merging of 100,000 starts (tests/store_files.py), and bytes a start on disk of what `speed` left
 
-Each writes benches/results/cluster_NAME.json. The machine should do nothing else.
+Each writes benches/results/cluster_NAME.json, with the load (of one minute) that it found. The machine should do nothing else; where it
+did, processor time says more than the clock.
 """
 # ruff: noqa: S603, S607  # programs of this project, and of Slurm
 
@@ -43,29 +45,57 @@ def models_only(folder):
 
 
 class Clock:
-    """Seconds that `run` took, and those of them that went into units."""
+    """Seconds of wall and of this process's processor time that `run` took, and those of them that went into units."""
 
     def __init__(self):
-        self.units, self._compute = 0.0, studies.compute
+        self.units, self._compute = [0.0, 0.0], studies.compute
 
     def __enter__(self):
         def timed(*args, **how):
-            began = time.perf_counter()
+            began = now()
             computed = self._compute(*args, **how)
-            self.units = time.perf_counter() - began
+            self.units = since(began)
             return computed
 
         studies.compute = timed
-        self._began = time.perf_counter()
+        self._began = now()
         return self
 
     def __exit__(self, *_):
-        self.whole = time.perf_counter() - self._began
+        self.whole = since(self._began)
         studies.compute = self._compute
 
     def seconds(self):
         """As JSON takes it."""
-        return {"whole": round(self.whole, 2), "units": round(self.units, 2)}
+        return {"whole": self.whole[0], "units": self.units[0], "cpu": [self.whole[1]], "cpu_units": [self.units[1]]}
+
+
+def now():
+    """Wall and processor time."""
+    return time.perf_counter(), time.process_time()
+
+
+def since(began):
+    """Seconds of both since then."""
+    return [round(b - a, 2) for a, b in zip(began, now(), strict=True)]
+
+
+def by_verb(path, out, n=1, *how):
+    """Seconds of n commands at once that compute the study in one folder, and processor time of each with its own processes."""
+    verb = [sys.executable, "-c", "from gwrsa.cli import main; main()", "study", path, "--data", THINGS, "--out", out]
+    began = time.perf_counter()
+    started = [
+        subprocess.Popen([*map(str, verb), "--no-report", "--no-progress", *how], stdout=subprocess.DEVNULL)
+        for _ in range(n)
+    ]
+    cpu = []
+    for process in started:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise RuntimeError(f"a process ended with status {process.returncode}")
+        cpu.append(round(used.ru_utime + used.ru_stime, 2))
+    return {"whole": round(time.perf_counter() - began, 2), "cpu": cpu}
 
 
 def same(a, b):
@@ -75,67 +105,76 @@ def same(a, b):
 
 
 def speed(folder):
-    """One process, one worker, two workers, two processes."""
+    """Each way twice, in turn, of which the faster; whether all made the same tables."""
     from distributed import Client, LocalCluster
 
     path = models_only(folder)
     study = Study.from_toml(path, base=THINGS)
-    found, tables = {}, {}
+    found, tables, load = {}, [], os.getloadavg()[0]
 
-    def measure(name, **how):
+    def keep(name, seconds, out):
+        sys.stdout.write(f"{name}: {seconds}\n")
+        sys.stdout.flush()
+        tables.append(out)
+        found.setdefault(name, []).append(seconds)
+
+    def here(out, client=None):
         with Clock() as clock:
-            study.run(folder / name, figures=False, progress=False, **how)
-        found[name] = clock.seconds()
-        tables[name] = folder / name
-        sys.stdout.write(f"{name}: {found[name]}\n")
+            how = {"workers": 1} if client is None else {"client": client}
+            study.run(out, figures=False, progress=False, **how)
+        return clock.seconds()
 
-    measure("one process", workers=1)
-    for n in (1, 2):
-        with (
-            LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=None) as cluster,
-            Client(cluster, set_as_default=False) as client,
+    for turn in ("first", "second"):
+        out = folder / f"one process, {turn}"
+        keep("one process", here(out), out)
+        for n in (1, 2):
+            out = folder / f"dask {n}, {turn}"
+            with (
+                LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=None) as cluster,
+                Client(cluster, set_as_default=False) as client,
+            ):
+                client.run(__import__, "gwrsa.study_work")  # what a worker of a running cluster has done before
+                before = client.run(time.process_time)
+                seconds = here(out, client)
+                after = client.run(time.process_time)
+                seconds["cpu_units"] = [round(after[w] - before[w], 2) for w in after]
+                keep(f"dask, {n}", seconds, out)
+        for name, n, how in (
+            ("gwrsa study --workers 1", 1, ("--workers", "1")),
+            ("two of it at once", 2, ("--workers", "1")),
+            ("gwrsa study --workers 2", 1, ("--workers", "2")),
+            ("gwrsa study, two threads", 1, ()),
         ):
-            client.run(__import__, "gwrsa.study_work")  # what a worker of a running cluster has done before
-            measure(f"dask, {n}", client=client)
-    out = folder / "two processes"
-    began = time.perf_counter()
-    command = [
-        sys.executable,
-        "-c",
-        "from gwrsa.cli import main; main()",
-        "study",
-        path,
-        "--data",
-        THINGS,
-        "--out",
-        out,
-    ]
-    both = [
-        subprocess.Popen(
-            [*map(str, command), "--workers", "1", "--no-report", "--no-progress"], stdout=subprocess.DEVNULL
-        )
-        for _ in range(2)
-    ]
-    if any(process.wait() for process in both):
-        raise RuntimeError("a process failed")
-    found["two processes"] = {"whole": round(time.perf_counter() - began, 2)}
-    tables["two processes"] = out
-    sys.stdout.write(f"two processes: {found['two processes']}\n")
-    size = sum(p.stat().st_size for p in (folder / "one process").rglob("*") if p.is_file() and "sides" not in p.parts)
-    n_starts = len(pd.read_parquet(folder / "one process" / "results.parquet"))
-    plans = [p.stat().st_size for p in (folder / "one process" / "plans").glob("*.npz")]
+            out = folder / f"{name}, {turn}"
+            keep(name, by_verb(path, out, n, *how), out)
+    size = sum(p.stat().st_size for p in tables[0].rglob("*") if p.is_file() and "sides" not in p.parts)
+    n_starts = len(pd.read_parquet(tables[0] / "results.parquet"))
+    best = {name: min(runs, key=lambda seconds: seconds["whole"]) for name, runs in found.items()}
+    one, two = best["dask, 1"], best["dask, 2"]
     save(
         "cluster_speed",
         {
-            "seconds": found,
+            "seconds": best,
+            "of_two_runs": {name: [seconds["whole"] for seconds in runs] for name, runs in found.items()},
+            "load_before": round(load, 2),
             "pairs": 6,
             "starts": n_starts,
-            "same_tables": all(same(tables["one process"], other) for other in tables.values()),
-            "speedup_of_two_workers": round(found["dask, 1"]["units"] / found["dask, 2"]["units"], 3),
-            "speedup_of_two_workers_whole": round(found["dask, 1"]["whole"] / found["dask, 2"]["whole"], 3),
-            "overhead_of_dask": round(found["dask, 1"]["units"] / found["one process"]["units"] - 1, 4),
+            "same_tables": all(same(tables[0], other) for other in tables),
+            "speedup_of_two_workers": {
+                "units": round(one["units"] / two["units"], 3),
+                "whole": round(one["whole"] / two["whole"], 3),
+                "cpu_units": round(one["cpu_units"][0] / max(two["cpu_units"]), 3),
+            },
+            "speedup_of_two_processes": {
+                "whole": round(best["gwrsa study --workers 1"]["whole"] / best["two of it at once"]["whole"], 3),
+                "cpu": round(best["gwrsa study --workers 1"]["cpu"][0] / max(best["two of it at once"]["cpu"]), 3),
+            },
+            "overhead_of_dask": {
+                "units": round(one["units"] / best["one process"]["units"] - 1, 4),
+                "cpu_units": round(one["cpu_units"][0] / best["one process"]["cpu_units"][0] - 1, 4),
+            },
             "bytes_a_start": round(size / n_starts),
-            "largest_plan_bytes": max(plans),
+            "largest_plan_bytes": max(p.stat().st_size for p in (tables[0] / "plans").glob("*.npz")),
         },
     )
 
@@ -166,7 +205,7 @@ def small(folder):
         f'[human]\nembedding = "human.npy"\n[[models]]\nname = "noise"\nfamily = "noise"\nnoise = "features"\nseeds = {SMALL}\n'
         "[alignment]\nn_starts = 1\n[statistics]\npermutations = 10\nbootstrap = 10\nchance = 10\n"
     )
-    virtual = folder / "slurm"
+    virtual, load = folder / "slurm", os.getloadavg()[0]
     up = subprocess.run(
         [ROOT / "tests" / "slurm" / "up", virtual, str(NODES)], check=True, stdout=subprocess.PIPE, text=True
     )
@@ -179,7 +218,7 @@ def small(folder):
         )
         began = time.perf_counter()
         command = ["sbatch", "--wait", "--cpus-per-task=1", f"--array=1-{PARTS}", f"--output={folder}/%a.txt"]
-        subprocess.run([*command, batch], check=True, env=here)
+        subprocess.run([*command, batch], check=True, env=here, stdout=subprocess.DEVNULL)
         array = time.perf_counter() - began
         printed = [(folder / f"{i}.txt").read_text() for i in range(1, PARTS + 1)]
         computed = sum(int(text.split(": ")[1].split()[0]) for text in printed)
@@ -194,26 +233,28 @@ def small(folder):
         )
         cluster = time.perf_counter() - began
         sys.stdout.write(f"SLURMCluster: {cluster:.1f} s\n")
+        save(
+            "cluster_small",
+            {
+                "units": 2 * SMALL,
+                "parts": PARTS,
+                "nodes": sorted(nodes),
+                "computed_by_parts": computed,
+                "seconds": {"array": round(array, 1), "merge": round(merging, 1), "SLURMCluster": round(cluster, 1)},
+                "load_before": round(load, 2),
+                "same_tables": same(folder / "array", folder / "dask"),
+            },
+        )
     finally:
         subprocess.run(["scancel", "--partition=virtual"], check=False, env=here)
         subprocess.run([ROOT / "tests" / "slurm" / "down", virtual], check=True)
-    save(
-        "cluster_small",
-        {
-            "units": 2 * SMALL,
-            "parts": PARTS,
-            "nodes": sorted(nodes),
-            "computed_by_parts": computed,
-            "seconds": {"array": round(array, 1), "merge": round(merging, 1), "SLURMCluster": round(cluster, 1)},
-            "same_tables": same(folder / "array", folder / "dask"),
-        },
-    )
 
 
 def store(folder):
     """100,000 starts that nobody solved."""
     program = [sys.executable, str(ROOT / "tests" / "store_files.py"), str(folder / "out")]
     subprocess.run([*program, "100", "1000"], check=True)
+    load = os.getloadavg()[0]
     done = subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True)
     sys.stdout.write(done.stdout)
     names = ("list, unfinished", "merge", "list, finished")
@@ -222,6 +263,7 @@ def store(folder):
         "cluster_store",
         {
             "starts": 100_000,
+            "load_before": round(load, 2),
             **{n: {"seconds": float(r[0]), "peak_mb": int(r[4])} for n, r in zip(names, rows, strict=True)},
         },
     )

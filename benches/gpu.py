@@ -1,20 +1,26 @@
 """The torch backend: python benches/gpu.py [--device cuda] [--only NAME ...] [--quick].
 
-One JSON file, benches/results/gpu_DEVICE.json; a measurement that is made again takes the place of the old one. Without a CUDA device
-the same code runs on the CPU, with the sizes of `--quick` unless `--full` is given.
+One JSON file, benches/results/gpu_DEVICE.json, written after each measurement; one that is made again takes the place of the old one.
+Without a CUDA device the same code runs on the CPU, with the sizes of `--quick` unless `--full` is given: then with the objects of a card,
+but fewer starts and steps, and `larger`, which needs 15 GB, only where --only names it.
 
 model       bytes and flops of an outer step as counted, and what they would take on an H200: no measurement
 agreement   loss and plan against the Rust core, human vs CLIP, in both precisions
 paired      human vs CLIP, one start, this device and the Rust core in turn, two threads
-starts      human vs CLIP, many random starts at once: 500
-large       factored costs of rank 66, 20,000 objects, 150 outer steps
-larger      the same, 40,000 objects, 20 outer steps
+starts      human vs CLIP, many random starts at once: 500; on a CPU 8
+large       factored costs of rank 66, 20,000 objects, 150 outer steps; on a CPU 5
+larger      the same, 40,000 objects, 20 outer steps; on a CPU 2
 """
 
 import argparse
 import json
+import os
 import time
+from pathlib import Path
 from statistics import median
+
+# Before torch is imported: threads that wait in loops for a core that others have make seconds minutes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
@@ -102,7 +108,7 @@ def model(_device, *, quick):  # noqa: ARG001
     """What is counted for the two problems, and the least time on an H200."""
     out = {}
     for name, (n, r, r2, sweeps, starts) in {
-        "starts": (1854, 66, 1854, 7.4, 500),
+        "starts": (1854, 66, 1854, 8.3, 500),
         "large": (20_000, 66, 66, 6.0, 1),
         "larger": (40_000, 66, 66, 6.0, 1),
     }.items():
@@ -163,7 +169,8 @@ def paired(device, *, quick):
 
 def starts(device, *, quick):
     """Many starts of human vs CLIP."""
-    sides, n_starts = cases.pair("R1", 400 if quick else None), 6 if quick else 500
+    sides = cases.pair("R1", 400 if quick else None)
+    n_starts = 6 if quick else 500 if device.type == "cuda" else 8
     problem = build_problem(*sides, backend="torch", device=str(device))
     if device.type == "cuda":
         ours.solve(problem, ours.random_starts(4), [EPSILON] * 4)
@@ -177,12 +184,12 @@ def starts(device, *, quick):
 
 def large(device, *, quick):
     """A large problem of low rank."""
-    return _large(device, 2000 if quick else 20_000, 10 if quick else 150)
+    return _large(device, 2000 if quick else 20_000, 10 if quick else 150 if device.type == "cuda" else 5)
 
 
 def larger(device, *, quick):
     """A larger one."""
-    return _large(device, 3000 if quick else 40_000, 5 if quick else 20)
+    return _large(device, 3000 if quick else 40_000, 5 if quick else 20 if device.type == "cuda" else 2)
 
 
 def _large(device, n, steps):
@@ -190,8 +197,37 @@ def _large(device, n, steps):
     problem = build_problem(*cases.simulated(n), backend="torch", device=str(device))
     epsilon = 0.1 * problem.critical_epsilon()
     built = time.perf_counter() - began
+    operator = problem.operator(torch.float32)
+    before = _forget_peak(device)
     ends, seconds = ours.solve(problem, [("spectral", 0, 0)], [epsilon], tol=1e-12, max_outer=steps)
-    return _solved(problem, ends, seconds, device) | {"n": n, "outer_steps": ends[0].n_outer, "seconds_to_build": built}
+    return {
+        "n": n,
+        "outer_steps": ends[0].n_outer,
+        "seconds_to_build": built,
+        "counted_gb": {
+            "start": memory.start_bytes(operator) / 1e9,
+            "evaluation": memory.evaluation_bytes(operator) / 1e9,
+        },
+        "peak_gb": (_peak(device) - before) / 1e9,
+        **_solved(problem, ends, seconds, device),
+    }
+
+
+def _forget_peak(device):
+    """Bytes in use now; the highest so far is forgotten."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak(device)
+
+
+def _peak(device):
+    """Most bytes in use since `_forget_peak`: of the card, or resident of this process (Linux)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
+    return 1024 * int(line.split()[1])
 
 
 def _solved(problem, ends, seconds, device):
@@ -212,8 +248,6 @@ def _solved(problem, ends, seconds, device):
     }
     if device.type == "cuda" and "H200" in torch.cuda.get_device_name(device):
         out["share_of_data_sheet"] = share(ends, problem.shape, problem.ranks, loop, H200, fused=fused)
-    if device.type == "cuda":
-        out["peak_memory_gb"] = torch.cuda.max_memory_allocated(device) / 1e9
     return out
 
 
@@ -224,7 +258,7 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--only", nargs="*", choices=MEASUREMENTS, default=list(MEASUREMENTS))
+    parser.add_argument("--only", nargs="*", choices=MEASUREMENTS, help="by default all")
     parser.add_argument("--quick", action="store_true", help="small sizes: a test of the bench (on a CPU the default)")
     parser.add_argument("--full", action="store_true", help="the sizes of a card also on a CPU")
     args = parser.parse_args()
@@ -234,9 +268,10 @@ def main():
     path = _results.FOLDER / f"{name}.json"
     found = json.loads(path.read_text())["result"] if path.exists() else {}
     found["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    for only in args.only:
+    for only in args.only or [m for m in MEASUREMENTS if m != "larger" or quick or device.type == "cuda"]:
         began = time.perf_counter()
-        found[only] = MEASUREMENTS[only](device, quick=quick)
+        load = round(os.getloadavg()[0], 2)
+        found[only] = {"load_before": load} | MEASUREMENTS[only](device, quick=quick)
         _results.save(name, found)
         print(f"{only}: {time.perf_counter() - began:.1f} s", flush=True)
         print(json.dumps(found[only], indent=1))

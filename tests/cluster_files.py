@@ -49,7 +49,7 @@ def ended(process, seconds=300):
 
 @contextmanager
 def dask(folder, workers=2, threads=1):
-    """Scheduler and workers, each a process without a nanny; yields the scheduler's file and the workers."""
+    """Scheduler and workers, each a process without a nanny; yields the scheduler's file and the processes, it first."""
     file = folder / "scheduler.json"
     here = {**os.environ, "PYTHONWARNINGS": "ignore"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder, "env": here}
@@ -73,7 +73,7 @@ def dask(folder, workers=2, threads=1):
         wait_for(file.is_file)
         one = ("--host", "127.0.0.1", "--nthreads", str(threads), "--no-nanny", "--death-timeout", "120")
         started += [module("worker", *one, "--local-directory", str(folder)) for _ in range(workers)]
-        yield file, started[1:]
+        yield file, started
     finally:
         for process in reversed(started):
             if process.poll() is None:

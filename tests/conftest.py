@@ -43,6 +43,13 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def longer(tmp_path_factory):
+    """Folder of a study of some seconds, undisturbed."""
+    folder = tmp_path_factory.mktemp("longer")
+    return study_files.run(study_files.write_longer(folder), folder / "out").folder
+
+
+@pytest.fixture(scope="session")
 def ekman_path():
     path = DATA / "ekman1954.csv"
     if not path.is_file():

@@ -5,6 +5,7 @@ import platform
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from gwrsa.cli import app
 from gwrsa.study import Study
 from gwrsa.study_compute import Outcome, Progress, cores
 from gwrsa.study_gather import Opened
-from study_files import TABLES, TOML, assert_same, run, shards, write, write_longer
+from study_files import LONGER, TABLES, TOML, assert_same, run, shards, write, write_longer
 
 distributed = pytest.importorskip("distributed")
 # What Dask warns of when it closes is not ours.
@@ -133,6 +134,35 @@ def test_an_error_on_a_worker_is_raised_here(tmp_path, three_threads, monkeypatc
         run(write(tmp_path), tmp_path / "out", client=three_threads)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="signals are those of Linux")
+def test_a_pair_that_kills_every_worker_is_named(tmp_path, longer):
+    from dask.config import set as configured
+
+    path, out = write_longer(tmp_path), tmp_path / "out"
+    with (
+        configured({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as made,
+        distributed.Client(made, set_as_default=False) as found,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        (pid,) = found.run(os.getpid).values()
+
+        def kill():
+            wait_for(lambda: aligned(out) >= 1 and at_work(out))
+            os.kill(pid, signal.SIGKILL)
+
+        killed = pool.submit(kill)
+        with pytest.raises(
+            ChildProcessError, match=r"of human with m\d was given up, for every worker that began it died"
+        ):
+            run(path, out, client=found)
+        killed.result()
+    before = shards(out)
+    run(path, out)
+    assert kept(before, out)
+    assert_same(out, longer, LONGER)
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [
@@ -179,7 +209,7 @@ def test_workers_of_the_verb_are_processes_of_one_thread_that_compute_the_same(t
 @two_cores
 @pytest.mark.skipif(sys.platform != "linux", reason="signals are those of Linux")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_processes_of_the_verb_end_with_it(tmp_path, how):
+def test_processes_of_the_verb_end_with_it(tmp_path, longer, how):
     path, out = write_longer(tmp_path), tmp_path / "out"
     command = [*GWRSA, "study", path, "--out", out, "--workers", "2", "--no-report"]
     driver = start(*command, start_new_session=True)
@@ -195,6 +225,7 @@ def test_processes_of_the_verb_end_with_it(tmp_path, how):
     before = shards(out)
     run(path, out)
     assert kept(before, out)
+    assert_same(out, longer, LONGER)
 
 
 def group(leader):

@@ -24,24 +24,17 @@ from study_files import LONGER, TABLES, assert_same, run, shards, write, write_l
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals, locks and mounts are those of Linux")
 
 
-@pytest.fixture(scope="module")
-def longer(tmp_path_factory):
-    """A study of some seconds, undisturbed."""
-    folder = tmp_path_factory.mktemp("longer")
-    return run(write_longer(folder), folder / "out").folder
-
-
 # ---- processes
 
 
 def test_a_worker_that_is_killed_loses_nothing(tmp_path, longer):
     pytest.importorskip("distributed")
     path, out = write_longer(tmp_path), tmp_path / "out"
-    with dask(tmp_path) as (file, workers):
+    with dask(tmp_path) as (file, (_, worker, _)):
         driver = start(*GWRSA, "study", path, "--out", out, "--scheduler", file, "--no-report")
         wait_for(lambda: aligned(out) >= 2 and at_work(out) >= 2)
         before = shards(out)
-        workers[0].kill()
+        worker.kill()
         status, _, err = ended(driver)
     assert status == 0, err
     assert len(before) < len(shards(out))
@@ -60,6 +53,26 @@ def test_a_driver_that_is_killed_is_resumed(tmp_path, longer):
         driver.communicate()
         before = shards(out)
         status, _, err = ended(start(*command))
+    assert status == 0, err
+    assert kept(before, out)
+    assert_same(out, longer, LONGER)
+
+
+def test_a_scheduler_that_is_killed_is_named_and_its_study_resumed_on_another(tmp_path, longer):
+    pytest.importorskip("distributed")
+    path, out = write_longer(tmp_path), tmp_path / "out"
+    with dask(tmp_path) as (file, (scheduler, *_)):
+        driver = start(*GWRSA, "study", path, "--out", out, "--scheduler", file, "--no-report")
+        wait_for(lambda: aligned(out) >= 2 and at_work(out) >= 2)
+        scheduler.kill()
+        status, _, err = ended(driver)
+    assert status == 2, err
+    assert "gwrsa: the scheduler is gone" in err
+    assert "what is on disk stays: run again" in err
+    file.unlink()
+    before = shards(out)
+    with dask(tmp_path) as (file, _):
+        status, _, err = ended(start(*GWRSA, "study", path, "--out", out, "--scheduler", file, "--no-report"))
     assert status == 0, err
     assert kept(before, out)
     assert_same(out, longer, LONGER)

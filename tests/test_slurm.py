@@ -10,7 +10,7 @@ import pytest
 
 from cluster_files import aligned, at_work, ended, kept, start, wait_for
 from gwrsa.study_gather import gather
-from study_files import LONGER, assert_same, run, shards, write_longer
+from study_files import LONGER, assert_same, shards, write_longer
 
 pytestmark = pytest.mark.slurm
 HERE = Path(__file__).parent / "slurm"
@@ -38,12 +38,6 @@ def slurm(tmp_path_factory):
     yield call
     call("scancel", "--partition=virtual")
     subprocess.run([HERE / "down", folder], check=True)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("alone")
-    return run(write_longer(folder), folder / "out").folder
 
 
 def script(folder, path, of):
@@ -77,7 +71,7 @@ def amid(out):
     return shards(out)
 
 
-def test_a_job_array_is_the_study(tmp_path, slurm, undisturbed):
+def test_a_job_array_is_the_study(tmp_path, slurm, longer):
     path = write_longer(tmp_path)
     batch = script(tmp_path, path, 5)
     # Parts 2 and 4 are not run, as if their nodes had failed.
@@ -88,10 +82,10 @@ def test_a_job_array_is_the_study(tmp_path, slurm, undisturbed):
     with pytest.raises(ValueError, match=r"6 of 16 units are missing, of the parts 2,4 of 5"):
         gather(tmp_path / "out")
     submit(slurm, tmp_path, batch, "2,4", "--wait")
-    assert_same(gather(tmp_path / "out", figures=False).folder, undisturbed, LONGER)
+    assert_same(gather(tmp_path / "out", figures=False).folder, longer, LONGER)
 
 
-def test_a_part_that_is_cancelled_and_submitted_again_loses_nothing(tmp_path, slurm, undisturbed):
+def test_a_part_that_is_cancelled_and_submitted_again_loses_nothing(tmp_path, slurm, longer):
     batch, out = script(tmp_path, write_longer(tmp_path), 1), tmp_path / "out"
     job = submit(slurm, tmp_path, batch, "1")
     before = amid(out)
@@ -101,10 +95,10 @@ def test_a_part_that_is_cancelled_and_submitted_again_loses_nothing(tmp_path, sl
         gather(out)
     submit(slurm, tmp_path, batch, "1", "--wait")
     assert kept(before, out)
-    assert_same(gather(out, figures=False).folder, undisturbed, LONGER)
+    assert_same(gather(out, figures=False).folder, longer, LONGER)
 
 
-def test_a_part_that_is_requeued_goes_on_where_it_was(tmp_path, slurm, undisturbed):
+def test_a_part_that_is_requeued_goes_on_where_it_was(tmp_path, slurm, longer):
     batch, out = script(tmp_path, write_longer(tmp_path), 1), tmp_path / "out"
     job = submit(slurm, tmp_path, batch, "1")
     before = amid(out)
@@ -112,10 +106,10 @@ def test_a_part_that_is_requeued_goes_on_where_it_was(tmp_path, slurm, undisturb
     wait_until_gone(slurm, job)
     assert kept(before, out)
     assert len(before) < len(shards(out))
-    assert_same(gather(out, figures=False).folder, undisturbed, LONGER)
+    assert_same(gather(out, figures=False).folder, longer, LONGER)
 
 
-def test_a_node_that_dies_takes_nothing_with_it(tmp_path, slurm, undisturbed):
+def test_a_node_that_dies_takes_nothing_with_it(tmp_path, slurm, longer):
     batch, out = script(tmp_path, write_longer(tmp_path), 2), tmp_path / "out"
     job = submit(slurm, tmp_path, batch, "1,2")
     before = amid(out)
@@ -128,7 +122,7 @@ def test_a_node_that_dies_takes_nothing_with_it(tmp_path, slurm, undisturbed):
     assert kept(before, out)
     elsewhere = (tmp_path / "1.process").read_text().split()[2]
     assert elsewhere != node
-    assert_same(gather(out, figures=False).folder, undisturbed, LONGER)
+    assert_same(gather(out, figures=False).folder, longer, LONGER)
     again = subprocess.run(["slurmd", "-f", slurm.environment["SLURM_CONF"], "-N", node], check=False)  # noqa: S607
     assert again.returncode == 0
     wait_for(lambda: "idle" in slurm("sinfo", "-h", "-n", node, "-o", "%T").stdout)
@@ -149,7 +143,7 @@ with SLURMCluster(
 """
 
 
-def test_jobs_of_a_slurm_cluster_are_dask_workers_and_one_of_them_may_be_cancelled(tmp_path, slurm, undisturbed):
+def test_jobs_of_a_slurm_cluster_are_dask_workers_and_one_of_them_may_be_cancelled(tmp_path, slurm, longer):
     pytest.importorskip("dask_jobqueue")
     path, out = write_longer(tmp_path), tmp_path / "out"
     driver = start(sys.executable, "-c", CLUSTER, path, out, tmp_path / "logs", env=slurm.environment)
@@ -159,7 +153,7 @@ def test_jobs_of_a_slurm_cluster_are_dask_workers_and_one_of_them_may_be_cancell
     status, _, err = ended(driver)
     assert status == 0, err
     assert kept(before, out)
-    assert_same(out, undisturbed, LONGER)
+    assert_same(out, longer, LONGER)
 
 
 RUNNER = """
@@ -176,10 +170,10 @@ with SLURMRunner(
 """
 
 
-def test_tasks_of_one_job_are_scheduler_driver_and_workers(tmp_path, slurm, undisturbed):
+def test_tasks_of_one_job_are_scheduler_driver_and_workers(tmp_path, slurm, longer):
     pytest.importorskip("dask_jobqueue")
     path, out, program = write_longer(tmp_path), tmp_path / "out", tmp_path / "program.py"
     program.write_text(RUNNER)
     done = slurm("srun", f"--ntasks={NODES}", sys.executable, program, path, out, tmp_path / "scheduler-{job_id}.json")
     assert (out / "results.parquet").is_file(), done.stderr
-    assert_same(out, undisturbed, LONGER)
+    assert_same(out, longer, LONGER)
