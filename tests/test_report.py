@@ -153,6 +153,16 @@ def test_images_are_on_the_page(results, page):
     assert np.ptp(green[violet]) > 150
 
 
+def test_the_workflow_shows_images_of_the_study(results):
+    axes = next(d for d in drawings(results) if d.name == "figure_1_workflow").make()
+    corners = [c.images[0].get_array()[0, 0] for c in axes.child_axes if c.images[0].get_array().ndim == 3]
+    places = [int(green) // 10 for _, green, _ in corners]
+    assert [tuple(c) for c in corners] == [shade(i) for i in places]
+    assert len(set(places)) == 6
+    # Evenly taken from all objects in the order of the figure: by category, those without one last.
+    assert len({results.objects["one"].iloc[i] for i in places}) == 4
+
+
 def test_broken_images_are_counted_and_named_when_figures_are_drawn(results):
     file = results.folder.parent / "in" / "pictures" / "object 3.png"
     whole = file.read_bytes()

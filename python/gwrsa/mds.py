@@ -52,3 +52,15 @@ def classical_mds(dissimilarities: ArrayLike, n_dims: int = 2) -> FloatArray:
     out[:, :kept] = (vectors * np.sqrt(np.maximum(values, 0.0)))[:, order]
     widest = out[np.abs(out).argmax(axis=0), np.arange(n_dims)]
     return out * np.where(widest < 0, -1.0, 1.0)
+
+
+def kept(dissimilarities: FloatArray) -> float | None:
+    """Pearson correlation of dissimilarities with the distances on their two-dimensional map; None where it says nothing.
+
+    That is of fewer than four points, which always fit or nearly so, and where either is constant.
+    """
+    if len(dissimilarities) < 4:
+        return None
+    points, pairs = classical_mds(dissimilarities), np.triu_indices(len(dissimilarities), 1)
+    shown, given = np.linalg.norm(points[:, None] - points, axis=2)[pairs], dissimilarities[pairs]
+    return float(np.corrcoef(shown, given)[0, 1]) if min(np.ptp(shown), np.ptp(given)) > 0 else None

@@ -116,7 +116,8 @@ def rate_bars(
         rows = models[["target", "family"]].merge(mine[mine["k"] == k].drop(columns="family"), on="target", how="left")
         colours = [_lighten(family_colour(f), 0.36 * shade) for f in rows["family"]]
         axes.barh(y, 100 * rows["value"], 0.72, color=colours, label=f"top-{k}")
-        _intervals(axes, rows, y, scale=100)
+        # One below the other, or intervals that overlap would look like one.
+        _intervals(axes, rows, y + 0.6 * ((shade + 0.5) / len(ks) - 0.5), scale=100)
     lines: list[Line2D] = []
     if chance is not None:
         require("chance", chance, ("measure", "k", "value", "low", "high"))

@@ -20,6 +20,8 @@ _AROUND = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1),
 
 # Points, of a name from its point: beside it; and how many times farther another point has to be for a name to need no line.
 _BESIDE, _FARTHER = 5.0, 1.5
+# How much more a bar counts than a point of its area.
+_BAR = 3.0
 # How often each name is placed, given all others.
 _SWEEPS = 3
 _Box: TypeAlias = tuple[float, float, float, float]
@@ -61,13 +63,15 @@ def name_points(
     inside = ax.get_window_extent()
     dots = [(px - 3 * scale, py - 3 * scale, px + 3 * scale, py + 3 * scale) for px, py in points]
     corners = ax.transData.transform(np.asarray(bars, dtype=np.float64).reshape(-1, 2)).reshape(-1, 2, 2)
-    fixed: list[_Box] = dots + [(*(box.min(axis=0) - scale), *(box.max(axis=0) + scale)) for box in corners]
+    lines = [(*(box.min(axis=0) - scale), *(box.max(axis=0) + scale)) for box in corners]
     height = size * scale * 1.15
     placed: dict[int, tuple[_Box, _Line | None]] = {}
 
     def cost(i: int, box: _Box, leader: _Line | None) -> float:
         others = [there for j, there in placed.items() if j != i]
-        covered = sum(_overlap(box, other) for other in fixed) + 2 * sum(_overlap(box, name) for name, _ in others)
+        # A bar is thin: a little of it behind a name is as hard to read as much of a point.
+        covered = sum(_overlap(box, dot) for dot in dots) + _BAR * sum(_overlap(box, line) for line in lines)
+        covered += 2 * sum(_overlap(box, name) for name, _ in others)
         crossed = sum(line is not None and _enters(line, box) for _, line in others)
         if leader is not None:
             crossed += sum(_enters(leader, name) for name, _ in others)

@@ -82,7 +82,7 @@ def top_table(
         else [check.integer("rows", r, 0, len(named) - 1) for r in rows]
     )
     shown = dict.fromkeys(str(label) for i in chosen for label in (items[i], *(labels[j] for j in named[i, :k])))
-    pictures = {} if folder is None else _pictures(folder, shown)
+    drawn = {} if folder is None else pictures(folder, shown)
     high = 1.0 if folder else 0.36
     axes = blank(ax, PAGE if k > 3 else COLUMN, 0.35 + len(chosen) * high * (0.62 if folder else 0.55))
     for y, i in enumerate(chosen):
@@ -101,11 +101,11 @@ def top_table(
                     linewidth=0,
                 )
             )
-            if label in pictures:
-                _show(axes, pictures[label], left + 0.5, y + 0.42, 0.66)
+            if label in drawn:
+                _show(axes, drawn[label], left + 0.5, y + 0.42, 0.66)
             axes.text(
                 left + 0.5,
-                y + (0.86 if label in pictures else 0.5),
+                y + (0.86 if label in drawn else 0.5),
                 label.replace("_", " "),
                 ha="center",
                 va="center",
@@ -140,7 +140,7 @@ def image_files(folder: Path, labels: Iterable[str]) -> dict[str, Path]:
     return found
 
 
-def _pictures(folder: Path, labels: Iterable[str]) -> dict[str, NDArray[np.uint8] | None]:
+def pictures(folder: Path, labels: Iterable[str]) -> dict[str, NDArray[np.uint8] | None]:
     """A square crop from the middle of each object's image; None where it is broken, which a warning says."""
     from PIL import ImageOps
 

@@ -188,15 +188,15 @@ def fine_vs_coarse(
 
 @styled
 def loss_against_epsilon(results: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """GW loss of every start against its epsilon, in the colour of the model's family; lines join the lowest of a model.
+    """GW loss of every start against its epsilon, in the colour of the model's family; lines join the lowest of a model and replicate.
 
     Of several models of a family each has markers of another fill, from full to empty.
 
     Parameters
     ----------
     results : DataFrame
-        target, family, epsilon, gw_loss, failed. Starts that failed are not drawn. Losses of models whose RDMs differ in scale can be
-        compared only where histograms were matched.
+        target, family, epsilon, gw_loss, failed; replicate, if there. Starts that failed are not drawn. Losses of models whose RDMs
+        differ in scale can be compared only where histograms were matched.
     ax : matplotlib Axes, optional
         None: a new figure.
 
@@ -224,8 +224,10 @@ def loss_against_epsilon(results: pd.DataFrame, *, ax: Axes | None = None) -> Ax
             linewidths=0.5,
             zorder=2,
         )
-        lowest = starts.groupby("epsilon")["gw_loss"].min()
-        axes.plot(lowest.index, lowest, color=look.colour, linewidth=0.7, zorder=1)
+        # Each replicate has epsilons of its own, in units of its own critical one.
+        for _, one in starts.groupby("replicate" if "replicate" in starts else "target"):
+            lowest = one.groupby("epsilon")["gw_loss"].min()
+            axes.plot(lowest.index, lowest, color=look.colour, linewidth=0.7, zorder=1)
     axes.set_xscale("log")
     if len(drawn):
         _plain_log_ticks(axes.xaxis, drawn["epsilon"].min(), drawn["epsilon"].max())

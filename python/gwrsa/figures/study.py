@@ -16,11 +16,12 @@ from gwrsa.figures.bars import rate_bars, rsa_bars
 from gwrsa.figures.categories import category_rates
 from gwrsa.figures.maps import map_of_models, map_of_spaces
 from gwrsa.figures.matrices import plan, rdm, sorted_by
-from gwrsa.figures.objects import image_files, top_table
+from gwrsa.figures.objects import image_files, pictures, top_table
 from gwrsa.figures.pairs import matrix_of_models
 from gwrsa.figures.scatter import fine_vs_coarse, local_optima, loss_against_epsilon, rdm_histograms
 from gwrsa.figures.style import save
 from gwrsa.figures.workflow import workflow
+from gwrsa.mds import kept
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -281,10 +282,12 @@ def _of_pairs(results: Results) -> Iterator[Drawing]:
         between = square(values)
         if not np.isfinite(between).all():
             continue  # a pair without a plan has no place on a map
+        r = kept(between)
+        held = "" if r is None else f" Distances on the map correlate with it by r = {r:.2f}."
         yield Drawing(
             f"figure_s{nth}_map_of_models_{what}",
             f"Figure S{nth}. Map of the models by {title}",
-            f"Classical MDS of the {title} of all pairs; start of lowest GW loss, first replicates.",
+            f"Classical MDS of the {title} of all pairs; start of lowest GW loss, first replicates.{held}",
             lambda between=between, title=title: map_of_models(between, names, of, title=title),  # type: ignore[misc]
         )
     for letter, column, title, percent in (
@@ -325,7 +328,20 @@ def _workflow(results: Results, best: dict[Any, Any]) -> Axes:
         matching=float(best["top1"]),
         category=None if category is None or np.isnan(category) else float(category),
         order=order,
+        pictures=_some_pictures(results, order),
     )
+
+
+def _some_pictures(results: Results, order: list[int] | None) -> list[Any]:
+    """Images of a few objects, evenly taken in an order; none where the study has no images, or not of these."""
+    items = list(results.objects["item"])
+    folder = _images(results, items)[0]
+    if folder is None:
+        return []
+    files = image_files(folder, items)
+    there = [label for label in (items if order is None else [items[i] for i in order]) if label in files]
+    places = np.linspace(0, len(there) - 1, 6).round().astype(int).tolist() if there else []
+    return [p for p in pictures(folder, dict.fromkeys(there[i] for i in places)).values() if p is not None]
 
 
 def given_rdms(results: Results) -> Iterator[tuple[dict[str, Any], RDM]]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+# Between the names of the two sides is room for so many.
+_MOST_PICTURES, _IN_A_ROW = 6, 3
+
 
 @styled
 def workflow(
@@ -30,6 +33,7 @@ def workflow(
     matching: float,
     category: float | None = None,
     order: Sequence[int] | None = None,
+    pictures: Sequence[ArrayLike] = (),
     ax: Axes | None = None,
 ) -> Axes:
     """Two RDMs, the plan that is found between them without labels, and what is read from it; beside RSA.
@@ -48,6 +52,8 @@ def workflow(
         The numbers of this pair: correlation, and rates in [0, 1] (None: not shown).
     order : sequence of int, length n, optional
         Order of the objects in the thumbnails, such as by category. None: as they are.
+    pictures : sequence of array-like, shape (height, width, 3)
+        Images of some objects, as matplotlib's imshow takes them; the first six are shown. Empty: none.
     ax : matplotlib Axes, optional
         None: a new figure.
 
@@ -70,6 +76,9 @@ def workflow(
     for y, values, name, edge in ((1.53, c1, names[0], family_colour("human")), (0.15, c2, names[1], colour)):
         _rdm(axes, (1.05, y, 1.0, 1.0), values, edge)
         axes.text(0.95, y + 0.5, f"{name}\nRDM of {n:,}\nobjects", ha="right", va="center", color=edge, linespacing=1.4)
+    for i, picture in enumerate(pictures[:_MOST_PICTURES]):
+        row, column = divmod(i, _IN_A_ROW)
+        _picture(axes, (0.95 - 0.31 * (_IN_A_ROW - column), 1.35 - 0.31 * row, 0.29, 0.29), picture)
     _arrow(axes, (2.15, 2.03), (3.1, 1.5))
     _arrow(axes, (2.15, 0.65), (3.1, 1.2))
     axes.text(3.9, 2.5, "Gromov-Wasserstein", ha="center", va="center", fontsize=8, weight="bold")
@@ -105,6 +114,12 @@ def _rdm(axes: Axes, where: tuple[float, float, float, float], values: FloatArra
     low, high = np.percentile(off, (1, 99)) if len(off) else (0.0, 1.0)
     inset.imshow(values, cmap="viridis", vmin=low, vmax=high)
     _bare(inset, edge)
+
+
+def _picture(axes: Axes, where: tuple[float, float, float, float], picture: ArrayLike) -> None:
+    inset = axes.inset_axes(where, transform=axes.transData)
+    inset.imshow(np.asarray(picture))
+    inset.set_axis_off()
 
 
 def _bare(inset: Axes, edge: str) -> None:

@@ -117,10 +117,10 @@ class _Readings:
         # Chosen by objects, this start can also have fewer in their category.
         ends = [e for e in (max(found), min(found)) if e[0] != 0]
         changes = " and ".join(f"{100 * g:+.2g} points ({target})" for g, target in dict.fromkeys(ends))
-        return (
-            f"Against the start of lowest GW loss the rate changes by {'at most ' if len(found) > 1 else ''}{changes}; "
-            f"{same} of {len(found)} do not change."
-        )
+        against = "Against the start of lowest GW loss the rate changes by"
+        if len(found) == 1:
+            return f"{against} {changes}."
+        return f"{against} at most {changes}; {same} of {len(found)} do not change."
 
     def _grains(self) -> str:
         if not {"matching", "category"} <= set(self.chance):

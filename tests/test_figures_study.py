@@ -1,0 +1,89 @@
+"""What the figures of a whole study show beyond one table: replicates, images, how true a map is."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial.distance import pdist, squareform
+
+from gwrsa import figures
+from gwrsa.mds import kept
+
+
+def test_lines_join_the_starts_of_one_replicate():
+    """Each has epsilons of its own, which lie between those of the others."""
+    rows = [
+        {
+            "target": "untrained",
+            "family": "untrained",
+            "replicate": r,
+            "epsilon": e + r / 10,
+            "gw_loss": e,
+            "failed": False,
+        }
+        for r in range(3)
+        for e in (0.1, 0.4, 0.8)
+    ]
+    lines = figures.loss_against_epsilon(pd.DataFrame(rows).sample(frac=1, random_state=0)).lines
+    assert [line.get_xdata().tolist() for line in lines] == [
+        pytest.approx([e + r / 10 for e in (0.1, 0.4, 0.8)]) for r in range(3)
+    ]
+    assert all(line.get_ydata().tolist() == [0.1, 0.4, 0.8] for line in lines)
+
+
+@pytest.mark.parametrize("n_pictures", [0, 1, 6, 9])
+def test_the_workflow_shows_some_objects_where_no_name_is(n_pictures):
+    rng = np.random.default_rng(0)
+    rdm = squareform(pdist(rng.standard_normal((12, 3))))
+    pictures = [np.full((5, 5, 3), i, dtype=np.uint8) for i in range(n_pictures)]
+    axes = figures.workflow(
+        rdm,
+        rdm,
+        np.eye(12) / 12,
+        names=("people", "CLIP ViT-B/32"),
+        rsa=1.0,
+        matching=1.0,
+        category=1.0,
+        pictures=pictures,
+    )
+    axes.figure.draw_without_rendering()
+    images = [(child.images[0].get_array(), child.get_window_extent()) for child in axes.child_axes]
+    shown = [(int(pixels[0, 0, 0]), box) for pixels, box in images if pixels.ndim == 3 and pixels.shape == (5, 5, 3)]
+    assert [value for value, _ in shown] == list(range(min(n_pictures, 6)))
+    taken = [text.get_window_extent() for text in axes.texts] + [b for p, b in images if p.shape[:2] == (12, 12)]
+    assert len(taken) >= 10
+    assert not any(box.overlaps(other) for _, box in shown for other in taken)
+
+
+def test_how_true_a_map_is():
+    rng = np.random.default_rng(3)
+    flat, deep = (squareform(pdist(rng.standard_normal((8, dims)))) for dims in (2, 7))
+    assert kept(flat) == pytest.approx(1.0)
+    assert 0.3 < kept(deep) < 0.97
+    assert kept(5 * deep) == pytest.approx(kept(deep))
+    assert kept(flat[:3, :3]) is None
+    assert kept(1.0 - np.eye(6)) is None
+
+
+def test_intervals_that_overlap_lie_one_below_the_other():
+    rows = [
+        {
+            "target": t,
+            "family": "clip",
+            "choice": "lowest_loss",
+            "measure": "matching",
+            "k": k,
+            "value": v,
+            "low": v - 0.1,
+            "high": v + 0.1,
+        }
+        for t in ("a", "b")
+        for k, v in ((1, 0.4), (5, 0.45), (10, 0.5))
+    ]
+    lines = [line for line in figures.rate_bars(pd.DataFrame(rows)).lines if line.get_color() == "#222222"]
+    places = sorted(line.get_ydata()[0] for line in lines)
+    bars = [[y for y in places if abs(y - bar) < 0.36] for bar in (0, 1)]
+    assert [len(of) for of in bars] == [3, 3]
+    # From the smallest k, above, to the largest; the white around a line is 2 points wide, from model to model it is 12.
+    assert all(np.diff(of).min() > 2 / 12 for of in bars)
+    first = sorted((line.get_ydata()[0], line.get_xdata()[0]) for line in lines)[:3]
+    assert [x for _, x in first] == pytest.approx([30, 35, 40])
