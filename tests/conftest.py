@@ -57,6 +57,16 @@ def ekman_path():
     return path
 
 
+@pytest.fixture
+def no_figure_left():
+    """No figure is open before, and none stays open."""
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+    yield
+    plt.close("all")
+
+
 def pytest_terminal_summary(terminalreporter):
     if hostile.COUNT["cases"]:
         cases, refused = hostile.COUNT["cases"], hostile.COUNT["refused"]

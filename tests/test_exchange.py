@@ -221,3 +221,46 @@ def test_commands_take_a_folder(tmp_path):
     assert made.items == NAMES
     assert np.allclose(made.dissimilarities, gwrsa.Embedding(features(5)).rdm().dissimilarities)
     assert "1.000000" in call("rsa", tmp_path / "tv", tmp_path / "rdm.npz").output
+
+
+def test_extract_writes_a_folder_too(tmp_path, monkeypatch):
+    """A network of one layer, on the way that all go: what it gives for an image is in the row of the image's name."""
+    torch = pytest.importorskip("torch")
+    from PIL import Image
+
+    from gwrsa.extraction import models
+
+    levels = dict(zip(NAMES, (40, 80, 0, 160, 120), strict=True))
+    (tmp_path / "in").mkdir()
+    for name, level in levels.items():
+        Image.new("RGB", (3, 3), (level, 0, 255)).save(tmp_path / "in" / f"{name}.png")
+    layer = torch.nn.Linear(3, 4)
+    network = models.Network(
+        name="timm/one layer",
+        kind="image",
+        net=torch.nn.Sequential(layer).eval(),
+        preprocess=lambda images: torch.stack([torch.tensor(image.getpixel((0, 0))) / 255 for image in images]),
+        forward=layer,
+        preprocessing="first pixel",
+        default="0",
+    )
+    monkeypatch.setattr(models, "load", lambda *_, **__: network)
+    given = ("extract", tmp_path / "in", "--model", network.name, "--device", "cpu", "--no-cache", "--no-progress")
+    done = call(*given, "--out", tmp_path / "out.npz", "--thingsvision", tmp_path / "layer")
+    assert done.exit_code == 0, done.output
+    assert f"written to {tmp_path / 'layer'}" in done.output.replace("\n", "")
+    assert sorted(path.name for path in (tmp_path / "layer").iterdir()) == ["features.npy", "file_names.txt"]
+    assert (tmp_path / "layer" / "file_names.txt").read_text().splitlines() == list(NAMES)
+    pixels = np.array([[levels[name] / 255, 0, 1] for name in NAMES])
+    weight, bias = (x.detach().numpy() for x in layer.parameters())
+    assert np.allclose(np.load(tmp_path / "layer" / "features.npy"), pixels @ weight.T + bias, atol=1e-6)
+    read, kept = gwrsa.Embedding.from_thingsvision(tmp_path / "layer"), gwrsa.Embedding.load(tmp_path / "out.npz")
+    assert read.items == kept.items == NAMES
+    assert np.array_equal(read.values, kept.values)
+    # A folder of other features is left as it is, and the embedding is written all the same.
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "features.txt").write_text("1 2\n")
+    with pytest.raises(ValueError, match=r"folder must hold no other features, got features\.txt"):
+        call(*given, "--out", tmp_path / "again.npz", "--thingsvision", tmp_path / "other")
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["features.txt"]
+    assert np.array_equal(gwrsa.Embedding.load(tmp_path / "again.npz").values, kept.values)

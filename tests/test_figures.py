@@ -8,24 +8,14 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from scipy.spatial.distance import pdist, squareform
 
 from gwrsa import figures, tables
-from gwrsa.figures.labels import name_points, spread
-from gwrsa.figures.matrices import binned, sorted_by
 from gwrsa.figures.style import family_order
-from gwrsa.mds import classical_mds
 from problems import distances, points
 
+pytestmark = pytest.mark.usefixtures("no_figure_left")
 FAMILIES = ["clip", "supervised", "untrained", "human"]
-
-
-@pytest.fixture(autouse=True)
-def _no_figure_left():
-    plt.close("all")
-    yield
-    plt.close("all")
 
 
 def rates(n=4):
@@ -161,87 +151,6 @@ def test_rates_draw_chance_where_there_is_one():
     assert [tuple(line.get_ydata()) for line in axes.lines] == [(0.05, 0.05)]
 
 
-def test_rdm_is_sorted_with_a_line_between_categories():
-    axes = figures.rdm(SQUARE, GROUPS)
-    order = [1, 4, 7, 10, 0, 3, 6, 9]
-    np.testing.assert_array_equal(axes.images[0].get_array(), SQUARE[np.ix_(order, order)])
-    assert [t.get_text() for t in axes.texts] == ["a", "b"]
-    across = [line.get_ydata()[0] for line in axes.lines if list(line.get_xdata()) == [0, 1]]
-    assert across == [3.5]
-
-
-def test_plan_shows_density_and_diagonal():
-    plan = np.full((4, 4), 1 / 16)
-    plan[0] = [1 / 4, 0, 0, 0]
-    axes = figures.plan(plan)
-    np.testing.assert_allclose(axes.images[0].get_array(), np.maximum(plan * 16, 1e-3))
-    strip = axes.child_axes[0]
-    assert [p.get_width() for p in strip.patches] == pytest.approx([100, 25, 25, 25])
-
-
-def test_cells_of_a_large_plan_keep_its_mass():
-    values = np.random.default_rng(0).random((700, 700))
-    small = binned(values, 300)
-    assert small.shape == (300, 300)
-    assert small[:1, :1] == pytest.approx(values[:2, :2].mean())
-    assert binned(np.full((700, 700), 0.3), 300) == pytest.approx(0.3)
-
-
-def test_one_category_takes_the_smallest():
-    members = np.array([[1, 1], [1, 0], [1, 0], [0, 0], [0, 1], [1, 0]])
-    assert figures.one_category(members, ["big", "small"]) == ["small", "big", "big", None, "small", "big"]
-
-
-def test_sorting_leaves_out_objects_without_a_category():
-    order, bounds, names = sorted_by(["b", None, "a", "b"], 4)
-    assert (order.tolist(), bounds.tolist(), names) == ([2, 0, 3], [0, 1, 3], ["a", "b"])
-
-
-def test_top_table_marks_own_and_category():
-    from gwrsa.figures.objects import OWN, SAME
-
-    top = np.array([[0, 1], [2, 0], [0, 1]])
-    axes = figures.top_table(top, ["ant", "bee", "hammer"], categories=[[1, 0], [1, 0], [0, 1]], k=2)
-    words = {"object", "1", "2"}
-    assert [t.get_text() for t in axes.texts if t.get_text() not in words] == [
-        *("ant", "ant", "bee"),
-        *("bee", "hammer", "ant"),
-        *("hammer", "ant", "bee"),
-    ]
-    colours = [to_hex(p.get_facecolor()).upper() for p in axes.patches]
-    assert [c for c in colours if c in (OWN, SAME)] == [OWN, SAME, SAME]
-
-
-def test_top_table_shows_images_where_there_are_any(tmp_path):
-    from PIL import Image
-
-    Image.new("RGB", (30, 20), "red").save(tmp_path / "ant.png")
-    (tmp_path / "bee").mkdir()
-    Image.new("L", (20, 40), 255).save(tmp_path / "bee" / "2.png")
-    Image.new("L", (20, 40), 0).save(tmp_path / "bee" / "1.jpg")
-    axes = figures.top_table(np.array([[1], [0], [0]]), ["ant", "bee", "cat"], k=1, images=tmp_path)
-    pixels = [child.images[0].get_array() for child in axes.child_axes]
-    assert [tuple(p[0, 0]) for p in pixels] == [(255, 0, 0), (0, 0, 0), (0, 0, 0), (255, 0, 0), (255, 0, 0)]
-
-
-def test_top_table_names_and_counts_broken_images(tmp_path):
-    from PIL import Image
-
-    Image.new("RGB", (30, 20), "red").save(tmp_path / "ant.PNG")
-    whole = (tmp_path / "ant.PNG").read_bytes()
-    (tmp_path / "bee.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "cat.tif").write_bytes(b"no image")
-    (tmp_path / "not shown.png").write_bytes(b"no image")
-    labels = ["ant", "bee", "cat", "dog", "not shown"]
-    with pytest.warns(UserWarning, match=r"images must be whole, got 2 of 3 shown that are not: .*bee\.png.*cat\.tif"):
-        axes = figures.top_table(np.array([[1], [2], [3], [0], [4]]), labels, k=1, rows=[0, 1, 2], images=tmp_path)
-    drawn = [[t.get_text() for t in child.texts] or child.images[0].get_array().shape for child in axes.child_axes]
-    broken = ["broken\nimage"]
-    assert drawn == [(20, 20, 3), broken, broken, broken, broken]
-    named = [t.get_text() for t in axes.texts]
-    assert [named.count(label) for label in labels[:4]] == [1, 2, 2, 1]
-
-
 def test_local_optima_circle_both_choices():
     table = starts()
     table.loc[5, "failed"] = True
@@ -353,68 +262,6 @@ def test_equal_epsilons_have_a_colour_and_no_bar_of_colours():
 def test_all_starts_failed_draws_nothing():
     axes = figures.local_optima(starts().assign(failed=True))
     assert not axes.collections
-
-
-@pytest.mark.parametrize("n", [3, 150])
-def test_classical_mds_recovers_distances(n):
-    d = squareform(pdist(points(n, 2)))
-    np.testing.assert_allclose(squareform(pdist(classical_mds(d))), d, atol=1e-9)
-
-
-def test_classical_mds_of_one_object_and_of_one_dimension():
-    np.testing.assert_array_equal(classical_mds([[0.0]]), [[0.0, 0.0]])
-    np.testing.assert_allclose(classical_mds(squareform(pdist([[0.0], [1.0], [3.0]])))[:, 1], 0, atol=1e-7)
-
-
-def test_spread_keeps_names_apart_and_in_order():
-    at = spread([0.0, 0.1, 0.2, 5.0], 1.0, 0.0, 9.0)
-    assert (np.diff(at) >= 1 - 1e-9).all()
-    assert at[3] == 5.0
-    np.testing.assert_allclose(spread([4.9, 5.0, 5.1], 1.0, 0.0, 9.0), [4, 5, 6])
-    np.testing.assert_allclose(spread([1.0, 1.0, 1.0], 9.0, 0.0, 4.0), [0, 2, 4])
-
-
-def test_names_of_points_do_not_overlap():
-    axes = Figure(figsize=(4, 4)).subplots()
-    rng = np.random.default_rng(0)
-    x, y = rng.random((2, 15))
-    axes.scatter(x, y)
-    name_points(axes, x, y, [f"model {i}" for i in range(15)])
-    axes.figure.draw_without_rendering()
-    boxes = [t.get_window_extent() for t in axes.texts]
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-
-
-def test_lines_from_names_to_points_cross_no_name_and_no_line():
-    """A crowd, whose names have to go far; ends of the lines are read off the drawing."""
-    axes = Figure(figsize=(4, 4)).subplots()
-    x, y = np.random.default_rng(3).normal(0.5, 0.07, (2, 16))
-    axes.scatter(x, y)
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    name_points(axes, x, y, [f"a model {i}" for i in range(16)])
-    axes.figure.draw_without_rendering()
-    boxes = [Text.get_window_extent(t) for t in axes.texts]
-    lines = {}
-    for i, text in enumerate(axes.texts):
-        if text.arrow_patch is not None:
-            ends = text.arrow_patch.get_transform().transform_path(text.arrow_patch.get_path()).vertices
-            lines[i] = ends[0] + (ends[-1] - ends[0]) * np.linspace(0, 1, 200)[:, None]
-    assert len(lines) > 1
-    for i, on in lines.items():
-        for j, box in enumerate(boxes):
-            inside = (on > [box.x0 + 1, box.y0 + 1]) & (on < [box.x1 - 1, box.y1 - 1])
-            assert i == j or not inside.all(axis=1).any()
-        for j, other in lines.items():
-            apart = np.hypot(*(on[:, None] - other[None]).transpose(2, 0, 1)).min()
-            assert i == j or apart > 0.5
-
-
-def test_a_name_that_stands_alone_needs_no_line():
-    axes = Figure(figsize=(4, 4)).subplots()
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    # A bar on either side drives the name away from its point.
-    name_points(axes, [0.5, 0.05], [0.5, 0.05], ["here", "far"], bars=[(0.3, 0.5, 0.7, 0.5), (0.5, 0.3, 0.5, 0.7)])
-    assert [t.arrow_patch for t in axes.texts] == [None, None]
 
 
 def test_models_of_one_family_are_told_apart():

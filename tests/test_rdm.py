@@ -9,7 +9,7 @@ from scipy.spatial.distance import pdist, squareform
 import gwrsa
 from gwrsa.condensed import is_dissimilarity
 from gwrsa.factored import factor
-from gwrsa.rdm import check_same_items
+from gwrsa.same_items import check_same_items
 from problems import points
 
 NAMES = tuple(f"object {i}" for i in range(12))

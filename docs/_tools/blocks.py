@@ -22,6 +22,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -244,8 +245,10 @@ def pages() -> list[Path]:
 def main() -> None:
     """Run the pages that are named, or all."""
     for page in [Path(p).resolve() for p in sys.argv[1:]] or pages():
+        began = time.perf_counter()
         n, left_out = run_page(page)
-        print(f"{page.relative_to(ROOT)}: {n} blocks", *(f"  not run: {what}" for what in left_out), sep="\n")
+        said = f"{page.relative_to(ROOT)}: {n} blocks, {time.perf_counter() - began:.0f} s"
+        print(said, *(f"  not run: {what}" for what in left_out), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from gwrsa.metrics import category_matching_rate, matching_rate
     from gwrsa.polishing import Polished, polish
     from gwrsa.rdm import RDM
-    from gwrsa.solve import GWSolution, OTSolution, entropic_gw, sinkhorn
+    from gwrsa.solution import GWSolution, OTSolution
+    from gwrsa.solve import entropic_gw, sinkhorn
     from gwrsa.spose import fit_spose
     from gwrsa.store import Results
     from gwrsa.study import Study
@@ -93,10 +94,10 @@ _HOME = {
     "Categories": "loaders",
     "Chance": "chance",
     "Embedding": "embedding",
-    "GWSolution": "solve",
+    "GWSolution": "solution",
     "Interrupted": "interrupts",
     "NoiseCeiling": "compare",
-    "OTSolution": "solve",
+    "OTSolution": "solution",
     "PairCounts": "triplets",
     "Polished": "polishing",
     "Preprocessing": "extraction.preprocessing",

@@ -22,8 +22,10 @@ from gwrsa.interrupts import Interrupted
 from gwrsa.loaders import Categories
 from gwrsa.metrics import Uncategorised
 from gwrsa.polishing import Polished
-from gwrsa.rdm import METRICS, RDM, Metric, check_same_items
-from gwrsa.solve import PRECISIONS, GWSolution, Precision, build_problem
+from gwrsa.rdm import METRICS, RDM, Metric
+from gwrsa.same_items import check_same_items
+from gwrsa.solution import GWSolution
+from gwrsa.solve import PRECISIONS, Precision, build_problem
 
 if TYPE_CHECKING:
     from gwrsa.labelled import Labelled

@@ -21,7 +21,7 @@ from gwrsa.embedding import Embedding
 from gwrsa.polishing import Polished
 from gwrsa.rdm import RDM, Metric, from_embedding
 from gwrsa.shards import replace_text, save_arrays
-from gwrsa.solve import GWSolution
+from gwrsa.solution import GWSolution
 
 if TYPE_CHECKING:
     import pandas as pd

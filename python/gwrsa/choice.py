@@ -21,7 +21,7 @@ from gwrsa import _core
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.embedding import Embedding
-from gwrsa.rdm import check_same_labels
+from gwrsa.same_items import check_same_labels
 from gwrsa.triplets import Triplets, as_triplets
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from gwrsa import _validate as check
 from gwrsa import labelled
 from gwrsa._validate import FloatArray
 from gwrsa.embedding import Embedding
-from gwrsa.rdm import RDM, check_same_items
+from gwrsa.rdm import RDM
+from gwrsa.same_items import check_same_items
 
 CeilingMethod: TypeAlias = Literal["corr", "spearman", "cosine"]
 Method: TypeAlias = Literal["corr", "spearman", "kendall", "tau-a", "rho-a", "cosine"]

@@ -12,7 +12,8 @@ import numpy as np
 
 from gwrsa import _core, machine
 from gwrsa.embedding import Embedding
-from gwrsa.solve import GWSolution, entropic_gw
+from gwrsa.solution import GWSolution
+from gwrsa.solve import entropic_gw
 
 Verdict = Literal["", "ok", "look", "wrong"]
 

@@ -30,8 +30,10 @@ from gwrsa.alignment import Alignment, Start
 from gwrsa.backends import Exponent, Status
 from gwrsa.embedding import Embedding
 from gwrsa.loaders import Categories
-from gwrsa.rdm import METRICS, RDM, Metric, check_same_items
-from gwrsa.solve import GWSolution, build_problem
+from gwrsa.rdm import METRICS, RDM, Metric
+from gwrsa.same_items import check_same_items
+from gwrsa.solution import GWSolution
+from gwrsa.solve import build_problem
 from gwrsa.thingsvision_files import tensor
 
 InitMatPlan: TypeAlias = Literal["uniform", "diag", "random", "permutation", "user_define"]

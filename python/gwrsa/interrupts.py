@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gwrsa.alignment import Alignment
-    from gwrsa.solve import GWSolution
+    from gwrsa.solution import GWSolution
 
 
 class Interrupted(KeyboardInterrupt):

@@ -18,7 +18,8 @@ from gwrsa._validate import FloatArray
 from gwrsa.embedding import Embedding
 from gwrsa.factored import Factored
 from gwrsa.rdm import METRICS, RDM, Metric
-from gwrsa.solve import GWSolution, as_cost, sinkhorn
+from gwrsa.solution import GWSolution
+from gwrsa.solve import as_cost, sinkhorn
 
 IntArray = NDArray[np.int64]
 

@@ -52,7 +52,7 @@ def load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:
 
 def load_pair(paths: tuple[Path, Path], items: Path | None, kind: Kind) -> tuple[RDM | Embedding, RDM | Embedding]:
     """`load` both files; labels that disagree are an error that names the files."""
-    from gwrsa.rdm import check_same_labels
+    from gwrsa.same_items import check_same_labels
 
     a, b = (load(path, items, kind) for path in paths)
     if len(a) == len(b):
