@@ -374,3 +374,13 @@ def test_any_problem_gives_a_plan_or_says_why_not(n, m, exponent, ratio, seed, p
 def test_costs_that_are_all_zero_are_solved(init):
     found = gwrsa.entropic_gw(np.zeros((5, 5)), np.zeros((6, 6)), epsilon=1.0, init=init)
     assert found.gw_loss == 0.0
+
+
+def test_a_difference_of_potentials_counts_in_an_asymmetric_cost():
+    # Centred it vanishes but for its means; any asymmetry of two items is one.
+    up = np.arange(5.0)
+    for c in (np.array([[0.6, 0.3], [0.1, 0.0]]), distances(5, seed=1) + 0.2 * np.subtract.outer(up, up)):
+        w = weights(len(c))
+        end = solve(c, c, w, w, epsilon=0.3, init="random", tol=1e-9)
+        apart = (c[:, None, :, None] - c[None, :, None, :]) ** 2
+        assert end.gw_loss == pytest.approx(np.einsum("ijkl,ij,kl", apart, end.plan, end.plan), rel=1e-9)

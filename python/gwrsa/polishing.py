@@ -374,9 +374,11 @@ def _doubly_stochastic(plan: FloatArray, pair: _Pair) -> FloatArray:
         i, j = (int(x) for x in np.unravel_index(int(plan.argmin()), plan.shape))
         raise ValueError(f"plan must not be negative, got {plan[i, j]} at ({i}, {j})")
     for what, axis in (("row", 1), ("column", 0)):
-        sums = plan.sum(axis=axis)
-        i = int(np.abs(sums * n - 1).argmax())
-        if abs(sums[i] * n - 1) > 1e-6:
+        with np.errstate(over="ignore"):
+            sums = plan.sum(axis=axis)
+            off = np.abs(sums * n - 1)
+        i = int(off.argmax())
+        if off[i] > 1e-6:
             raise ValueError(f"plan must have {what} sums of 1/n, {1 / n}, got {sums[i]} in {what} {i}")
     return plan
 

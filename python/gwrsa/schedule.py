@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +111,7 @@ def ladder(top: float, end: float) -> list[float]:
 
     It is built upwards from the end, to the last value not above `top` by rounding, so that all ladders with one end share their values.
     """
+    top = min(top, sys.float_info.max)
     if top <= end:
         return [end]
     n_levels = math.floor((math.log(top) - math.log(end)) / -math.log(STEP) + 1e-9)

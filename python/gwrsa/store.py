@@ -267,6 +267,10 @@ def save_categories(folder: Path, categories: Categories) -> None:
 def read_categories(folder: Path, items: tuple[str, ...] | None) -> Categories:
     """Read them; items: the labels of the objects, their numbers where there are none."""
     arrays = load_arrays(folder / CATEGORIES)
+    if missing := {"names", "members"} - arrays.keys():
+        raise ValueError(
+            f"{folder / CATEGORIES} must hold names and members, got no {' and no '.join(sorted(missing))}"
+        )
     labels = items or tuple(str(i) for i in range(len(arrays["members"])))
     return Categories(tuple(str(n) for n in arrays["names"]), labels, arrays["members"])
 

@@ -6,9 +6,10 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::awake::each;
-use crate::cost::{Centred, Core};
+use crate::cost::{Centred, Core, Skew};
 use crate::kernels::dot;
 use crate::mat::{Mat, chunk_rows, gemm_into, product, product_until};
+use crate::power::largest;
 use crate::real::Real;
 
 /// The two costs of a problem, each in the unit of its largest entry, ready for outer steps. The source has the smaller rank.
@@ -74,10 +75,6 @@ fn cast<R: Real>(x: &[f64]) -> Vec<R> {
     x.iter().map(|&x| R::from_f64(x)).collect()
 }
 
-fn largest(m: &Mat<f64>) -> f64 {
-    m.data.iter().fold(0.0f64, |s, x| s.max(x.abs()))
-}
-
 impl Operator<f64> {
     /// From centred costs. `source.rank() <= target.rank()` is the caller's care.
     pub(crate) fn new(source: &Centred, target: &Centred) -> Self {
@@ -86,8 +83,12 @@ impl Operator<f64> {
             Core::Factored(a, sign) => Right::Factored(a.clone(), sign.clone()),
         };
         let skew = source.skew.as_ref().zip(target.skew.as_ref()).filter(|(k1, k2)| {
-            let relative = |k: &Mat<f64>, c: &Centred| largest(k) / c.square_mean.sqrt().max(f64::MIN_POSITIVE);
-            relative(&k1.core, source) * relative(&k2.core, target) > SKEW_TOL
+            // Also of the vectors: the core of a difference of two potentials vanishes.
+            let relative = |k: &Skew, c: &Centred| {
+                let top = largest(&k.core.data).max(largest(&k.k));
+                top / c.square_mean.sqrt().max(f64::MIN_POSITIVE)
+            };
+            relative(k1, source) * relative(k2, target) > SKEW_TOL
         });
         if let (Core::Factored(a, sign), None) = (&source.core, skew) {
             return Self::Factored {
