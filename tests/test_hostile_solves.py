@@ -122,7 +122,7 @@ def test_the_scale_of_a_side_changes_no_bit_of_an_alignment(kinds, sizes, seed, 
 def test_entropic_gw_at_extreme_epsilon(c1, c2, epsilon, kinds, seed, init, precision):
     p, q = (hostile.weights(kind, len(c), seed) for kind, c in zip(kinds, (c1, c2), strict=True))
     how = {"init": init, "precision": precision, **SHORT}
-    found = outcome(lambda: gwrsa.entropic_gw(c1, c2, p, q, epsilon=epsilon, **how), "epsilon", "c1", "c2")
+    found = outcome(lambda: gwrsa.entropic_gw(c1, c2, p, q, epsilon=epsilon, **how), "epsilon", "c1", "c2", "p", "q")
     if found is not None:
         assert any(epsilon is e for e in EPSILONS)
         check_solution(found, c1, c2, normal(p, len(c1)), normal(q, len(c2)))

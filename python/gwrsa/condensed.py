@@ -46,4 +46,4 @@ def condense(values: FloatArray) -> FloatArray:
             f"dissimilarities must have a zero diagonal, got {values[i, i]} at ({i}, {i}); is this a similarity matrix?"
         )
     upper = np.triu_indices(len(values), 1)
-    return np.asarray(0.5 * (values[upper] + values.T[upper]), dtype=np.float64)
+    return np.asarray(0.5 * values[upper] + 0.5 * values.T[upper], dtype=np.float64)
