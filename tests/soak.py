@@ -185,6 +185,8 @@ def run(minutes=None, rounds=None, *, log=print):
 
 def main():
     """Run, say the figures, and judge them."""
+    # A job in the background of a shell ignores it, and no solve here would ever be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--minutes", type=float, default=30.0)
     samples, wrong = run(options.parse_args().minutes, log=lambda line: print(line, flush=True))  # noqa: T201
