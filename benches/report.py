@@ -97,7 +97,7 @@ Anderson acceleration for over-relaxation in the inner loop (CPU time of R1 at 1
   the dense cost cut to rank 128 (one solve of R1 slower, 30 random starts as before)"""
 FULL_RANK = """\
 a step is four products of n x n matrices, made at nine tenths of the rate of a product alone, so that only fewer steps would help; the way
-  has few straight parts (long steps from a cosine of 0.8 instead of 0.95 on: 303 for 305 steps; from 0.6 on: no end within 1,000)"""
+  has few straight parts (long steps from a cosine of 0.6 on instead of 0.8: no end within 1,000)"""
 TRIED = ((("R1, epsilon", "Multistart, R1"), FASTER), ("R6", FULL_RANK))
 
 

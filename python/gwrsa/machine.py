@@ -46,9 +46,14 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def bound_cores() -> int:
+    """Cores that this process is bound to; all where the system does not bind."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable_cores() -> int:
     """Cores that this process may use: its affinity, and a container's share of them."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = bound_cores()
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
     except (OSError, ValueError):

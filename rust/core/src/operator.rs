@@ -213,15 +213,10 @@ impl<R: Real> Operator<R> {
 
     /// What an outer step needs of a plan: `A1' T` (r x m), or the plan itself (n x m).
     pub(crate) fn summary(&self, plan: &Mat<R>, parallel: bool) -> Mat<R> {
-        match self {
-            Self::Factored { .. } => {
-                let (rows, cols) = self.summary_shape();
-                let mut x = Mat::zeros(rows, cols);
-                self.summarise(plan, &mut x, parallel);
-                x
-            }
-            Self::Dense { .. } | Self::Whole { .. } => plan.clone(),
-        }
+        let (rows, cols) = self.summary_shape();
+        let mut x = Mat::zeros(rows, cols);
+        self.summarise(plan, &mut x, parallel);
+        x
     }
 
     /// The same into `x`.
