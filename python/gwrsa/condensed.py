@@ -46,4 +46,6 @@ def condense(values: FloatArray) -> FloatArray:
             f"dissimilarities must have a zero diagonal, got {values[i, i]} at ({i}, {i}); is this a similarity matrix?"
         )
     upper = np.triu_indices(len(values), 1)
-    return np.asarray(0.5 * values[upper] + 0.5 * values.T[upper], dtype=np.float64)
+    one, other = values[upper], values.T[upper]
+    # Halves are not exact of the smallest numbers, nor sums finite of the largest.
+    return np.asarray(np.where(one == other, one, 0.5 * one + 0.5 * other), dtype=np.float64)
