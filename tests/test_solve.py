@@ -278,7 +278,8 @@ def test_constant_dissimilarities_give_the_product_plan():
 @pytest.mark.parametrize("precision", ["mixed", "float64"])
 def test_threads_do_not_change_a_bit(precision):
     a, b = gwrsa.Embedding(points(300, 8, 1)), gwrsa.Embedding(points(280, 9, 2))
-    args = {"epsilon": 0.05, "init": "random", "precision": precision, "tol": 1e-5, "max_outer": 60}
+    # Not a random start, which another rounding sends into another basin.
+    args = {"epsilon": 0.05, "init": "spectral", "precision": precision, "tol": 1e-5, "max_outer": 60}
     one, two, three = (solve(a, b, threads=t, **args) for t in (1, 2, 3))
     # Torch sums in another order with other threads.
     most = 0 if CHOSEN["backend"] == "rust" else {"mixed": 1e-3, "float64": 1e-9}[precision]

@@ -27,6 +27,8 @@ const INNER_NOISE: f64 = 0.2;
 const FORMED: f64 = 0.3;
 /// Share of the summary's scale below which its own norm no longer counts: near the uniform plan it vanishes.
 const SCALE_FLOOR: f64 = 1e-2;
+/// Steps that stand still without their marginals, the error not halved, after which a level ends: the inner loop gets no farther.
+const STALLED: usize = 20;
 /// Steps that the acceleration combines, and the bytes its history may take.
 const DEPTH: usize = 8;
 const MAX_HISTORY: usize = 1 << 29;
@@ -257,6 +259,7 @@ impl<R: Real> Descent<'_, R> {
         state.change = f64::INFINITY;
         state.status = Status::MaxOuter;
         let mut steps = 0;
+        let mut stall = Stall { least: f64::INFINITY, steps: 0 };
         while steps < level.max_outer {
             let room = if exponent.data.is_empty() { &mut *next } else { &mut *exponent };
             if !self.exponent(state, epsilon, room, scratch, parallel) {
@@ -312,6 +315,9 @@ impl<R: Real> Descent<'_, R> {
                     std::mem::swap(&mut state.x, next);
                     break;
                 }
+                if stall.at(state.error) {
+                    break;
+                }
             } else {
                 // The loop that ran out last: without marginals the outer loop cannot end.
                 let without = projection.ended == Ended::MaxIterations && state.error > tol;
@@ -335,6 +341,23 @@ impl<R: Real> Descent<'_, R> {
         state.phases.kernel += scaling.seconds.0;
         state.phases.sweeps += scaling.seconds.1;
         state.seconds += clock.elapsed().as_secs_f64();
+    }
+}
+
+/// Steps that stand still without their marginals.
+struct Stall {
+    least: f64,
+    steps: usize,
+}
+
+impl Stall {
+    /// One more, of this marginal error; whether it is the last of [`STALLED`] that did not halve the error.
+    fn at(&mut self, error: f64) -> bool {
+        self.steps += 1;
+        if error < 0.5 * self.least {
+            *self = Self { least: error, steps: 0 };
+        }
+        self.steps == STALLED
     }
 }
 

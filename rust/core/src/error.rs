@@ -85,6 +85,16 @@ pub enum InvalidInput {
         /// Value seen.
         value: f64,
     },
+    /// A cost that is out of the range of floating-point numbers in units of epsilon.
+    #[error("{name} must stay below 1e300 times epsilon, got {value:e} with epsilon {epsilon:e}")]
+    TooLarge {
+        /// Argument.
+        name: &'static str,
+        /// Largest entry in size.
+        value: f64,
+        /// Regularisation.
+        epsilon: f64,
+    },
     /// A number that must lie between 0 and 1.
     #[error("{name} must be between 0 and 1, got {value}")]
     NotShare {

@@ -30,7 +30,8 @@ pub enum Status {
 /// Precision of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// Kernel and products in float32; potentials, column sums and the loss in float64.
+    /// Kernel and products in float32; potentials, column sums and the loss in float64. A start whose epsilon is so small that float32 would
+    /// not resolve the exponent ([`Problem::resolves`]) is solved in float64.
     Mixed,
     /// Everything in float64.
     Float64,
@@ -142,9 +143,11 @@ pub fn solve(
     cancel: &AtomicBool,
 ) -> Result<Solution, InvalidInput> {
     start.check(settings)?;
-    match settings.precision {
+    if settings.precision == Precision::Mixed {
+        problem.check_single()?;
+    }
+    match problem.precision(settings.precision, start) {
         Precision::Mixed => {
-            problem.check_single()?;
             let descent = Descent { problem, operator: problem.single(), settings, cancel };
             let (state, before) = descend(&descent, start, &mut descent.space(), parallel)?;
             Ok(state.finish(problem, Exponent::Single, before, parallel))

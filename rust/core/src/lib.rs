@@ -55,6 +55,7 @@ mod problem;
 mod profile;
 mod real;
 mod relaxation;
+mod resolution;
 mod rows;
 mod search;
 mod simd;

@@ -41,16 +41,15 @@ pub fn kullback_leibler(
     Ok((Dissimilarity::Dense(c1).centre_as_given(p, cancel), h2.centre_as_given(q, cancel), own))
 }
 
-/// `(1 - alpha) cost` in the inner orientation without its weighted row and column means, which the potentials absorb, and its mean.
-pub fn centred_linear(
+/// `(1 - alpha) cost` in the inner orientation.
+pub fn oriented_linear(
     cost: &Mat<f64>,
     alpha: f64,
-    p: &[f64],
-    q: &[f64],
+    inner: (usize, usize),
     swapped: bool,
-) -> Result<(Mat<f64>, f64), InvalidInput> {
+) -> Result<Mat<f64>, InvalidInput> {
     let name = "features";
-    let expected = if swapped { (q.len(), p.len()) } else { (p.len(), q.len()) };
+    let expected = if swapped { (inner.1, inner.0) } else { inner };
     if (cost.rows, cost.cols) != expected {
         return Err(InvalidInput::Shape { name, actual: (cost.rows, cost.cols), expected });
     }
@@ -61,9 +60,13 @@ pub fn centred_linear(
         return Err(InvalidInput::NotShare { name: "alpha", value: alpha });
     }
     let mut linear = if swapped { cost.transposed() } else { cost.clone() };
-    for x in &mut linear.data {
-        *x *= 1.0 - alpha;
-    }
+    linear.data.iter_mut().for_each(|x| *x *= 1.0 - alpha);
+    Ok(linear)
+}
+
+/// Without its weighted row and column means, which the potentials absorb.
+pub fn centred_linear(cost: &Mat<f64>, p: &[f64], q: &[f64]) -> Mat<f64> {
+    let mut linear = cost.clone();
     let rows: Vec<f64> = (0..linear.rows).map(|i| linear.row(i).iter().zip(q).map(|(x, w)| w * x).sum()).collect();
     let mut columns = vec![0.0; linear.cols];
     for (i, w) in p.iter().enumerate() {
@@ -73,5 +76,5 @@ pub fn centred_linear(
     for (i, r) in rows.iter().enumerate() {
         linear.row_mut(i).iter_mut().zip(&columns).for_each(|(x, c)| *x -= r + c - mean);
     }
-    Ok((linear, mean))
+    linear
 }

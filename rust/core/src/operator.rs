@@ -136,16 +136,17 @@ impl Operator<f64> {
         }
     }
 
-    /// `alpha (constant - 2 overlap) + <L, T>`, the first part at least 0; `x` as in [`Self::overlap`].
-    pub(crate) fn loss(&self, x: &Mat<f64>, constant: f64, parallel: bool) -> f64 {
-        let quadratic = (constant - 2.0 * self.overlap(x, parallel)).max(0.0);
+    /// Weight of the quadratic terms, and L.
+    pub(crate) fn linear_term(&self) -> (f64, Option<&Mat<f64>>) {
         match self {
-            Self::Whole { alpha, linear, .. } => {
-                alpha * quadratic
-                    + linear.as_ref().map_or(0.0, |l| l.data.iter().zip(&x.data).map(|(l, t)| l * t).sum())
-            }
-            _ => quadratic,
+            Self::Whole { alpha, linear, .. } => (*alpha, linear.as_ref()),
+            _ => (1.0, None),
         }
+    }
+
+    /// `alpha (constant - 2 overlap)`, at least 0; `x` as in [`Self::overlap`].
+    pub(crate) fn quadratic_loss(&self, x: &Mat<f64>, constant: f64, parallel: bool) -> f64 {
+        self.linear_term().0 * (constant - 2.0 * self.overlap(x, parallel)).max(0.0)
     }
 
     /// `<S1 T S2 + 2 a1 a2' - K1 T K2 + 2 k1 k2', T>`: what GW(T) is a constant minus twice of. From `x = [A1 a1]' T` ((r + 1) x m) when the

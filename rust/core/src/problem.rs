@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock};
 use crate::cost::{Centred, Dissimilarity};
 use crate::error::InvalidInput;
 use crate::init::Init;
+use crate::kernels::dot;
 use crate::loss::{self, Loss};
 use crate::mat::{Mat, product};
 use crate::operator::Operator;
@@ -23,8 +24,10 @@ pub struct Problem {
     axes: OnceLock<Axes>,
     /// Held by the one that finds the axes.
     finding: Mutex<()>,
+    reach: OnceLock<f64>,
     constant: f64,
-    linear_mean: f64,
+    /// The linear cost as it is worked with, times its weight, not centred: its loss has the digits of its own entries.
+    linear: Option<Mat<f64>>,
     /// Source and target are exchanged inside, so that the source has the smaller rank.
     pub(crate) swapped: bool,
 }
@@ -116,12 +119,13 @@ impl Problem {
         let swapped = target.rank() < source.rank();
         let (source, target, p, q) = if swapped { (target, source, q, p) } else { (source, target, p, q) };
         let mut exact = Operator::new(&source, &target);
-        let mut linear_mean = 0.0;
+        let mut cost = None;
         if whole {
             let mut linear = None;
-            if let Some(cost) = &terms.linear {
-                let (centred, mean) = loss::centred_linear(cost, terms.alpha, &p, &q, swapped)?;
-                (linear, linear_mean) = (Some(centred), mean);
+            if let Some(given) = &terms.linear {
+                let oriented = loss::oriented_linear(given, terms.alpha, (p.len(), q.len()), swapped)?;
+                linear = Some(loss::centred_linear(&oriented, &p, &q));
+                cost = Some(oriented);
             }
             exact = Operator::Whole { quadratic: Box::new(exact), alpha: terms.alpha, linear };
         }
@@ -134,8 +138,9 @@ impl Problem {
             single: OnceLock::new(),
             axes: OnceLock::new(),
             finding: Mutex::new(()),
+            reach: OnceLock::new(),
             constant,
-            linear_mean,
+            linear: cost,
             swapped,
         })
     }
@@ -157,6 +162,11 @@ impl Problem {
     /// The operator in single precision, made when first asked for.
     pub(crate) fn single(&self) -> &Operator<f32> {
         self.single.get_or_init(|| self.exact.cast())
+    }
+
+    /// Bound of `epsilon |M| / 4` over all plans, found when first asked for.
+    pub(crate) fn reach(&self) -> f64 {
+        *self.reach.get_or_init(|| self.found_reach())
     }
 
     /// The three leading axes of classical scaling of source and target (n x 3, m x 3), each turned so that its skewness is positive.
@@ -275,7 +285,9 @@ impl Problem {
     /// From what determines the loss of a plan T; see [`Operator::overlap`].
     pub(crate) fn loss_of(&self, x: &Mat<f64>, parallel: bool) -> f64 {
         let constant = times_two_to(self.constant, -self.power());
-        times_two_to(self.exact.loss(x, constant, parallel), self.power()) + self.linear_mean
+        let quadratic = times_two_to(self.exact.quadratic_loss(x, constant, parallel), self.power());
+        // With a linear cost x is the plan itself.
+        quadratic + self.linear.as_ref().map_or(0.0, |cost| dot(&cost.data, &x.data))
     }
 
     /// A plan as given, checked, in the inner orientation.

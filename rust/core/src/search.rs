@@ -50,9 +50,41 @@ pub fn search(
     done: Done,
 ) -> Result<Vec<Option<Solution>>, InvalidInput> {
     starts.iter().try_for_each(|s| s.check(settings))?;
-    match settings.precision {
+    if settings.precision == Precision::Mixed {
+        problem.check_single()?;
+    }
+    let precisions: Vec<Precision> = starts.iter().map(|s| problem.precision(settings.precision, s)).collect();
+    let mut ends = vec![None; starts.len()];
+    for precision in [Precision::Mixed, Precision::Float64] {
+        let numbers: Vec<usize> = (0..starts.len()).filter(|&i| precisions[i] == precision).collect();
+        if numbers.is_empty() {
+            continue;
+        }
+        if numbers.len() == starts.len() {
+            return in_precision(problem, starts, settings, precision, cancel, done);
+        }
+        // Starts of the two precisions go down to other values of epsilon: they have nothing to do with each other.
+        let some: Vec<Start> = numbers.iter().map(|&i| starts[i].clone()).collect();
+        let done = |i: usize, end: Option<&Solution>| {
+            done(numbers[i], end.map(|end| end.clone().renumbered(&numbers)).as_ref());
+        };
+        for (&i, end) in numbers.iter().zip(in_precision(problem, &some, settings, precision, cancel, &done)?) {
+            ends[i] = end.map(|end| end.renumbered(&numbers));
+        }
+    }
+    Ok(ends)
+}
+
+fn in_precision(
+    problem: &Problem,
+    starts: &[Start],
+    settings: &Settings,
+    precision: Precision,
+    cancel: &AtomicBool,
+    done: Done,
+) -> Result<Vec<Option<Solution>>, InvalidInput> {
+    match precision {
         Precision::Mixed => {
-            problem.check_single()?;
             let descent = Descent { problem, operator: problem.single(), settings, cancel };
             Rounds { descent, spaces: Mutex::new(Vec::new()), done }.all(starts, Exponent::Single)
         }

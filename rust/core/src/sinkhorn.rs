@@ -4,11 +4,13 @@
 //! potentials `f`, `g` in float64 hold what has been absorbed. A sweep costs one pass over `K` (Cuturi 2013, with the
 //! stabilisation of Schmitzer 2019, <https://doi.org/10.1137/16M1106018>).
 
+mod newton;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::awake::each;
-use crate::kernels::{absorb, add_into, exp_shift, max_into, max_shifted, range, scale_columns};
+use crate::kernels::{absorb, exp_shift, max_into, max_shifted, range, scale_columns};
 use crate::mat::{Mat, chunk_rows};
 use crate::power::{power_of, times_two_to};
 use crate::real::Real;
@@ -123,8 +125,14 @@ enum Sweep {
     Broken,
 }
 
-/// How many times one projection may start over from a row- and column-centred kernel.
+/// How many times on end a projection may start over from a row- and column-centred kernel.
 const MAX_STABILISATIONS: usize = 20;
+
+/// Sweeps of a projection after which Newton's method is tried, and again after as many when it gained nothing.
+const PATIENCE: usize = 200;
+
+/// Marginal error below which it is: farther off, whole rows may be without their mass, and the dual is not at all quadratic.
+const CLOSE: f64 = 1e-3;
 
 /// Over-relaxation above which sweeps are slow.
 const SLOW: f64 = 1.9;
@@ -189,9 +197,12 @@ impl<R: Real> Scaling<R> {
                 *to = if x.is_finite() { R::from_f64(x * factor).to_f64() } else { 0.0 };
             }
         };
-        if let Some((f, g)) = potentials {
-            take(&mut self.f, f);
-            take(&mut self.g, g);
+        match potentials {
+            Some((f, g)) => {
+                take(&mut self.f, f);
+                take(&mut self.g, g);
+            }
+            None => self.g.fill(0.0),
         }
         self.u.fill(R::ONE);
         self.v.fill(R::ONE);
@@ -211,6 +222,7 @@ impl<R: Real> Scaling<R> {
         let mut sweeps = 1;
         let mut error = f64::INFINITY;
         let mut omega = 1.0;
+        let mut patience = PATIENCE;
         self.relaxation.begin();
         let clock = Instant::now();
         let mut sweep = if std::mem::take(&mut self.fresh) {
@@ -224,6 +236,7 @@ impl<R: Real> Scaling<R> {
             match sweep {
                 Sweep::Good(e) => {
                     error = e;
+                    stabilisations = 0;
                     if error <= tol && omega == 1.0 {
                         return Projection { ended: Ended::Converged, sweeps, marginal_error: error };
                     }
@@ -238,7 +251,8 @@ impl<R: Real> Scaling<R> {
             } else if sweeps >= max_sweeps && matches!(sweep, Sweep::Good(_)) && omega == 1.0 {
                 Some(Ended::MaxIterations)
             } else if sweeps > max_sweeps + MAX_STABILISATIONS {
-                Some(Ended::NumericalError)
+                // Scalings that are stretched again and again are still numbers.
+                Some(if matches!(sweep, Sweep::Broken) { Ended::NumericalError } else { Ended::MaxIterations })
             } else {
                 None
             };
@@ -248,6 +262,13 @@ impl<R: Real> Scaling<R> {
             sweeps += 1;
             let clock = Instant::now();
             sweep = match sweep {
+                Sweep::Good(error) if omega == 1.0 && error < CLOSE && sweeps > patience && sweeps < max_sweeps => {
+                    let (passes, stepped) = self.newton(error, max_sweeps - sweeps, parallel, cancel);
+                    sweeps += passes - 1;
+                    patience = if stepped.is_some() { sweeps } else { sweeps + PATIENCE };
+                    self.seconds.1 += clock.elapsed().as_secs_f64();
+                    stepped.unwrap_or(Sweep::Good(error))
+                }
                 Sweep::Good(error) => {
                     // The last sweep is a plain one, after which the row sums are exact.
                     omega = if sweeps >= max_sweeps { 1.0 } else { self.relaxation.next(error, tol) };
@@ -311,15 +332,16 @@ impl<R: Real> Scaling<R> {
         self.finish_sweep(1.0)
     }
 
-    /// Form the kernel from nothing: shift rows, then columns, so that the largest entry of each is exactly 1 and no row or
-    /// column can underflow as a whole, whatever the range of `M`.
+    /// Form the kernel so that the largest entry of each row, and then of each column, is exactly 1: no row or column can underflow as a
+    /// whole, whatever the range of `M`. A sweep in which the largest entry stands for the sum: what is known of the columns is kept.
     fn rebuild_centred(&mut self, fill: &(impl Fn(usize, &mut [R]) + Sync), parallel: bool) -> Sweep {
         let m = self.q.len();
         let lowest = R::from_f64(f64::NEG_INFINITY);
-        self.g.fill(0.0);
+        let known = self.g.iter().zip(&self.v).map(|(g, v)| g + v.to_f64().ln());
+        let known: Vec<R> = known.zip(&self.g).map(|(x, &g)| R::from_f64(if x.is_finite() { x } else { g })).collect();
         self.reset_columns();
         // A column without weight has no say: a row whose largest entry it held could be 0 wherever mass may go.
-        let open: Vec<R> = self.q.iter().map(|&q| if q > 0.0 { R::ZERO } else { lowest }).collect();
+        let open: Vec<R> = known.iter().zip(&self.q).map(|(&g, &q)| if q > 0.0 { g } else { lowest }).collect();
         each(
             tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
             parallel,
@@ -374,12 +396,14 @@ impl<R: Real> Scaling<R> {
 
     /// Column sums from the partial ones (in float64), marginal error, new column scalings, range check.
     fn finish_sweep(&mut self, omega: f64) -> Sweep {
-        self.sums.fill(0.0);
-        for part in self.partial.data.chunks_exact(self.q.len()) {
-            add_into(&mut self.sums, part);
-        }
+        self.add_up();
         let rows: f64 = self.row_errors.iter().map(|e| e.to_f64()).sum();
         let error = rows + scale_columns(&mut self.v, &self.q, &self.sums, omega);
+        self.in_range(error)
+    }
+
+    /// A sweep that left this error, by whether the scalings are still in the safe range.
+    fn in_range(&self, error: f64) -> Sweep {
         let (u_low, u_high) = self.light[0].range(&self.u);
         let (v_low, v_high) = self.light[1].range(&self.v);
         let whole = |low: f64, high: f64| low > 0.0 && high.is_finite();

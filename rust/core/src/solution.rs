@@ -104,6 +104,12 @@ impl Solution {
         }
     }
 
+    /// With the numbers of other starts taken from those of a list.
+    pub(crate) fn renumbered(self, numbers: &[usize]) -> Self {
+        let of = |other: Option<usize>| other.map(|i| numbers[i]);
+        Self { merged_into: of(self.merged_into), stopped_by: of(self.stopped_by), ..self }
+    }
+
     /// Y, with the potentials all that a plan of this problem is derived from: r + 1 rows for a factored side, else an n x m matrix.
     #[must_use]
     pub fn exponent(&self) -> &Exponent {
@@ -233,10 +239,10 @@ impl Solution {
             return;
         }
         let (loss, mass, entropy) = self.loss_mass_entropy(problem, parallel);
-        let finite = loss.is_finite() && entropy.is_finite() && (loss + self.epsilon * entropy).is_finite();
-        if finite && (mass - 1.0).abs() < 1e-6 && self.status != Status::NumericalError {
+        if loss.is_finite() && entropy.is_finite() && (mass - 1.0).abs() < 1e-6 && self.status != Status::NumericalError
+        {
             self.gw_loss = loss;
-            self.objective = loss + self.epsilon * entropy;
+            self.objective = (loss + self.epsilon * entropy).max(f64::MIN);
         } else {
             self.status = Status::NumericalError;
             self.gw_loss = f64::INFINITY;

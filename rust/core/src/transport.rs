@@ -6,6 +6,7 @@ use crate::error::InvalidInput;
 use crate::gw::Precision;
 use crate::mat::Mat;
 use crate::plan::round_to_marginals;
+use crate::power::largest;
 use crate::problem::checked_weights;
 use crate::real::Real;
 use crate::sinkhorn::{Ended, Projection, Scaling};
@@ -26,7 +27,7 @@ pub struct Transport {
 /// `warm`: potentials to begin with, in units of epsilon.
 ///
 /// # Errors
-/// Non-finite costs, weights that are no probability vectors, an epsilon or tolerance that is not positive.
+/// Non-finite costs or ones above 1e300 epsilon, weights that are no probability vectors, an epsilon or tolerance that is not positive.
 #[allow(clippy::too_many_arguments)]
 pub fn transport(
     cost: &Mat<f64>,
@@ -49,6 +50,10 @@ pub fn transport(
         if !(value > 0.0 && value.is_finite()) {
             return Err(InvalidInput::NotPositive { name, value });
         }
+    }
+    let largest = largest(&cost.data);
+    if largest / epsilon > 1e300 {
+        return Err(InvalidInput::TooLarge { name: "cost", value: largest, epsilon });
     }
     // Row minima first, in float64: what single precision then sees is as small as it can be.
     let low: Vec<f64> = (0..cost.rows).map(|i| cost.row(i).iter().copied().fold(f64::INFINITY, f64::min)).collect();

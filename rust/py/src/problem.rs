@@ -99,6 +99,10 @@ impl Problem {
         pooled::run(py, self.threads, |cancel| self.inner.critical_epsilon(cancel), QUIET)
     }
 
+    fn resolves(&self, py: Python<'_>, epsilon: f64) -> PyResult<bool> {
+        pooled::run(py, self.threads, |_| self.inner.resolves(epsilon), QUIET)
+    }
+
     fn gw_loss(&self, py: Python<'_>, plan: PyReadonlyArray2<'_, f64>) -> PyResult<f64> {
         let plan = matrix(&plan);
         pooled::run(py, self.threads, |_| self.inner.gw_loss(&plan), QUIET)?.map_err(value_error)

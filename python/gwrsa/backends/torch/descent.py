@@ -26,6 +26,7 @@ _LOOSEST_INNER = 1e-3
 _INNER_NOISE = {torch.float32: 2e-7, torch.float64: 2e-14}
 _FORMED = 0.3
 _SCALE_FLOOR = 1e-2
+_STALLED = 20
 
 PHASES = ("start", "products", "kernel", "sweeps", "summary", "evaluation")
 
@@ -124,6 +125,8 @@ class Batch:
         self.states: list[State | None] = [None] * b
         self.steps = [0] * b
         self.change = [math.inf] * b
+        # Of steps that stand still without their marginals: the least error, and how many since it was halved.
+        self.stalled = [(math.inf, 0)] * b
 
     def run(self, todo: deque[Task]) -> None:
         """Take tasks until there are none; what has ended is told, and no longer in `todo` or in `tasks`."""
@@ -160,7 +163,7 @@ class Batch:
         if self.anderson is not None:
             self.anderson.clear(slot)
         state.epsilon, state.change, state.status = task.level.epsilon, math.inf, "max_outer"
-        self.steps[slot], self.change[slot] = 0, math.inf
+        self.steps[slot], self.change[slot], self.stalled[slot] = 0, math.inf, (math.inf, 0)
 
     def _keep(self, left: list[int]) -> None:
         index = torch.tensor(left, device=self.device)
@@ -168,7 +171,7 @@ class Batch:
         for part in (self.exponents, self.scaling, self.stride, self.forecast, self.anderson):
             if part is not None:
                 part.take(index)
-        for name in ("tasks", "states", "steps", "change"):
+        for name in ("tasks", "states", "steps", "change", "stalled"):
             old = getattr(self, name)
             setattr(self, name, [old[slot] for slot in left])
 
@@ -223,7 +226,10 @@ class Batch:
             state.status = "max_sinkhorn" if without else "max_outer"
             if state.change <= task.level.tol:
                 state.status = "converged" if state.error <= task.level.tol else "max_sinkhorn"
-            if state.status == "converged" or self.steps[slot] >= task.level.max_outer:
+                least, since = self.stalled[slot]
+                self.stalled[slot] = (state.error, 0) if state.error < 0.5 * least else (least, since + 1)
+            over = state.status == "converged" or self.stalled[slot][1] >= _STALLED
+            if over or self.steps[slot] >= task.level.max_outer:
                 done.append(slot)
         self._advance()
         mark("")

@@ -104,6 +104,8 @@ class Problem:
         """From every start, several at once; as the core's `search`."""
         if precision == "mixed":
             self._check_single()
+            least = min(epsilon for _, epsilons in starts for epsilon in epsilons)
+            precision = "mixed" if self.core.resolves(least) else "float64"
         search = _Search(self, _DTYPES[precision], max_sinkhorn, threads, done or (lambda _, __: None))
         rough = Level(0.0, max(level_tol, tol), level_max_outer, last=False)
         exact = Level(0.0, tol, max_outer, last=True)
