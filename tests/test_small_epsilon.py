@@ -1,9 +1,10 @@
 """Epsilon so small that plans are nearly permutations, and costs far from their usual range."""
 
-import gwrsa
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+
+import gwrsa
 
 
 def distances(n, seed=1):
@@ -96,7 +97,9 @@ def test_a_transport_cost_beyond_the_range_is_named(cost):
 def test_starts_of_either_precision_in_one_search():
     """A range of epsilon that goes beyond what float32 resolves: every start as if it were alone."""
     c = distances(30)
-    found = gwrsa.align(gwrsa.RDM(c), gwrsa.RDM(c), search="multistart", n_starts=6, epsilon=(1e-5, 1e-1), absolute=True, seed=3)
+    found = gwrsa.align(
+        gwrsa.RDM(c), gwrsa.RDM(c), search="multistart", n_starts=6, epsilon=(1e-5, 1e-1), absolute=True, seed=3
+    )
     least = [start.epsilon for start in found.starts]
     assert min(least) < 1e-4 < 1e-2 < max(least)
     for start in found.starts:
