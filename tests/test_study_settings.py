@@ -17,6 +17,7 @@ from study_files import TOML, write
         ("n_starts = 3", "n_starts = 0", "alignment.n_starts must be at least 1, got 0"),
         ("n_starts = 3", "epsilon = [0.4, 0.1]", "low <= high, got"),
         ("n_starts = 3", "epsilon = -1.0", "alignment.epsilon must be positive"),
+        ("n_starts = 3", "absolute = true", "alignment.epsilon must be given where alignment.absolute is true"),
         ("n_starts = 3", 'match_histogram = "yes"', "alignment.match_histogram must be true or false, got 'yes'"),
         ("n_starts = 3", 'search = "grid"', "alignment.search must be one of 'anneal', 'multistart', got 'grid'"),
         ("bootstrap = 50", "top_k = [1, 11]", r"statistics.top_k\[1\] must be between 1 and 10, got 11"),

@@ -92,7 +92,7 @@ def align(
     progress : bool
         A bar on stderr.
     absolute : bool
-        Epsilon is POT's, in units of squared dissimilarity.
+        Epsilon, which must then be given, is POT's, in units of squared dissimilarity.
     metric : str
         How an Embedding becomes dissimilarities; unused for RDMs.
     categories : Categories, or array-like (n,) of labels or (n, c) of 0/1, optional
@@ -167,6 +167,9 @@ def align(
     if rates.source is not None and rates.target is None:
         raise ValueError("target_categories must be given with categories when source and target differ in number")
     tol = check.positive("tol", tol)
+    check.flag("progress", progress)
+    if check.flag("absolute", absolute) and epsilon is None:
+        raise ValueError("epsilon must be given with absolute=True, got None")
     seed = check.integer("seed", seed, 0, 2**64 - 1)
     check.steps("max_outer", max_outer)
     check.steps("max_sinkhorn", max_sinkhorn)

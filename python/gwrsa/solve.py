@@ -251,6 +251,8 @@ def build_problem(
 ) -> Problem:
     """Check both sides and prepare them in the backend; arguments as in `entropic_gw`."""
     check.choice("metric", metric, METRICS)
+    if features is None and alpha != 0.5:
+        raise ValueError(f"alpha must be left at 0.5 without features, got {alpha!r}")
     there = tensors.device_of(c1, c2)
     if device is None and there is not None and backend != "rust":
         device = str(there)

@@ -177,6 +177,8 @@ class Settings:
         if not isinstance(models, list) or not models:
             raise ValueError(f"models must be at least one table [[models]], got {models!r}")
         alignment = AlignmentSettings(**keys.section("alignment", top.pop("alignment", {}), keys.ALIGNMENT))
+        if alignment.absolute and alignment.epsilon is None:
+            raise ValueError("alignment.epsilon must be given where alignment.absolute is true, got none")
         if alignment.rounds * (alignment.n_starts or 1) > MOST_STARTS:
             raise ValueError(
                 f"alignment.rounds must be at most {MOST_STARTS} starts a pair, got {alignment.rounds} of {alignment.n_starts}"
