@@ -145,6 +145,15 @@ def test_rate_bars_draw_their_choice_and_measure(choice, measure):
     assert lines == pytest.approx({f"chance, {k}": 100 * v for k, v in expected.items()})
 
 
+def test_bands_of_chance_hide_no_bar():
+    axes = figures.rate_bars(rates(), tables.chance_table(12, np.eye(12)))
+    bars = [bar for container in axes.containers for bar in container]
+    bands = [patch for patch in axes.patches if patch not in bars]
+    assert bars
+    assert bands
+    assert max(band.get_zorder() for band in bands) < min(bar.get_zorder() for bar in bars)
+
+
 def test_rates_draw_chance_where_there_is_one():
     axes = figures.rates({"a": {"RSA": 0.4, "top-1": 0.1}, "b": {"RSA": 0.3, "top-1": 0.2}}, {"top-1": 0.05})
     assert [p.get_height() for p in axes.patches] == [0.4, 0.1, 0.3, 0.2]

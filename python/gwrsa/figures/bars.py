@@ -124,7 +124,8 @@ def rate_bars(
         for i, k in enumerate(ks):
             here = chance[(chance["measure"] == measure) & (chance["k"] == k)]
             for low, value, high in 100 * here[["low", "value", "high"]].to_numpy(dtype=float):
-                axes.axvspan(low, high, color=QUIET, alpha=0.2, linewidth=0, zorder=3)
+                # Behind the bars: where rates are low it is as wide as they are long, and would hide them.
+                axes.axvspan(low, high, color=QUIET, alpha=0.2, linewidth=0, zorder=0.5)
                 dashes = _CHANCE_STYLES[i % len(_CHANCE_STYLES)]
                 label = f"chance, {k}"
                 lines.append(axes.axvline(value, color=INK, linewidth=0.6, linestyle=dashes, label=label, zorder=4))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gwrsa.figures.study import given_rdms, showcase, shown_plan, slugs
-from gwrsa.report.numbers import categorised, having, model_rows, percent, two, value_of
+from gwrsa.figures.style import percent
+from gwrsa.report.numbers import categorised, having, model_rows, two, value_of
 from gwrsa.statistics import matching_hits
 
 if TYPE_CHECKING:
