@@ -101,7 +101,8 @@ FULL_RANK = """\
 a step is four products of n x n matrices, made at nine tenths of the rate of a product alone, so that only fewer steps would help; the way
   has few straight parts (long steps from a cosine of 0.6 on instead of 0.8: no end within 1,000)"""
 ONE_SOLVE = """\
-longer steps on straight parts of the way, five times instead of twice (a seventh fewer steps), the dense cost centred on all threads and its rank found with fewer passes (half of the time of building)"""
+longer steps on straight parts of the way, five times as long instead of twice (a seventh fewer steps); the dense cost centred on all
+  threads in one pass"""
 TRIED = ((("R1, epsilon", "Multistart, R1"), FASTER), ("R6", FULL_RANK), ("R1: times OTT", ONE_SOLVE))
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from statistics import median
 
-import cases
 import numpy as np
+
+import cases
 from table import search_name
 
 SIZES = (1_250, 2_500, 5_000, 10_000, 20_000, 40_000)

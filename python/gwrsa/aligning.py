@@ -167,9 +167,6 @@ def align(
     if rates.source is not None and rates.target is None:
         raise ValueError("target_categories must be given with categories when source and target differ in number")
     tol = check.positive("tol", tol)
-    check.flag("progress", progress)
-    if check.flag("absolute", absolute) and epsilon is None:
-        raise ValueError("epsilon must be given with absolute=True, got None")
     seed = check.integer("seed", seed, 0, 2**64 - 1)
     check.steps("max_outer", max_outer)
     check.steps("max_sinkhorn", max_sinkhorn)
@@ -189,7 +186,9 @@ def align(
     last = planned[0].epsilons[-1]
     ladder = schedule.ladder(kicking.REHEATED * last, last)
     total = sum(_n_levels([start.epsilons for start in planned])) + n_kicks * (len(ladder) + 1)
-    with tqdm(total=total, disable=not progress, unit="level", desc=f"{source.name} vs {target.name}") as bar:
+    with tqdm(
+        total=total, disable=not check.flag("progress", progress), unit="level", desc=f"{source.name} vs {target.name}"
+    ) as bar:
         settings = {"precision": precision, "tol": tol, "max_outer": max_outer, "max_sinkhorn": max_sinkhorn}
         run = _Run(problem, rates, seed, settings | {"threads": threads}, bar, first_start)
 
