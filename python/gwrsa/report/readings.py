@@ -87,11 +87,13 @@ class _Readings:
         ends = self._families("rsa", lambda r: r["rsa"]["value"], two)
         rho = self._rank_agreement([r["rsa"]["value"] for r in having(self.rows, "matching", self.k)], "matching")
         beside = "" if rho is None else f" Spearman's rho between RSA and matching rate, over models, is {two(rho)}."
-        ceilings = ", ".join(f"{name} {two(c.lower)} to {two(c.upper)}" for name, c in self.results.noise_ceilings.items())
+        ceilings = ", ".join(
+            f"{name} {two(c.lower)} to {two(c.upper)}" for name, c in self.results.noise_ceilings.items()
+        )
         between = f" Noise ceilings: {ceilings}." if ceilings else ""
         return (
-            f"Highest of each family: {ends}.{beside}{between} The reference study takes RSA as its baseline: one number, in which both grains "
-            "are mixed."
+            f"Highest of each family: {ends}.{beside}{between} The reference study takes RSA as its baseline: one number, "
+            "in which both grains are mixed."
         )
 
     def _rate(self, measure: str, reference: dict[str, str]) -> str:
