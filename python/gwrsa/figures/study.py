@@ -158,7 +158,7 @@ def _of_all(results: Results) -> Iterator[Drawing]:
                 "A point a model. To the right and low: human categories without the human objects. Dotted: chance.",
                 lambda c=choice: fine_vs_coarse(rates, results.chance, choice=c),  # type: ignore[misc]
             )
-    several_epsilons = (results.results.groupby("target")["epsilon"].nunique() > 1).any()
+    several_epsilons = (results.results.groupby(["target", "replicate"])["epsilon"].nunique() > 1).any()
     on_the_way = " Each is at the epsilon at which its annealing ended; losses on the way there are not kept."
     annealed = on_the_way if results.settings["alignment"]["search"] == "anneal" else ""
     yield Drawing(
@@ -396,7 +396,7 @@ def _of_ceilings(results: Results) -> str:
         return ""
     return (
         " Grey bands: noise ceilings of the groups of people, within which the best model's mean RSA with the groups lies; RSA with "
-        f"{results.human.name or 'human'} can be higher."
+        f"{results.human.name or 'human'}, another RDM, is not bounded by them."
     )
 
 
