@@ -199,8 +199,6 @@ def _intervals(axes: Axes, rows: pd.DataFrame, y: np.ndarray, scale: float = 1.0
 
 def _ceilings(axes: Axes, ceilings: Mapping[str, tuple[float, float]]) -> list[Line2D]:
     """Draw them, and return their legend entries. Bands can lie on each other, so that their ends are written out."""
-    from matplotlib.lines import Line2D
-
     entries = []
     for i, (name, ends) in enumerate(ceilings.items()):
         values = check.array(f"ceilings[{name!r}]", ends, 1).tolist()
@@ -209,10 +207,12 @@ def _ceilings(axes: Axes, ceilings: Mapping[str, tuple[float, float]]) -> list[L
         low, high = values
         dashes = _CEILING_STYLES[i % len(_CEILING_STYLES)]
         axes.axvspan(low, high, color=QUIET, alpha=0.2, linewidth=0, zorder=0.5)
-        for end in (low, high):
-            axes.axvline(end, color=QUIET, linewidth=0.6, linestyle=dashes, zorder=0.6)
         label = f"noise ceiling, {name}: {low:.2f} to {high:.2f}"
-        entries.append(Line2D([], [], color=QUIET, linewidth=0.8, linestyle=dashes, label=label))
+        lines = [
+            axes.axvline(end, color=QUIET, linewidth=0.6, linestyle=dashes, label=label, zorder=0.6)
+            for end in (low, high)
+        ]
+        entries.append(lines[0])
     return entries
 
 
