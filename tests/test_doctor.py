@@ -65,6 +65,50 @@ def test_the_machine_is_measured():
     assert {extra for extra, _, _ in machine.extras()} == set(machine.GIVES)
 
 
+SLICE = "job.slice/a:b.scope"
+"""A name may hold a colon."""
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        (None, {"cpu.max": "200000 100000"}, 16),  # not Linux, or no control groups
+        ("0::/", {}, 16),
+        ("0::/", {"cpu.max": "max 100000"}, 16),
+        ("0::/", {"cpu.max": "200000 100000"}, 2),
+        ("0::/", {"cpu.max": "250000 100000"}, 2),
+        ("0::/", {"cpu.max": "50000 100000"}, 1),
+        ("0::/", {"cpu.max": "6400000 100000"}, 16),
+        ("0::/", {"cpu.max": "what is this"}, 16),
+        ("0::/", {"cpu.max": "200000 0"}, 16),
+        (f"0::/{SLICE}", {f"{SLICE}/cpu.max": "300000 100000", "job.slice/cpu.max": "max 100000"}, 3),
+        (f"0::/{SLICE}", {f"{SLICE}/cpu.max": "max 100000", "job.slice/cpu.max": "500000 100000"}, 5),
+        (f"0::/{SLICE}", {f"{SLICE}/cpu.max": "300000 100000", "job.slice/cpu.max": "200000 100000"}, 2),
+        ("0::/job.slice", {"other.slice/cpu.max": "100000 100000"}, 16),
+        # Of version 1, the container's own group being the root of what it sees.
+        ("3:memory:/\n2:cpu,cpuacct:/docker/1f", {"cpu,cpuacct/cpu.cfs_quota_us": "400000"}, 4),
+        ("2:cpu:/job", {"cpu/job/cpu.cfs_quota_us": "150000", "cpu/cpu.cfs_quota_us": "-1"}, 1),
+        ("2:cpu:/job", {"cpu/job/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_quota_us": "700000"}, 7),
+        ("2:cpuset:/job", {"cpuset/job/cpu.cfs_quota_us": "100000"}, 16),
+        # Both, version 2 without the processor.
+        ("1:cpu:/\n0::/", {"cpu/cpu.cfs_quota_us": "600000", "unified/cgroup.procs": "1"}, 6),
+    ],
+)
+def test_a_share_of_the_cores_is_kept_to(tmp_path, monkeypatch, own, files, expected):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr(machine, "_OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path / "groups")
+    if own is not None:
+        (tmp_path / "own").write_text(own + "\n")
+    for name, text in files.items():
+        file = tmp_path / "groups" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
+        if file.name == "cpu.cfs_quota_us":
+            file.with_name("cpu.cfs_period_us").write_text("100000\n")
+    assert machine.usable_cores() == expected
+
+
 def test_bench_compares_from_one_start_by_one_loss():
     pytest.importorskip("ot")
     c1, c2 = distances(30, seed=1), distances(30, seed=2)

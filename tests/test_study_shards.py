@@ -129,8 +129,10 @@ def test_parts_and_merge_from_the_command_line(tmp_path, made):
         assert message in str(call(*wrong).exception)
 
 
-def test_slurm_says_how_many_threads_there_are(monkeypatch):
+def test_slurm_says_how_many_threads_there_are(tmp_path, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setattr("gwrsa.machine._OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr("gwrsa.machine._GROUPS", tmp_path)
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     monkeypatch.delenv("SLURM_CPUS_ON_NODE", raising=False)
     assert cores() == 64
@@ -140,6 +142,15 @@ def test_slurm_says_how_many_threads_there_are(monkeypatch):
     assert cores() == 3
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "100")
     assert cores() == 64
+    # A container's share holds, whatever Slurm says.
+    (tmp_path / "own").write_text("0::/\n")
+    (tmp_path / "cpu.max").write_text("400000 100000\n")
+    assert cores() == 4
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    assert cores() == 3
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK")
+    monkeypatch.delenv("SLURM_CPUS_ON_NODE")
+    assert cores() == 4
 
 
 def test_networks_are_run_by_the_part_that_needs_them(tmp_path, monkeypatch):

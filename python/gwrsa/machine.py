@@ -8,8 +8,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -46,19 +47,35 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def bound_cores() -> int:
-    """Cores that this process is bound to; all where the system does not bind."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def usable_cores() -> int:
-    """Cores that this process may use: its affinity, and a container's share of them."""
-    cores = bound_cores()
+    """Cores that this process may use: those it is bound to, or fewer where a container or a job has a share of them."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # Of a share of 2.5 cores two, as Rust's own count has it: with a third thread all would be stopped in turn.
+    return max(1, min([bound, *(int(share) for share in _shares())]))
+
+
+_OWN_GROUPS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+
+
+def _shares() -> Iterator[float]:
+    """How many cores' time this process's control group (Linux) may take, and each group above it; nothing where there is no limit."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+        lines = _OWN_GROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for _, controllers, name in (line.split(":", 2) for line in lines if line.count(":") >= 2):
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # Version 2 has one tree, version 1 one for each controller, or for several.
+        roots = [_GROUPS / place for place in (("cpu", controllers) if controllers else ("", "unified"))]
+        files = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+        group = PurePosixPath(name.lstrip("/"))
+        # To the root of the tree, which in a container may be its own group, whose name here is then not to be found.
+        for folder in (root / above for root in roots for above in (group, *group.parents)):
+            with suppress(OSError, ValueError):  # no such file, or "max"
+                quota, period = (int(n) for file in files for n in (folder / file).read_text(encoding="utf-8").split())
+                if quota > 0 and period > 0:
+                    yield quota / period
 
 
 def load() -> float | None:

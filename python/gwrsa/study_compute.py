@@ -13,7 +13,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gwrsa.claims import claim, share
-from gwrsa.machine import bound_cores
+from gwrsa.machine import usable_cores
 from gwrsa.study_work import Unit, Work
 
 if TYPE_CHECKING:
@@ -120,9 +120,9 @@ def one_blas_thread() -> AbstractContextManager[object]:
 
 def cores() -> int:
     """Cores that this process may use; as many as Slurm gave, where it does not bind."""
-    bound = bound_cores()
+    usable = usable_cores()
     given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""
-    return min(bound, max(int(given), 1)) if given.isdecimal() else bound
+    return min(usable, max(int(given), 1)) if given.isdecimal() else usable
 
 
 def on_threads(work: Work, threads: int) -> Execute:

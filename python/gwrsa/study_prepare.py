@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from gwrsa import backends
 from gwrsa._core import __version__
 from gwrsa.claims import LOCK, claim, share, turn
 from gwrsa.embedding import Embedding
+from gwrsa.machine import usable_cores
 from gwrsa.rdm import RDM
 from gwrsa.shards import PART, Shards, key_of, replace_text, sweep
 from gwrsa.sides import load_side, save_side
@@ -55,7 +55,7 @@ def begin(
             provenance: dict[str, Any] = {
                 "store": STORE,
                 "versions": _versions(inputs.settings),
-                "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+                "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": usable_cores()},
                 "inputs": known | inputs.hashes,
                 "base": str(inputs.base.resolve()),
                 "settings": plain,
