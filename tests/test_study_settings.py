@@ -32,6 +32,11 @@ from study_files import TOML, write
         ('embedding = "near.npy"', 'embedding = "near.npy"\ndims = 2', r"models\[0\].dims goes with noise only"),
         ('embedding = "near.npy"', 'extract = "timm/resnet18"\nseeds = 2', "pretrained = false"),
         ('noise = "features"', 'noise = "pink"', r"models\[3\].noise must be one of 'features', 'dissimilarities'"),
+        (
+            'family = "clip"',
+            'family = "human"\nsplit = "sex"',
+            r"models\[0\].split must be that of at least 2 models, got 'sex'",
+        ),
         ("seeds = 3", "seeds = true", r"models\[3\].seeds must be an integer"),
         ("[alignment]", "[alignment", "must be TOML"),
         ('items = "items.txt"', "items = 3", "items must be a text"),
