@@ -77,7 +77,7 @@ $(VENV)/.bench: $(VENV)/.dev
 	. $(BIN)/activate && maturin develop --release --quiet --extras dev,bench
 	touch $@
 
-# About half an hour on two cores that do nothing else; what is there is not measured again (ARGS=--fresh: everything is; ARGS=--quick: a test of it).
+# About 40 minutes on two cores that do nothing else; what is there is not measured again (ARGS=--fresh: everything is; ARGS=--quick: a test of it).
 bench: $(VENV)/.bench
 	$(BIN)/python benches/run.py $(ARGS)
 

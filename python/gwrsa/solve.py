@@ -82,7 +82,7 @@ def entropic_gw(
         Most outer steps, and most Sinkhorn sweeps an outer step. With a `tol` that is out of reach, such as 1e-12, exactly
         `max_outer` steps are made.
     precision : str
-        "mixed": kernel and products in float32, sums, potentials and the loss in float64; at an epsilon so small that float32 would
+        "mixed": kernel and products in float32, column sums, potentials and the loss in float64; at an epsilon so small that float32 would
         not hold the plan to 1e-3, it is float64 too. "float64": everything.
     metric : str
         How an Embedding becomes dissimilarities; unused for arrays and RDMs.
