@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
 
-.PHONY: setup dev build fmt lint test test-extract test-report test-slurm test-install fuzz soak bench docs docs-links docs-look notebook test-docs demo clean
+.PHONY: setup dev build fmt lint test test-extract test-report test-slurm test-install fuzz fuzz-readers soak bench docs docs-links docs-look notebook test-docs demo clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -63,6 +63,12 @@ fuzz: dev
 	PROPTEST_CASES=$(FUZZ) cargo test --release --quiet -p gwrsa-core --test hostile
 	GWRSA_FUZZ=$(FUZZ) $(BIN)/pytest tests/test_hostile_solves.py tests/test_hostile_data.py tests/test_hostile_files.py --timeout=20000 --durations=30
 
+# Every reader of files, guided by its branches (atheris; SECONDS a format).
+SECONDS ?= 60
+fuzz-readers: dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=2.3'
+	$(BIN)/python tests/fuzz_readers.py --seconds $(SECONDS)
+
 # Half an hour (ARGS='--minutes 5').
 soak: dev
 	$(BIN)/python tests/soak.py $(ARGS)
@@ -71,7 +77,7 @@ $(VENV)/.bench: $(VENV)/.dev
 	. $(BIN)/activate && maturin develop --release --quiet --extras dev,bench
 	touch $@
 
-# About half an hour on two cores that do nothing else; what is there is not measured again (ARGS=--fresh: everything is; ARGS=--quick: a test of it).
+# About 40 minutes on two cores that do nothing else; what is there is not measured again (ARGS=--fresh: everything is; ARGS=--quick: a test of it).
 bench: $(VENV)/.bench
 	$(BIN)/python benches/run.py $(ARGS)
 

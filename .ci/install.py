@@ -35,10 +35,18 @@ def interpreters(versions):
     found = {}
     for version in versions:
         command = ["py", f"-{version}"] if os.name == "nt" else [f"python{version}"]
+        if shutil.which(command[0]) is None:
+            print(f"python {version}: not here")
+            continue
+        # Without PYENV_VERSION pyenv's commands know but one version.
         asked = subprocess.run(
-            [*command, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=False
+            [*command, "-c", "import sys; print(sys.executable)"],
+            env=os.environ | {"PYENV_VERSION": version},
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        if shutil.which(command[0]) is None or asked.returncode:
+        if asked.returncode:
             print(f"python {version}: not here")
         else:
             found[version] = asked.stdout.strip()

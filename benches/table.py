@@ -71,17 +71,21 @@ SEARCH_SECONDS = {
 }
 
 
+def search_name(pair, epsilon):
+    """Of the measurement of a search."""
+    return f"search_{''.join(c if c.isalnum() else '_' for c in pair)}_{epsilon:g}"
+
+
 def all_shards(seeds=10, *, quick=False):
     """Also the searches, a file for each pair and epsilon; `quick`: with the small arguments."""
     found = list(SHARDS)
     if (HERE / "planted.py").exists():
         found.append(Shard("planted_limits", "planted_limits", {}, 15, {"repeats": 1, "noise": [0.0, 0.3]}))
     for name in cases.LOWEST_KNOWN:
-        short = "".join(c if c.isalnum() else "_" for c in name)
         for level, epsilon in enumerate(cases.SEARCH_EPSILONS):
             seconds = round(SEARCH_SECONDS[name][level] * seeds / 10)
             arguments = {"name": name, "level": level, "seeds": seeds}
-            found.append(Shard(f"search_{short}_{epsilon:g}", "search", arguments, seconds, {"n": 60, "seeds": 1}))
+            found.append(Shard(search_name(name, epsilon), "search", arguments, seconds, {"n": 60, "seeds": 1}))
     if not quick:
         return found
     return [Shard(s.name, s.function, s.arguments | s.quick, 2) for s in found]

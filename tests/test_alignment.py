@@ -197,6 +197,20 @@ def test_categories_of_objects_without_labels_are_a_warning():
         gwrsa.align(part, part, categories=groups, **args)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"absolute": True}, "epsilon must be given with absolute=True, got None"),
+        ({"absolute": "yes", "epsilon": 0.1}, "absolute must be True or False, got 'yes'"),
+        ({"progress": "x"}, "progress must be True or False, got 'x'"),
+    ],
+)
+def test_flags_are_flags_and_an_absolute_epsilon_is_one(change, message):
+    a = gwrsa.RDM(np.array([[0.0, 1, 2], [1, 0, 3], [2, 3, 0]]))
+    with pytest.raises(ValueError, match=message):
+        gwrsa.align(a, a, **change)
+
+
 def test_constant_dissimilarities_need_an_absolute_epsilon():
     a = gwrsa.RDM(np.zeros(45))
     with pytest.raises(ValueError, match="epsilon has no scale for this pair"):

@@ -132,6 +132,13 @@ def test_the_table_says_what_failed_and_what_is_missing(benches):
     assert table(ended)["Polish, 1,854 objects"].measured == "given up: not ready after its limit of 183 s"
     assert table(ended)["R1: times plain torch to the fixed point"].measured == "not measured"
     assert table(ended)["R1: times plain torch to the fixed point"].met is None
+    # A target without a figure is one that is not met.
+    assert table(ended)["Polish, 1,854 objects"].met is False
+    assert table(ended | {"failed": True, "converged": False})[one].met is False
+    searches = [name for name in table(ended) if name.startswith("Search, ")]
+    assert len(searches) == 12
+    assert {table(ended)[name].met for name in searches} == {False}
+    assert table(ended)["Search: longest run of 0 of 12 searches"].met is False
 
 
 def test_the_growth_with_n_is_judged_from_5_000_on_too(benches):

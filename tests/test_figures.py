@@ -10,6 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from scipy.spatial.distance import pdist, squareform
 
+import gwrsa
 from gwrsa import figures, tables
 from gwrsa.figures.style import family_order
 from problems import distances, points
@@ -130,6 +131,19 @@ def test_rsa_bars_go_by_family_then_value():
     assert [t.xy for t in stars] == [(0.3, 1)]
 
 
+def test_rsa_bars_show_noise_ceilings_behind_the_bars_and_their_ends_in_the_legend():
+    table = rates().drop_duplicates("target")
+    ceilings = {"sex": (0.91, 0.97), "halves": gwrsa.NoiseCeiling(0.5, 0.6)}
+    plain, axes = figures.rsa_bars(table), figures.rsa_bars(table, ceilings)
+    spans = [p for p in axes.patches if p.get_zorder() < 1]
+    assert [(s.get_x(), s.get_x() + s.get_width()) for s in spans] == [pytest.approx(c) for c in ceilings.values()]
+    labels = [t.get_text() for t in axes.figure.legends[0].get_texts()]
+    assert {"noise ceiling, sex: 0.91 to 0.97", "noise ceiling, halves: 0.50 to 0.60"} <= set(labels)
+    assert axes.get_xlim()[1] > 0.97
+    assert not any("ceiling" in t.get_text() for t in plain.figure.legends[0].get_texts())
+    assert bars(axes) == bars(plain)
+
+
 @pytest.mark.parametrize("measure", ["matching", "category"])
 @pytest.mark.parametrize("choice", tables.CHOICES)
 def test_rate_bars_draw_their_choice_and_measure(choice, measure):
@@ -143,6 +157,15 @@ def test_rate_bars_draw_their_choice_and_measure(choice, measure):
     lines = {line.get_label(): line.get_xdata()[0] for line in axes.lines if str(line.get_label()).startswith("chance")}
     expected = chance[chance["measure"] == measure].set_index("k")["value"]
     assert lines == pytest.approx({f"chance, {k}": 100 * v for k, v in expected.items()})
+
+
+def test_bands_of_chance_hide_no_bar():
+    axes = figures.rate_bars(rates(), tables.chance_table(12, np.eye(12)))
+    bars = [bar for container in axes.containers for bar in container]
+    bands = [patch for patch in axes.patches if patch not in bars]
+    assert bars
+    assert bands
+    assert max(band.get_zorder() for band in bands) < min(bar.get_zorder() for bar in bars)
 
 
 def test_rates_draw_chance_where_there_is_one():
@@ -338,6 +361,8 @@ def test_save_writes_every_format_and_the_same_bytes_again(tmp_path):
     ("call", "message"),
     [
         (lambda: figures.rsa_bars(rates().drop(columns="value")), "got a table without value"),
+        (lambda: figures.rsa_bars(rates(), {"sex": (0.9, 0.8)}), r"ceilings\['sex'\] must be \(lower, upper\)"),
+        (lambda: figures.rsa_bars(rates(), {"sex": (0.9,)}), r"lower <= upper, got \(0.9,\)"),
         (lambda: figures.rate_bars(rates(), choice="best"), "choice must be one of 'lowest_loss'"),
         (lambda: figures.rate_bars(rates(), measure="rsa"), "measure must be one of 'matching'"),
         (lambda: figures.rdm(SQUARE, ["a"]), "categories must have length 12"),

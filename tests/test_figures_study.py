@@ -54,6 +54,13 @@ def test_the_workflow_shows_some_objects_where_no_name_is(n_pictures):
     assert not any(box.overlaps(other) for _, box in shown for other in taken)
 
 
+def test_the_workflow_writes_low_rates_with_two_digits():
+    """As the page does: 0.17 % is not 0.2 %."""
+    rdm = squareform(pdist(np.random.default_rng(0).standard_normal((12, 3))))
+    axes = figures.workflow(rdm, rdm, np.eye(12) / 12, rsa=0.0, matching=0.0017, category=0.0412)
+    assert {"0.17 %", "4.1 %"} <= {text.get_text() for text in axes.texts}
+
+
 def test_how_true_a_map_is():
     rng = np.random.default_rng(3)
     flat, deep = (squareform(pdist(rng.standard_normal((8, dims)))) for dims in (2, 7))

@@ -188,3 +188,36 @@ def test_things_files(things_dir):
     assert (one.members.sum(axis=1) == 1).all()
     assert one.members[:, one.names.index("others")].sum() == 559
     assert load_array(things_dir / "human_spose66.npy").values.shape == (1854, 66)
+
+
+def test_a_matrix_of_no_class_inside_a_struct_is_refused(tmp_path):
+    """SciPy's reader has then no array to give back, and says so as of a variable of its own."""
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"values": np.eye(3), "other": {"x": 1.0, "y": np.eye(2, dtype=np.int8)}})
+    content = bytearray(path.read_bytes())
+    inner = content.rindex(b"\x06\x00\x00\x00\x08\x00\x00\x00")  # the flags of the last matrix; its class follows
+    content[inner + 8] = 0
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.mat: the file is not a \.mat file"):
+        gwrsa.loaders.load_array(path, key="values")
+
+
+@pytest.mark.timeout(60)
+def test_a_heap_of_text_that_has_no_end_is_refused(tmp_path):
+    """HDF5 would go round in it for ever, and cannot be interrupted."""
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["values"] = np.eye(2)
+        file["items"] = ["ant", "bee"]
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    free = heap + 16  # objects: number, uses, size, and the bytes in eights
+    while content[free : free + 2] != b"\0\0":
+        free += 16 + -(-int.from_bytes(content[free + 8 : free + 16], "little") // 8) * 8
+    content[free + 8 : free + 16] = bytes(8)
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"a\.h5: the file is not HDF5: a heap of text at byte \d+ has free space of no size"
+    ):
+        gwrsa.loaders.load_array(path, key="values")

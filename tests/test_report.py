@@ -6,11 +6,13 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import gwrsa
 import study_files
 from gwrsa import figures, report
 from gwrsa.figures.study import draw, drawings, slugs
@@ -21,6 +23,7 @@ from gwrsa.report.words import findings, methods
 from gwrsa.study import Study
 
 NASTY = "<script>alert('x')</script>"
+ITEMS = [f"object {i}" for i in range(study_files.N)]
 
 
 def shade(i):
@@ -376,3 +379,55 @@ def test_without_categories_there_is_no_word_of_them(tmp_path, monkeypatch):
     html = report.write(found).read_text(encoding="utf-8")
     assert "Cat. top-1" not in html
     assert "categories;" not in " ".join(methods(found))
+
+
+def test_groups_of_one_split_have_a_noise_ceiling(tmp_path):
+    groups = "".join(
+        f'[[models]]\nname = "{name}"\nfamily = "human"\nembedding = "{file}"\nsplit = "halves"\n'
+        for name, file in (("first", "first.npy"), ("second", "second.npz"))
+    )
+    path = study_files.write(tmp_path / "in", study_files.TOML.replace("[[models]]", groups + "[[models]]", 1))
+    rng = np.random.default_rng(7)
+    human = np.load(tmp_path / "in" / "human.npy")
+    first, second = (gwrsa.Embedding(human + 0.3 * rng.standard_normal(human.shape), items=ITEMS) for _ in range(2))
+    np.save(tmp_path / "in" / "first.npy", first.values)
+    second.select(ITEMS[::-1]).save(tmp_path / "in" / "second.npz")
+    found = Study.from_toml(path).run(tmp_path / "out", figures=False, progress=False)
+    lower, upper = gwrsa.noise_ceiling([first, second])
+    assert found.noise_ceilings == {"halves": pytest.approx((lower, upper), abs=1e-9)}
+    drawing = next(d for d in drawings(found) if d.name == "figure_2_rsa")
+    assert "noise ceilings of the groups of people" in drawing.caption
+    axes = drawing.make()
+    labels = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert f"noise ceiling, halves: {lower:.2f} to {upper:.2f}" in labels
+    figures.save(axes, tmp_path / "again.png", close=True)
+    assert f"Noise ceilings: halves {lower:.2f} to {upper:.2f}." in readings(found)["figure_2_rsa"]
+
+
+def test_without_a_split_there_is_no_noise_ceiling(results):
+    assert results.noise_ceilings == {}
+    assert "ceiling" not in next(d for d in drawings(results) if d.name == "figure_2_rsa").caption
+    assert "ceiling" not in readings(results)["figure_2_rsa"]
+
+
+def test_figure_s1_says_that_annealing_keeps_the_losses_of_its_end_only(results):
+    def caption(of):
+        return next(d for d in drawings(of) if d.name == "figure_s1_loss_against_epsilon").caption
+
+    assert "losses on the way there are not kept" in caption(results)
+    assert "lines join" not in caption(results)  # replicates have epsilons of their own, and one each
+    alignment = results.settings["alignment"] | {"search": "multistart"}
+    settings = results.settings | {"alignment": alignment}
+    other = replace(results, provenance=results.provenance | {"settings": settings})
+    assert "on the way" not in caption(other)
+
+
+def test_a_map_at_chance_names_no_nearest_model(results):
+    name = "figure_s6_map_of_models_matching"
+    high = results.chance.query("measure == 'matching' and k == 1")["high"].item()
+    assert "Nearest to people" in readings(results)[name]
+    low = replace(results, pairs=results.pairs.assign(top1=np.linspace(0, high, len(results.pairs))))
+    said = readings(low)[name]
+    assert "95th percentile of chance" in said
+    assert "earest" not in said
+    assert "Nearest to people" in readings(low)["figure_s5_map_of_models_gw_loss"]

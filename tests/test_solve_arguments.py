@@ -37,6 +37,7 @@ from problems import distances
         ({"precision": np.array("mixed")}, "precision must be one of 'mixed', 'float64', got array"),
         ({"p": np.full(5, 1e308)}, "p must sum to 1, got a sum of inf"),
         ({"c1": np.ma.array(np.ones((5, 5)), mask=np.eye(5))}, "c1 must have no masked entries, got 5"),
+        ({"alpha": 7}, "alpha must be left at 0.5 without features, got 7"),
         ({"metric": "l1"}, "metric must be one of"),
         ({"p": np.full(5, 0.1)}, "p must sum to 1, got a sum of 0.5"),
         ({"p": np.array([-0.5, 0.5, 0.5, 0.25, 0.25])}, "p must not be negative, got -0.5 at 0"),

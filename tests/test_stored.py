@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import store_files
+from gwrsa import store
 from gwrsa.cli import app
 from gwrsa.study import Study
 from gwrsa.study_check import check
@@ -163,3 +164,11 @@ def test_a_store_of_many_starts_is_listed_and_merged(tmp_path):
     assert len(found.results) == 2000
     assert listing(out)[0].equals(found.results)
     assert check(out).whole
+
+
+def test_a_table_whose_text_is_none_is_refused(tmp_path):
+    path = tmp_path / "table.parquet"
+    store.write_table(path, pd.DataFrame({"item": ["Ölkäfer", "ant"]}), csv=False)
+    path.write_bytes(path.read_bytes().replace("Ölkäfer".encode(), b"\xff\xfflk" + "äfer".encode()))
+    with pytest.raises(ValueError, match=r"table\.parquet is not a whole table"):
+        store.read_table(path)

@@ -95,6 +95,13 @@ def positive(name: str, value: Any) -> float:  # noqa: ANN401
     return number
 
 
+def flag(name: str, value: Any) -> bool:  # noqa: ANN401
+    """True or False, not something that counts as one of them."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def share(name: str, value: Any) -> float:  # noqa: ANN401
     """Number between 0 and 1, both included."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:

@@ -92,7 +92,7 @@ def align(
     progress : bool
         A bar on stderr.
     absolute : bool
-        Epsilon is POT's, in units of squared dissimilarity.
+        Epsilon, which must then be given, is POT's, in units of squared dissimilarity.
     metric : str
         How an Embedding becomes dissimilarities; unused for RDMs.
     categories : Categories, or array-like (n,) of labels or (n, c) of 0/1, optional
@@ -186,7 +186,9 @@ def align(
     last = planned[0].epsilons[-1]
     ladder = schedule.ladder(kicking.REHEATED * last, last)
     total = sum(_n_levels([start.epsilons for start in planned])) + n_kicks * (len(ladder) + 1)
-    with tqdm(total=total, disable=not progress, unit="level", desc=f"{source.name} vs {target.name}") as bar:
+    with tqdm(
+        total=total, disable=not check.flag("progress", progress), unit="level", desc=f"{source.name} vs {target.name}"
+    ) as bar:
         settings = {"precision": precision, "tol": tol, "max_outer": max_outer, "max_sinkhorn": max_sinkhorn}
         run = _Run(problem, rates, seed, settings | {"threads": threads}, bar, first_start)
 

@@ -33,6 +33,7 @@ BROKEN = (
     LookupError,
     TypeError,
     AttributeError,
+    NameError,
     ArithmeticError,
     EOFError,
     OSError,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gwrsa import _validate as check
 from gwrsa import bounds
+from gwrsa.bounds_h5 import check_heaps
 from gwrsa.bounds_mat import check_mat
 
 # What labels are called, in lower case, as a column of a table or as an array beside the values.
@@ -216,6 +217,8 @@ def h5(file: Path | BinaryIO, mode: str = "r") -> Any:  # noqa: ANN401
 
     Raises
     ------
+    ValueError
+        If it is to be read and HDF5 would not come back from it.
     ImportError
         If h5py is missing.
     """
@@ -223,6 +226,8 @@ def h5(file: Path | BinaryIO, mode: str = "r") -> Any:  # noqa: ANN401
         import h5py
     except ImportError as error:
         raise ImportError(f"{file}: HDF5 needs h5py: pip install 'gwrsa[h5]'") from error
+    if mode == "r" and isinstance(file, Path):
+        check_heaps(file)
     return h5py.File(file, mode)
 
 

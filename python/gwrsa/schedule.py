@@ -78,17 +78,19 @@ def plan(
 ) -> list[Planned]:
     """The starts of `gwrsa.align`, whose arguments these are; `critical` is the pair's critical epsilon."""
     n = number_of_starts(search, n_starts)
+    if check.flag("absolute", absolute) and epsilon is None:
+        raise ValueError("epsilon must be given with absolute=True, got None")
     if not math.isfinite(critical):
         raise ValueError(
             "source and target must have dissimilarities whose products, squared and summed, are in the range of float64, "
             f"got a critical epsilon of {critical}; divide them by their largest"
         )
-    if not (absolute and epsilon is not None) and critical <= 0:
+    if not absolute and critical <= 0:
         raise ValueError(
             "epsilon has no scale for this pair: the critical epsilon is 0, as one side's dissimilarities are all equal, or as "
             "they are too small for float64; give epsilon with absolute=True, or divide them by their largest"
         )
-    unit = 1.0 if absolute and epsilon is not None else critical
+    unit = 1.0 if absolute else critical
     low, high = _bounds(search, epsilon)
     if search == "multistart":
         values = [unit * _draw(low, high, seed, i) for i in range(n)]

@@ -82,7 +82,7 @@ def entropic_gw(
         Most outer steps, and most Sinkhorn sweeps an outer step. With a `tol` that is out of reach, such as 1e-12, exactly
         `max_outer` steps are made.
     precision : str
-        "mixed": kernel and products in float32, sums, potentials and the loss in float64; at an epsilon so small that float32 would
+        "mixed": kernel and products in float32, column sums, potentials and the loss in float64; at an epsilon so small that float32 would
         not hold the plan to 1e-3, it is float64 too. "float64": everything.
     metric : str
         How an Embedding becomes dissimilarities; unused for arrays and RDMs.
@@ -251,6 +251,8 @@ def build_problem(
 ) -> Problem:
     """Check both sides and prepare them in the backend; arguments as in `entropic_gw`."""
     check.choice("metric", metric, METRICS)
+    if features is None and alpha != 0.5:
+        raise ValueError(f"alpha must be left at 0.5 without features, got {alpha!r}")
     there = tensors.device_of(c1, c2)
     if device is None and there is not None and backend != "rust":
         device = str(there)

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from gwrsa._validate import FloatArray
 from gwrsa.bounds import fits, most, parsed
+from gwrsa.compare import NoiseCeiling, noise_ceiling
 from gwrsa.embedding import Embedding
 from gwrsa.loaders import Categories
 from gwrsa.rdm import RDM
@@ -157,6 +158,18 @@ class Results:
             If there is no such model or replicate.
         """
         return self._side(self.provenance["human"] if target is None else self._entry(target, replicate))
+
+    @cached_property
+    def noise_ceilings(self) -> dict[str, NoiseCeiling]:
+        """Of each `split` of the study's groups of people, by `statistics.rsa` of the dissimilarities as given; first replicates.
+
+        It bounds the mean RSA with the groups. RSA with the human side, whose RDM has less noise than that of a group, can be higher.
+        """
+        groups: dict[str, list[RDM]] = {}
+        for model in self.settings["models"]:
+            if (split := model.get("split")) is not None:
+                groups.setdefault(split, []).append(self._rdm(self._entry(model["name"], 0), matched=False))
+        return {split: noise_ceiling(rdms, self.settings["statistics"]["rsa"]) for split, rdms in groups.items()}
 
     @cached_property
     def members(self) -> Categories | None:
@@ -292,13 +305,15 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     need("pyarrow")
     import pandas as pd
-    from pyarrow.parquet import read_metadata
+    from pyarrow import parquet
 
     with parsed(f"{path} is not a whole table"):
-        seen = read_metadata(path)
+        seen = parquet.read_metadata(path)
         groups = [seen.row_group(i) for i in range(seen.num_row_groups)]
         claimed = 8 * sum(g.num_rows for g in groups) * seen.num_columns + sum(g.total_byte_size for g in groups)
         fits("the table", claimed, most(path))
+        # Text that is none is otherwise found by whoever looks at it.
+        parquet.read_table(path).validate(full=True)
         return pd.read_parquet(path)
 
 

@@ -139,7 +139,7 @@ HUMAN: dict[str, Check] = {
     "missing": _one(*MISSING),
 }
 MODEL: dict[str, Check] = {
-    **dict.fromkeys(("name", "family", "embedding", "rdm", "extract", "items", "key"), _text),
+    **dict.fromkeys(("name", "family", "embedding", "rdm", "extract", "items", "key", "split"), _text),
     "noise": _one(*NOISE),
     "metric": _one(*(m for m in METRICS if m != "choice")),
     "seeds": _integer(1, _MOST_SEEDS),

@@ -252,7 +252,9 @@ def _model_unit(
 
 
 def _representation(side: Human | Model, files: Collection[str | None], hashes: dict[str, Any]) -> dict[str, Any]:
-    plain = {name: value for name, value in asdict(side).items() if name not in {"name", "family", "seeds", "metric"}}
+    # What does not change the numbers of a side.
+    apart = {"name", "family", "seeds", "metric", "split"}
+    plain = {name: value for name, value in asdict(side).items() if name not in apart}
     return {
         "unit": "human",
         "store": STORE,

@@ -62,6 +62,8 @@ class Model:
     batch_size: int = 32
     device: str = "auto"
     broken: str = "raise"
+    split: str | None = None
+    """Of groups of people: the way of dividing them that this group is a part of; no one is in two groups of it."""
 
 
 @dataclass(frozen=True)
@@ -177,13 +179,15 @@ class Settings:
         if not isinstance(models, list) or not models:
             raise ValueError(f"models must be at least one table [[models]], got {models!r}")
         alignment = AlignmentSettings(**keys.section("alignment", top.pop("alignment", {}), keys.ALIGNMENT))
+        if alignment.absolute and alignment.epsilon is None:
+            raise ValueError("alignment.epsilon must be given where alignment.absolute is true, got none")
         if alignment.rounds * (alignment.n_starts or 1) > MOST_STARTS:
             raise ValueError(
                 f"alignment.rounds must be at most {MOST_STARTS} starts a pair, got {alignment.rounds} of {alignment.n_starts}"
             )
         return cls(
             human=human,
-            models=_distinct(tuple(_model(f"models[{i}]", m) for i, m in enumerate(models))),
+            models=_split(_distinct(tuple(_model(f"models[{i}]", m) for i, m in enumerate(models)))),
             categories=Categories(**keys.section("categories", top.pop("categories", {}), keys.CATEGORIES)),
             images=Images(**keys.section("images", top.pop("images", {}), keys.IMAGES)),
             alignment=alignment,
@@ -320,4 +324,12 @@ def _distinct(models: tuple[Model, ...]) -> tuple[Model, ...]:
         if model.name in names:
             raise ValueError(f"models[{i}].name must be distinct, got {model.name!r} more than once")
         names.add(model.name)
+    return models
+
+
+def _split(models: tuple[Model, ...]) -> tuple[Model, ...]:
+    splits = [model.split for model in models]
+    for i, split in enumerate(splits):
+        if split is not None and splits.count(split) == 1:
+            raise ValueError(f"models[{i}].split must be that of at least 2 models, got {split!r} only here")
     return models

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 _CHANCE_STYLES = (":", "--", "-", "-.")
+_CEILING_STYLES = ("-", "--", ":", "-.")
 _EMPTY = None
 _METHODS = {"corr": "Pearson correlation", "spearman": "Spearman correlation", "cosine": "cosine similarity"}
 _TITLES = {"lowest_loss": "Lowest GW loss", "highest_matching": "Highest matching rate"}
@@ -34,7 +35,14 @@ _LABELS = {"matching": "matching rate (%)", "category": "category matching rate 
 
 
 @styled
-def rsa_bars(table: pd.DataFrame, *, human: str = "human", method: str = "corr", ax: Axes | None = None) -> Axes:
+def rsa_bars(
+    table: pd.DataFrame,
+    ceilings: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    human: str = "human",
+    method: str = "corr",
+    ax: Axes | None = None,
+) -> Axes:
     """RSA of every model, a horizontal bar each, families together; the line at a bar's end is its interval.
 
     Parameters
@@ -42,6 +50,9 @@ def rsa_bars(table: pd.DataFrame, *, human: str = "human", method: str = "corr",
     table : DataFrame
         A row a model: target, family, value, low, high (nothing is drawn where these are missing values); p_adjusted, if there,
         marks with a star what is below 0.05.
+    ceilings : mapping of name to (lower, upper), optional
+        Noise ceilings, as from `gwrsa.noise_ceiling`, by how people were divided into groups: a band each, behind the bars, its ends
+        in the legend.
     human : str
         Name of the RDM that the models are compared with.
     method : str
@@ -52,7 +63,7 @@ def rsa_bars(table: pd.DataFrame, *, human: str = "human", method: str = "corr",
     Raises
     ------
     ValueError
-        If a column is missing.
+        If a column is missing, or a ceiling is no range.
     """
     require("table", table, ("target", "family", "value", "low", "high"))
     rows = _by_family(table, table["value"].to_numpy(dtype=float))
@@ -67,7 +78,7 @@ def rsa_bars(table: pd.DataFrame, *, human: str = "human", method: str = "corr",
                 axes.annotate("*", (max(end, 0.0), at), (3, -1.5), textcoords="offset points", va="center", fontsize=8)
     axes.axvline(0, color=INK, linewidth=0.6)
     axes.spines["left"].set_visible(False)
-    _name_models(axes, rows)
+    _name_models(axes, rows, extra=_ceilings(axes, ceilings or {}))
     star = "\n* adjusted p < 0.05" if "p_adjusted" in rows else ""
     how = _METHODS.get(method, method)
     axes.set_xlabel(f"RSA ({how} with the RDM of {human}){star}")
@@ -124,11 +135,12 @@ def rate_bars(
         for i, k in enumerate(ks):
             here = chance[(chance["measure"] == measure) & (chance["k"] == k)]
             for low, value, high in 100 * here[["low", "value", "high"]].to_numpy(dtype=float):
-                axes.axvspan(low, high, color=QUIET, alpha=0.2, linewidth=0, zorder=3)
+                # Behind the bars: where rates are low it is as wide as they are long, and would hide them.
+                axes.axvspan(low, high, color=QUIET, alpha=0.2, linewidth=0, zorder=0.5)
                 dashes = _CHANCE_STYLES[i % len(_CHANCE_STYLES)]
                 label = f"chance, {k}"
                 lines.append(axes.axvline(value, color=INK, linewidth=0.6, linestyle=dashes, label=label, zorder=4))
-    _name_models(axes, models, shades=ks, chance=lines)
+    _name_models(axes, models, shades=ks, extra=lines)
     axes.set_xlim(0, min(axes.get_xlim()[1], 101))
     axes.spines["left"].set_visible(chance is None)  # it would hide a chance near 0
     axes.set_xlabel(_LABELS[measure])
@@ -185,8 +197,27 @@ def _intervals(axes: Axes, rows: pd.DataFrame, y: np.ndarray, scale: float = 1.0
             axes.plot([left, right], [at, at], color=colour, linewidth=width, solid_capstyle="butt", zorder=5)
 
 
+def _ceilings(axes: Axes, ceilings: Mapping[str, tuple[float, float]]) -> list[Line2D]:
+    """Draw them, and return their legend entries. Bands can lie on each other, so that their ends are written out."""
+    from matplotlib.lines import Line2D
+
+    entries = []
+    for i, (name, ends) in enumerate(ceilings.items()):
+        values = check.array(f"ceilings[{name!r}]", ends, 1).tolist()
+        if len(values) != 2 or values[0] > values[1]:
+            raise ValueError(f"ceilings[{name!r}] must be (lower, upper) with lower <= upper, got {tuple(values)}")
+        low, high = values
+        dashes = _CEILING_STYLES[i % len(_CEILING_STYLES)]
+        axes.axvspan(low, high, color=QUIET, alpha=0.2, linewidth=0, zorder=0.5)
+        for end in (low, high):
+            axes.axvline(end, color=QUIET, linewidth=0.6, linestyle=dashes, zorder=0.6)
+        label = f"noise ceiling, {name}: {low:.2f} to {high:.2f}"
+        entries.append(Line2D([], [], color=QUIET, linewidth=0.8, linestyle=dashes, label=label))
+    return entries
+
+
 def _name_models(
-    axes: Axes, rows: pd.DataFrame, shades: list[int] | None = None, chance: list[Line2D] | None = None
+    axes: Axes, rows: pd.DataFrame, shades: list[int] | None = None, extra: list[Line2D] | None = None
 ) -> None:
     from matplotlib.patches import Patch
 
@@ -197,7 +228,7 @@ def _name_models(
     greys = [Patch(color=_lighten("#444444", 0.36 * i), label=f"top-{k}") for i, k in enumerate(shades or [])]
     # A column holds one kind of entry; families take two where there are many.
     half = (len(handles) + 1) // 2 if len(handles) > 3 else len(handles)
-    columns = [c for c in (handles[:half], handles[half:], greys, chance or []) if c]
+    columns = [c for c in (handles[:half], handles[half:], greys, extra or []) if c]
     if columns:
         depth = max(len(c) for c in columns)
         filled = [entry for c in columns for entry in [*c, *[_EMPTY] * (depth - len(c))]]

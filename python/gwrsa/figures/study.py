@@ -127,8 +127,8 @@ def _of_all(results: Results) -> Iterator[Drawing]:
     yield Drawing(
         "figure_2_rsa",
         "Figure 2. RSA, told which object is which",
-        f"Agreement of each model's dissimilarities with those of {human}.{several}",
-        lambda: rsa_bars(rsa, human=human, method=results.settings["statistics"]["rsa"]),
+        f"Agreement of each model's dissimilarities with those of {human}.{several}{_of_ceilings(results)}",
+        lambda: rsa_bars(rsa, results.noise_ceilings, human=human, method=results.settings["statistics"]["rsa"]),
     )
     by = _groups(results)
     alone, order = _sorting(by)
@@ -158,11 +158,13 @@ def _of_all(results: Results) -> Iterator[Drawing]:
                 "A point a model. To the right and low: human categories without the human objects. Dotted: chance.",
                 lambda c=choice: fine_vs_coarse(rates, results.chance, choice=c),  # type: ignore[misc]
             )
-    several_epsilons = (results.results.groupby("target")["epsilon"].nunique() > 1).any()
+    several_epsilons = (results.results.groupby(["target", "replicate"])["epsilon"].nunique() > 1).any()
+    on_the_way = " Each is at the epsilon at which its annealing ended; losses on the way there are not kept."
+    annealed = on_the_way if results.settings["alignment"]["search"] == "anneal" else ""
     yield Drawing(
         "figure_s1_loss_against_epsilon",
         "Figure S1. GW loss against epsilon",
-        f"Every start of every model{'; lines join the lowest at each epsilon' if several_epsilons else ''}.",
+        f"Every start of every model{'; lines join the lowest at each epsilon' if several_epsilons else ''}.{annealed}",
         lambda: loss_against_epsilon(results.results),
     )
     yield Drawing(
@@ -386,6 +388,16 @@ def _sorting(groups: list[str | None] | None) -> tuple[str, str]:
     if groups is None:
         return "", ""
     return " Objects without a category are left out." if None in groups else "", ", sorted by category"
+
+
+def _of_ceilings(results: Results) -> str:
+    """What the caption of figure 2 says of the bands, where groups of people say how they were split."""
+    if not any(m.get("split") for m in results.settings["models"]):
+        return ""
+    return (
+        " Grey bands: noise ceilings of the groups of people, within which the best model's mean RSA with the groups lies; RSA with "
+        f"{results.human.name or 'human'}, another RDM, is not bounded by them."
+    )
 
 
 def _several(results: Results, target: str | None = None) -> bool:

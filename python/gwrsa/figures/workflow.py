@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.figures.matrices import binned
-from gwrsa.figures.style import INK, PAGE, QUIET, blank, family_colour, styled
+from gwrsa.figures.style import INK, PAGE, QUIET, blank, family_colour, percent, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,9 +90,9 @@ def workflow(
     axes.text(
         3.9, 0.6, "plan: row $i$ says where\nobject $i$ was found", ha="center", va="top", color=QUIET, fontsize=6.5
     )
-    lines = [("Fine-grained", f"{100 * matching:.1f} %", "of objects meet themselves")]
+    lines = [("Fine-grained", percent(matching), "of objects meet themselves")]
     if category is not None:
-        lines.append(("Coarse-grained", f"{100 * category:.1f} %", "of objects meet their category"))
+        lines.append(("Coarse-grained", percent(category), "of objects meet their category"))
     for i, (title, number, text) in enumerate(lines):
         y = 1.62 - 0.75 * i
         _arrow(axes, (4.7, 1.35), (5.25, y))

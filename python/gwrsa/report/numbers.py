@@ -52,11 +52,6 @@ def _interval(row: dict[Any, Any]) -> dict[str, float | None]:
     return {c: float(row[c]) if np.isfinite(row[c]) else None for c in ("value", "low", "high")}
 
 
-def percent(rate: float) -> str:
-    """One decimal, below 1 % two digits."""
-    return f"{100 * rate:.1f} %" if rate >= 0.01 or rate == 0 else f"{100 * rate:.2g} %"
-
-
 def two(value: float) -> str:
     """Two decimals, and no minus before a zero."""
     return f"{round(value, 2) + 0.0:.2f}"

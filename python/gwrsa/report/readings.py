@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gwrsa.figures.study import given_rdms, showcase, shown_plan, slugs
-from gwrsa.report.numbers import categorised, having, model_rows, percent, two, value_of
+from gwrsa.figures.style import percent
+from gwrsa.report.numbers import categorised, having, model_rows, two, value_of
 from gwrsa.statistics import matching_hits
 
 if TYPE_CHECKING:
@@ -86,9 +87,13 @@ class _Readings:
         ends = self._families("rsa", lambda r: r["rsa"]["value"], two)
         rho = self._rank_agreement([r["rsa"]["value"] for r in having(self.rows, "matching", self.k)], "matching")
         beside = "" if rho is None else f" Spearman's rho between RSA and matching rate, over models, is {two(rho)}."
+        ceilings = ", ".join(
+            f"{name} {two(c.lower)} to {two(c.upper)}" for name, c in self.results.noise_ceilings.items()
+        )
+        between = f" Noise ceilings: {ceilings}." if ceilings else ""
         return (
-            f"Highest of each family: {ends}.{beside} The reference study takes RSA as its baseline: one number, in which both grains "
-            "are mixed."
+            f"Highest of each family: {ends}.{beside}{between} The reference study takes RSA as its baseline: one number, "
+            "in which both grains are mixed."
         )
 
     def _rate(self, measure: str, reference: dict[str, str]) -> str:
@@ -201,7 +206,15 @@ class _Readings:
             if len(far) and np.isfinite(far).all():
                 near, last = (_listed([str(t) for t in mine["target"][far == end]]) for end in (far.min(), far.max()))
                 ends = f"Nearest to {self.human} by this number is {near}"
-                yield name, f"{ends}, farthest {last}." if far.min() < far.max() else f"{ends}."
+                text = f"{ends}, farthest {last}." if far.min() < far.max() else f"{ends}."
+                chance = self.chance.get("matching")
+                # Among rates of chance the order is one of luck.
+                if column == "top1" and self.k == 1 and chance is not None and -far.min() <= chance["high"]:
+                    text = (
+                        f"No matching rate with {self.human} exceeds the 95th percentile of chance ({percent(float(chance['high']))}): "
+                        "distances from it on this map tell no models apart."
+                    )
+                yield name, text
         for name, column, write in (
             ("figure_s7a_pairs_rsa", "rsa", two),
             ("figure_s7b_pairs_top1", "top1", percent),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gwrsa import backends
-from gwrsa.report.numbers import categorised, having, model_rows, percent, two, value_of
+from gwrsa.figures.style import percent
+from gwrsa.report.numbers import categorised, having, model_rows, two, value_of
 
 if TYPE_CHECKING:
     import pandas as pd
