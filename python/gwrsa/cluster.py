@@ -113,7 +113,8 @@ def local(processes: int, threads: int) -> Iterator[Client]:
             processes=True,
             memory_limit=None,  # nothing is kept for Dask, so nothing could be let go
             dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
-            silence_logs=logging.ERROR,
+            # A worker whose heart beats while all end would print a traceback; what goes wrong with tasks is told by their futures.
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
