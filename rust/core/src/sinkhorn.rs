@@ -383,15 +383,18 @@ impl<R: Real> Scaling<R> {
     }
 
     fn sweep(&mut self, omega: f64, parallel: bool) -> Sweep {
+        self.sweep_rows(omega, parallel);
+        self.finish_sweep(omega)
+    }
+
+    /// Scale the rows; the columns' sums of blocks of rows are left in `partial`.
+    fn sweep_rows(&mut self, omega: f64, parallel: bool) {
         let (v, relax) = (&self.v, R::from_f64(omega));
         each(
             tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
             parallel,
-            |t: Task<R>| {
-                *t.error = sweep_rows(t.kernel, v, t.p, t.u, t.acc, relax);
-            },
+            |t: Task<R>| *t.error = sweep_rows(t.kernel, v, t.p, t.u, t.acc, relax),
         );
-        self.finish_sweep(omega)
     }
 
     /// Column sums from the partial ones (in float64), marginal error, new column scalings, range check.
