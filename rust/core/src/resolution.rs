@@ -2,9 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::cost::{Centred, Core, Skew};
+use crate::cost::{Centred, Core, Skew, weighted_square};
 use crate::gw::{Precision, Start};
-use crate::kernels::dot;
 use crate::mat::{Mat, product};
 use crate::power::largest;
 use crate::problem::Problem;
@@ -48,11 +47,7 @@ impl Reach {
 }
 
 fn heaviest_row(s: &Mat<f64>, p: &[f64]) -> f64 {
-    let square = |i: usize| {
-        let weighted: Vec<f64> = s.row(i).iter().zip(p).map(|(x, w)| w * x).collect();
-        dot(&weighted, s.row(i))
-    };
-    heaviest(p, square)
+    heaviest(p, |i| weighted_square(s.row(i), p))
 }
 
 /// The largest norm of a row, by its square, of those with weight.

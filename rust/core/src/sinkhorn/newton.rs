@@ -185,8 +185,9 @@ mod tests {
         let plan = |s: &Scaling<f64>, i: usize, j: usize| s.u[i] * s.kernel.row(i)[j] * s.v[j];
         let want: Vec<f64> = (0..n)
             .map(|j| {
-                let through =
-                    |i: usize| plan(&scaling, i, j) * n as f64 * (0..n).map(|k| plan(&scaling, i, k) * x[k]).sum::<f64>();
+                let through = |i: usize| {
+                    plan(&scaling, i, j) * n as f64 * (0..n).map(|k| plan(&scaling, i, k) * x[k]).sum::<f64>()
+                };
                 held[j] * x[j] - (0..n).map(through).sum::<f64>()
             })
             .collect();
