@@ -100,6 +100,24 @@ def test_text_that_is_one_in_the_file(tmp_path, h5py):
     refused(load_array, tmp_path / "a.h5", "text claims")
 
 
+def test_groups_nested_without_end(tmp_path, h5py):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.id
+        for _ in range(3000):
+            group = h5py.h5g.create(group, b"a")
+        h5py.Group(group)["x"] = [1.0]
+    refused(load_array, tmp_path / "a.h5", "nested at most 50 deep")
+
+
+def test_a_group_within_itself_is_read_once(tmp_path, h5py):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group("group")
+        group["x"], group["items"] = np.eye(2), ["a", "b"]
+        group["again"], group["root"], file["y"] = group, file["/"], group["x"]
+        file["soft"], file["gone"] = h5py.SoftLink("/group/x"), h5py.SoftLink("/nowhere")
+    assert load_array(tmp_path / "a.h5").items == ("a", "b")
+
+
 def test_arrays_of_arrays_are_not_read(tmp_path, h5py):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["values"] = np.ones((2, 2))
@@ -143,6 +161,19 @@ def test_descriptors_of_rsatoolbox_that_claim_more_than_the_file_holds(tmp_path,
         for i, label in enumerate(("a", 1, 0.5, "d")):
             group[str(i)] = label
     assert rsatoolbox_files.read(path, None, "items").items == ("a", "1", "0.5", "d")
+
+
+def test_what_is_linked_to_in_other_files_is_not_read(tmp_path, h5py):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = np.ones((2, 2))
+    with h5py.File(tmp_path / "features.hdf5", "w") as file:
+        file["features"] = h5py.ExternalLink("other.h5", "x")
+    refused(lambda _: gwrsa.Embedding.from_thingsvision(tmp_path), tmp_path / "features.hdf5", "other files")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        rdms(file)
+        del file["dissimilarities"]
+        file["dissimilarities"] = h5py.ExternalLink("other.h5", "x")
+    refused(gwrsa.RDM.load, tmp_path / "a.h5", "other files")
 
 
 def test_a_list_of_names_that_is_no_text_is_named(tmp_path):

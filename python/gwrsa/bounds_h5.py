@@ -24,6 +24,7 @@ from gwrsa.bounds import FREE, fits, most
 _DEFLATE, _SHUFFLE, _CHECKSUM, _LZF = 1, 2, 3, 32000
 _TIMES = {_DEFLATE: 1032, _LZF: 88}
 _CHECKSUM_BYTES = 4
+_DEEPEST = 50
 _HEAP = b"GCOL\x01\x00\x00\x00"
 _HEADER = 16
 
@@ -51,18 +52,18 @@ def _check_heap(content: mmap.mmap, start: int) -> None:
             at += _HEADER + -(-n_bytes // 8) * 8
 
 
-def fitting(file: Path, datasets: Mapping[str, Any]) -> None:
+def fitting(file: Path, nodes: Mapping[str, Any]) -> None:
     """Raise a ValueError where datasets of an HDF5 file claim, or expand to, more than it can hold, or are kept in other files."""
     limit = most(file)
-    for name, node in datasets.items():
-        if node.external or node.is_virtual:
+    for name, node in nodes.items():
+        if node.external or node.is_virtual or node.file.filename != str(file):
             raise ValueError(f"{name!r} must be in the file itself, got one that is kept in other files")
         if node.chunks is not None:
             # It is read whole, however few of its numbers are in the array.
             n_bytes = math.prod(node.chunks) * node.dtype.itemsize
             fits(f"a chunk of {name!r}", n_bytes, limit)
             _check_filters(name, node, n_bytes, limit)
-    claimed = sum(math.prod(node.shape or ()) * node.dtype.itemsize for node in datasets.values())
+    claimed = sum(math.prod(node.shape or ()) * node.dtype.itemsize for node in nodes.values())
     fits("the file", claimed, limit)
 
 
@@ -87,6 +88,36 @@ def _check_filters(name: str, node: Any, n_bytes: int, limit: int) -> None:  # n
             most_bytes = n_bytes + _CHECKSUM_BYTES
             if len(zlib.decompressobj().decompress(packed, most_bytes + 1)) > most_bytes:
                 raise ValueError(f"a chunk of {name!r} must have {n_bytes} bytes, got one that inflates to more")
+
+
+def datasets(content: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Datasets of an open file by their paths in it, each once; no link is followed to where it is not kept.
+
+    HDF5's own visit looks each object up from the root, which in groups nested without end takes hours.
+    """
+    import h5py
+
+    found: dict[str, Any] = {}
+    seen = {h5py.h5o.get_info(content.id).addr}
+
+    def visit(group: Any, path: str, depth: int) -> None:  # noqa: ANN401
+        if depth > _DEEPEST:
+            raise ValueError(f"groups must be nested at most {_DEEPEST} deep, got more")
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                continue
+            node = group[name]
+            address = h5py.h5o.get_info(node.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            if isinstance(node, h5py.Dataset):
+                found[path + name] = node
+            elif isinstance(node, h5py.Group):
+                visit(node, f"{path}{name}/", depth + 1)
+
+    visit(content, "", 0)
+    return found
 
 
 def array(file: Path, node: Any) -> NDArray[Any]:  # noqa: ANN401

@@ -239,13 +239,10 @@ def read_h5(file: Path, key: str | None) -> Arrays:
         h5(file)
         raise
 
-    found: dict[str, Any] = {}
-
-    def visit(name: str, node: Any) -> None:  # noqa: ANN401
+    def numeric(name: str, node: Any) -> bool:  # noqa: ANN401
         # Text, cells and empty arrays of MATLAB are stored as numbers that mean something else.
         text = "MATLAB_empty" in node.attrs or attribute(file, node, "MATLAB_class") in (b"char", b"cell", b"struct")
-        if isinstance(node, h5py.Dataset) and not text and not name.startswith("#"):
-            found[name] = node
+        return not text and not name.startswith("#")
 
     def read(node: Any) -> NDArray[Any]:  # noqa: ANN401
         values = bounds_h5.array(file, node)
@@ -255,7 +252,7 @@ def read_h5(file: Path, key: str | None) -> Arrays:
         return values.T if "MATLAB_class" in node.attrs else values
 
     with bounds.parsed("the file is not HDF5"), h5(file) as content:
-        content.visititems(visit)
+        found = {name: node for name, node in bounds_h5.datasets(content).items() if numeric(name, node)}
         names = _chosen(list(found), key)
         fitting(file, {name: found[name] for name in names})
         return {name: read(found[name]) for name in names}
