@@ -188,13 +188,13 @@ from dask_jobqueue import SLURMCluster
 from distributed import Client
 from gwrsa.study import Study
 
-path, out, logs = sys.argv[1:]
+path, out, logs, nodes = sys.argv[1:]
 with SLURMCluster(
     queue="virtual", cores=1, processes=1, memory="400MB", interface="lo", walltime="02:00:00", log_directory=logs,
     worker_extra_args=["--no-nanny"],
 ) as cluster, Client(cluster) as client:
-    cluster.scale(jobs=8)
-    client.wait_for_workers(8, timeout=120)
+    cluster.scale(jobs=int(nodes))
+    client.wait_for_workers(int(nodes), timeout=300)
     Study.from_toml(path).run(out, client=client, figures=False, progress=False)
 """
 
@@ -233,7 +233,10 @@ def small(folder, quick):
         sys.stdout.write(f"array: {array:.1f} s, {computed} units on {len(nodes)} nodes, merged in {merging:.1f} s\n")
         began = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-c", DRIVER, path, folder / "dask", folder / "logs"], check=True, env=here, timeout=1200
+            [sys.executable, "-c", DRIVER, path, folder / "dask", folder / "logs", str(n_nodes)],
+            check=True,
+            env=here,
+            timeout=1200,
         )
         cluster = time.perf_counter() - began
         sys.stdout.write(f"SLURMCluster: {cluster:.1f} s\n")
