@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gwrsa.figures.study import given_rdms, showcase, shown_plan, slugs
+from gwrsa.figures.study_parts import given_rdms, showcase, shown_plan, slugs
 from gwrsa.figures.style import percent
 from gwrsa.report.numbers import categorised, having, model_rows, two, value_of
 from gwrsa.statistics import matching_hits
