@@ -45,6 +45,15 @@ def test_categories_that_share_a_place_are_all_named(results):
     assert "highest rate is that of food (50.0 % of the objects), the lowest that of tool, animal (0.0 %)" in text
 
 
+def test_a_model_of_many_replicates_counts_once(results):
+    table = results.categories.assign(rate=0.0)
+    assert table.loc[table["target"] == "noise", "replicate"].nunique() > 1
+    table.loc[(table["target"] == "noise") & (table["category"] == "food"), "rate"] = 0.8
+    table.loc[table["target"].isin(["near", "far"]) & (table["category"] == "tool"), "rate"] = 0.6
+    text = readings(replace(results, categories=table))["figure_s3_category_rates"]
+    assert "highest rate is that of tool (30.0 % of the objects), the lowest that of animal (0.0 %)" in text
+
+
 def test_models_as_near_as_each_other_are_named_together(results):
     pairs = results.pairs.copy()
     pairs["gw_loss"] = 0.25
