@@ -1,6 +1,6 @@
 """What a study costs on several processes.
 
-    python benches/cluster.py [speed] [small] [store]; without a name, all of them.
+    python benches/cluster.py [speed] [small] [store] [--quick]; without a name, all of them.
 
 speed   the six models of examples/things/study.toml: in one process, on Dask with one and two workers, by two processes that share
         a folder, by --workers 2, by two threads; how long, how much processor time each process took, and whether the tables are the
@@ -9,11 +9,12 @@ small   5,000 small units on a real Slurm of 8 virtual nodes, by job array and b
 store   listing and merging of 100,000 starts (tests/store_files.py), and bytes a start on disk of what `speed` left
 
 Each writes benches/results/cluster_NAME.json, with the load (of one minute) that it found. The machine should do nothing else; where it
-did, processor time says more than the clock.
+did, processor time says more than the clock. --quick: each on something small, once, which is printed and written nowhere: a test of it.
 """
 # ruff: noqa: S603, S607  # programs of this project, and of Slurm
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -25,13 +26,16 @@ import numpy as np
 import pandas as pd
 
 from _results import save
+from gwrsa import demo
 from gwrsa import study as studies
 from gwrsa.study import Study
 from gwrsa.study_gather import gather
 
 ROOT = Path(__file__).resolve().parents[1]
 THINGS = ROOT.parent / "shared" / "data" / "things"
-SMALL, PARTS, NODES = 2500, 100, 8
+# Alignments, parts and nodes; pairs, and starts of each.
+SMALL, QUICK_SMALL = (2500, 100, 8), (10, 4, 2)
+STORED, QUICK_STORED = (100, 1000), (4, 50)
 
 
 def models_only(folder):
@@ -80,9 +84,9 @@ def since(began):
     return [round(b - a, 2) for a, b in zip(began, now(), strict=True)]
 
 
-def by_verb(path, out, n=1, *how):
+def by_verb(path, data, out, n=1, *how):
     """Seconds of n commands at once that compute the study in one folder, and processor time of each with its own processes."""
-    verb = [sys.executable, "-c", "from gwrsa.cli import main; main()", "study", path, "--data", THINGS, "--out", out]
+    verb = [sys.executable, "-c", "from gwrsa.cli import main; main()", "study", path, "--data", data, "--out", out]
     began = time.perf_counter()
     started = [
         subprocess.Popen([*map(str, verb), "--no-report", "--no-progress", *how], stdout=subprocess.DEVNULL)
@@ -104,12 +108,14 @@ def same(a, b):
     return bool(left.equals(right))
 
 
-def speed(folder):
+def speed(folder, quick):
     """Each way twice, in turn, of which the faster; whether all made the same tables."""
     from distributed import Client, LocalCluster
 
-    path = models_only(folder)
-    study = Study.from_toml(path, base=THINGS)
+    path, data = (
+        (demo.write_study(folder / "demo", n_objects=40), folder / "demo") if quick else (models_only(folder), THINGS)
+    )
+    study = Study.from_toml(path, base=data)
     found, tables, load = {}, [], os.getloadavg()[0]
 
     def keep(name, seconds, out):
@@ -124,7 +130,7 @@ def speed(folder):
             study.run(out, figures=False, progress=False, **how)
         return clock.seconds()
 
-    for turn in ("first", "second"):
+    for turn in ("first", "second")[: 1 if quick else 2]:
         out = folder / f"one process, {turn}"
         keep("one process", here(out), out)
         for n in (1, 2):
@@ -146,37 +152,34 @@ def speed(folder):
             ("gwrsa study, two threads", 1, ()),
         ):
             out = folder / f"{name}, {turn}"
-            keep(name, by_verb(path, out, n, *how), out)
+            keep(name, by_verb(path, data, out, n, *how), out)
     size = sum(p.stat().st_size for p in tables[0].rglob("*") if p.is_file() and "sides" not in p.parts)
-    n_starts = len(pd.read_parquet(tables[0] / "results.parquet"))
+    starts = pd.read_parquet(tables[0] / "results.parquet")
     best = {name: min(runs, key=lambda seconds: seconds["whole"]) for name, runs in found.items()}
     one, two = best["dask, 1"], best["dask, 2"]
-    save(
-        "cluster_speed",
-        {
-            "seconds": best,
-            "of_two_runs": {name: [seconds["whole"] for seconds in runs] for name, runs in found.items()},
-            "load_before": round(load, 2),
-            "pairs": 6,
-            "starts": n_starts,
-            "same_tables": all(same(tables[0], other) for other in tables),
-            "speedup_of_two_workers": {
-                "units": round(one["units"] / two["units"], 3),
-                "whole": round(one["whole"] / two["whole"], 3),
-                "cpu_units": round(one["cpu_units"][0] / max(two["cpu_units"]), 3),
-            },
-            "speedup_of_two_processes": {
-                "whole": round(best["gwrsa study --workers 1"]["whole"] / best["two of it at once"]["whole"], 3),
-                "cpu": round(best["gwrsa study --workers 1"]["cpu"][0] / max(best["two of it at once"]["cpu"]), 3),
-            },
-            "overhead_of_dask": {
-                "units": round(one["units"] / best["one process"]["units"] - 1, 4),
-                "cpu_units": round(one["cpu_units"][0] / best["one process"]["cpu_units"][0] - 1, 4),
-            },
-            "bytes_a_start": round(size / n_starts),
-            "largest_plan_bytes": max(p.stat().st_size for p in (tables[0] / "plans").glob("*.npz")),
+    return {
+        "seconds": best,
+        "of_two_runs": {name: [seconds["whole"] for seconds in runs] for name, runs in found.items()},
+        "load_before": round(load, 2),
+        "pairs": len(starts[["target", "replicate"]].drop_duplicates()),
+        "starts": len(starts),
+        "same_tables": all(same(tables[0], other) for other in tables),
+        "speedup_of_two_workers": {
+            "units": round(one["units"] / two["units"], 3),
+            "whole": round(one["whole"] / two["whole"], 3),
+            "cpu_units": round(one["cpu_units"][0] / max(two["cpu_units"]), 3),
         },
-    )
+        "speedup_of_two_processes": {
+            "whole": round(best["gwrsa study --workers 1"]["whole"] / best["two of it at once"]["whole"], 3),
+            "cpu": round(best["gwrsa study --workers 1"]["cpu"][0] / max(best["two of it at once"]["cpu"]), 3),
+        },
+        "overhead_of_dask": {
+            "units": round(one["units"] / best["one process"]["units"] - 1, 4),
+            "cpu_units": round(one["cpu_units"][0] / best["one process"]["cpu_units"][0] - 1, 4),
+        },
+        "bytes_a_start": round(size / len(starts)),
+        "largest_plan_bytes": max(p.stat().st_size for p in (tables[0] / "plans").glob("*.npz")),
+    }
 
 
 DRIVER = """
@@ -185,42 +188,43 @@ from dask_jobqueue import SLURMCluster
 from distributed import Client
 from gwrsa.study import Study
 
-path, out, logs = sys.argv[1:]
+path, out, logs, nodes = sys.argv[1:]
 with SLURMCluster(
     queue="virtual", cores=1, processes=1, memory="400MB", interface="lo", walltime="02:00:00", log_directory=logs,
     worker_extra_args=["--no-nanny"],
 ) as cluster, Client(cluster) as client:
-    cluster.scale(jobs=8)
-    client.wait_for_workers(8, timeout=120)
+    cluster.scale(jobs=int(nodes))
+    client.wait_for_workers(int(nodes), timeout=300)
     Study.from_toml(path).run(out, client=client, figures=False, progress=False)
 """
 
 
-def small(folder):
+def small(folder, quick):
     """5,000 units: 2,500 alignments and 2,500 tests of 20 objects."""
+    alignments, parts, n_nodes = QUICK_SMALL if quick else SMALL
     rng = np.random.default_rng(0)
     np.save(folder / "human.npy", rng.standard_normal((20, 4)))
     path = folder / "study.toml"
     path.write_text(
-        f'[human]\nembedding = "human.npy"\n[[models]]\nname = "noise"\nfamily = "noise"\nnoise = "features"\nseeds = {SMALL}\n'
+        f'[human]\nembedding = "human.npy"\n[[models]]\nname = "noise"\nfamily = "noise"\nnoise = "features"\nseeds = {alignments}\n'
         "[alignment]\nn_starts = 1\n[statistics]\npermutations = 10\nbootstrap = 10\nchance = 10\n"
     )
     virtual, load = folder / "slurm", os.getloadavg()[0]
     up = subprocess.run(
-        [ROOT / "tests" / "slurm" / "up", virtual, str(NODES)], check=True, stdout=subprocess.PIPE, text=True
+        [ROOT / "tests" / "slurm" / "up", virtual, str(n_nodes)], check=True, stdout=subprocess.PIPE, text=True
     )
     here = {**os.environ, "SLURM_CONF": up.stdout.split()[-1]}
     try:
         batch = folder / "part.sh"
         batch.write_text(
             f'#!/bin/bash\necho "on $SLURMD_NODENAME"\nexec {sys.executable} -c "from gwrsa.cli import main; main()" study {path} '
-            f"--out {folder}/array --shard $SLURM_ARRAY_TASK_ID/{PARTS} --no-progress\n"
+            f"--out {folder}/array --shard $SLURM_ARRAY_TASK_ID/{parts} --no-progress\n"
         )
         began = time.perf_counter()
-        command = ["sbatch", "--wait", "--cpus-per-task=1", f"--array=1-{PARTS}", f"--output={folder}/%a.txt"]
+        command = ["sbatch", "--wait", "--cpus-per-task=1", f"--array=1-{parts}", f"--output={folder}/%a.txt"]
         subprocess.run([*command, batch], check=True, env=here, stdout=subprocess.DEVNULL)
         array = time.perf_counter() - began
-        printed = [(folder / f"{i}.txt").read_text() for i in range(1, PARTS + 1)]
+        printed = [(folder / f"{i}.txt").read_text() for i in range(1, parts + 1)]
         computed = sum(int(text.split(": ")[1].split()[0]) for text in printed)
         nodes = {text.split()[1] for text in printed}
         began = time.perf_counter()
@@ -229,44 +233,42 @@ def small(folder):
         sys.stdout.write(f"array: {array:.1f} s, {computed} units on {len(nodes)} nodes, merged in {merging:.1f} s\n")
         began = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-c", DRIVER, path, folder / "dask", folder / "logs"], check=True, env=here, timeout=1200
+            [sys.executable, "-c", DRIVER, path, folder / "dask", folder / "logs", str(n_nodes)],
+            check=True,
+            env=here,
+            timeout=1200,
         )
         cluster = time.perf_counter() - began
         sys.stdout.write(f"SLURMCluster: {cluster:.1f} s\n")
-        save(
-            "cluster_small",
-            {
-                "units": 2 * SMALL,
-                "parts": PARTS,
-                "nodes": sorted(nodes),
-                "computed_by_parts": computed,
-                "seconds": {"array": round(array, 1), "merge": round(merging, 1), "SLURMCluster": round(cluster, 1)},
-                "load_before": round(load, 2),
-                "same_tables": same(folder / "array", folder / "dask"),
-            },
-        )
+        return {
+            "units": 2 * alignments,
+            "parts": parts,
+            "nodes": sorted(nodes),
+            "computed_by_parts": computed,
+            "seconds": {"array": round(array, 1), "merge": round(merging, 1), "SLURMCluster": round(cluster, 1)},
+            "load_before": round(load, 2),
+            "same_tables": same(folder / "array", folder / "dask"),
+        }
     finally:
         subprocess.run(["scancel", "--partition=virtual"], check=False, env=here)
         subprocess.run([ROOT / "tests" / "slurm" / "down", virtual], check=True)
 
 
-def store(folder):
+def store(folder, quick):
     """100,000 starts that nobody solved."""
+    n_pairs, n_starts = QUICK_STORED if quick else STORED
     program = [sys.executable, str(ROOT / "tests" / "store_files.py"), str(folder / "out")]
-    subprocess.run([*program, "100", "1000"], check=True)
+    subprocess.run([*program, str(n_pairs), str(n_starts)], check=True)
     load = os.getloadavg()[0]
     done = subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True)
     sys.stdout.write(done.stdout)
     names = ("list, unfinished", "merge", "list, finished")
     rows = [line.split() for line in done.stdout.splitlines()]
-    save(
-        "cluster_store",
-        {
-            "starts": 100_000,
-            "load_before": round(load, 2),
-            **{n: {"seconds": float(r[0]), "peak_mb": int(r[4])} for n, r in zip(names, rows, strict=True)},
-        },
-    )
+    return {
+        "starts": n_pairs * n_starts,
+        "load_before": round(load, 2),
+        **{n: {"seconds": float(r[0]), "peak_mb": int(r[4])} for n, r in zip(names, rows, strict=True)},
+    }
 
 
 def main():
@@ -274,11 +276,17 @@ def main():
     parts = {"speed": speed, "small": small, "store": store}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", help="which; all of them by default")
-    for name in parser.parse_args().name or parts:
+    parser.add_argument("--quick", action="store_true", help="something small, written nowhere")
+    given = parser.parse_args()
+    for name in given.name or parts:
         if name not in parts:
             parser.error(f"{name!r} is none of {', '.join(parts)}")
         with tempfile.TemporaryDirectory(prefix="cluster.") as folder:
-            parts[name](Path(folder))
+            found = parts[name](Path(folder), given.quick)
+        if given.quick:
+            sys.stdout.write(f"{name}: {json.dumps(found, indent=1)}\n")
+        else:
+            save(f"cluster_{name}", found)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-KINDS = ("npy", "npz", "csv", "tsv", "txt", "mat", "h5", "parquet", "toml")
+KINDS = ("npy", "npz", "csv", "tsv", "txt", "mat", "h5", "parquet", "toml", "json")
 # What is watched for new branches: the code that reads, not what computes.
 _WATCHED = [
-    *(f"gwrsa.{name}" for name in ("bounds", "bounds_h5", "bounds_mat", "embedding", "loaders", "loaders_files")),
-    *(f"gwrsa.{name}" for name in ("rdm", "shards", "store", "study_settings", "triplets")),
+    *(f"gwrsa.{name}" for name in ("bounds", "bounds_h5", "bounds_mat", "bounds_parquet", "embedding", "loaders")),
+    *(f"gwrsa.{name}" for name in ("loaders_files", "rdm", "rsatoolbox_files", "shards", "store")),
+    *(f"gwrsa.{name}" for name in ("study_keys", "study_settings", "triplets")),
     "numpy.lib._format_impl",
     "numpy.lib._npyio_impl",
     "tomllib._parser",
@@ -36,7 +37,7 @@ def inside(kind, folder, options):
     for name, content in mutations.whole(folder / "whole").items():
         if Path(name).suffix == f".{kind}":
             (seeds / name).write_bytes(content)
-    path = folder / "read" / f"fuzzed.{kind}"
+    path = folder / "read" / ("provenance.json" if kind == "json" else f"fuzzed.{kind}")
 
     def one(content):
         path.write_bytes(content)

@@ -71,6 +71,13 @@ def whole(folder):
         with h5py.File(folder / "a.h5", "w") as file:
             file.create_dataset("group/values", data=_VALUES, compression="gzip", chunks=(2, 3))
             file["group/items"] = _ITEMS
+        with h5py.File(folder / "rsatoolbox.h5", "w") as file:
+            file["dissimilarities"] = np.arange(6.0)[None]
+            file.attrs["dissimilarity_measure"] = "euclidean"
+            file["rdm_descriptors/name"] = ["x"]
+            file["pattern_descriptors/items/0"] = "a"
+            for i in range(1, 4):
+                file[f"pattern_descriptors/items/{i}"] = i
     frame = pd.DataFrame({"item": _ITEMS * 3, "x": np.arange(12.0), "none": [None, 1.0, 2.0] * 4})
     frame.to_parquet(folder / "table.parquet", index=False)
     study_files.write(folder / "study")
@@ -91,7 +98,7 @@ def whole(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def read(path):  # noqa: C901  # a case a format
+def read(path):  # noqa: C901, PLR0912  # a case a format
     """What comes of a file by every public way that takes its kind; None where a ValueError that names the file refuses it."""
     path = Path(path)
     if path.name == "shard.json":
@@ -112,6 +119,8 @@ def read(path):  # noqa: C901  # a case a format
             ways.append(loaders.load_categories)
         if path.suffix == ".npz":
             ways += [gwrsa.Embedding.load, gwrsa.RDM.load, shards.load_arrays]
+        if path.suffix == ".h5":
+            ways.append(gwrsa.RDM.load)
         if path.suffix in (".npy", ".csv"):
             ways.append(gwrsa.Triplets.load)
     found = []

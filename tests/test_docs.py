@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import os
 import re
 import subprocess
@@ -129,6 +130,23 @@ def test_times_beside_pot_are_those_measured(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benches"))
     table = import_module("pot_calls").table(result("pot_calls"))
     assert table in (ROOT / "docs" / "from-pot.md").read_text(encoding="utf-8")
+
+
+def test_times_of_the_reference_study_follow_from_what_was_measured():
+    text = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8").split("**The reference study**")[1]
+    measured = json.loads((RESULTS / "multistart.json").read_text())
+    cores, seconds, starts = measured["machine"]["cores"], *(measured["result"][key] for key in ("seconds", "starts"))
+    each = round(cores * seconds / starts, 3)
+    assert f"{starts} such starts of human against CLIP take {seconds:.1f} s on {cores} cores" in text
+    assert f"= ceil(models / workers) x starts x {each} core seconds / threads of a worker" in text
+    times = []
+    for cores, workers, threads in ((2, 1, 2), (64, 30, 2), (1024, 30, 34)):
+        assert workers * threads <= cores < workers * (threads + 1)
+        times.append(math.ceil(30 / workers) * 500 * each / threads)
+    hours, minutes, short = times
+    assert f"30 x 500 x {each} / 2 = {round(hours, -2):,.0f} s, {hours / 3600:.1f} hours |" in text
+    assert f"500 x {each} / 2 = {minutes:.0f} s, {minutes / 60:.1f} minutes |" in text
+    assert f"500 x {each} / 34 = {short:.0f} s, " in text
 
 
 def test_page_of_the_benches_is_that_of_their_results(monkeypatch):

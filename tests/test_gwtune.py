@@ -104,6 +104,27 @@ def test_what_is_missing_is_named(pair, tmp_path):
         gwtune.load(pair, SOURCE, TARGET, database=tmp_path / "no.db")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update trial_params set param_value = 'few'",
+        "update trial_values set value = x'00'",
+        "update trials set datetime_start = 5",
+        "update trial_user_attributes set value_json = 'nan' where key = 'error'",
+        "update trial_user_attributes set value_json = '\"few\"' where key = 'iteration'",
+        "update trial_user_attributes set value_json = '{}' where key = 'iteration'",
+    ],
+)
+def test_what_is_no_number_in_a_database_is_named(pair, change):
+    database = next((pair / "random").glob("*.db"))
+    connection = sqlite3.connect(database)
+    assert connection.execute(change).rowcount
+    connection.commit()
+    connection.close()
+    with pytest.raises(ValueError, match=rf"{database.name} must be an SQLite database of Optuna, "):
+        gwtune.load(pair, SOURCE, TARGET)
+
+
 def test_reading_changes_nothing(pair):
     database = next((pair / "random").glob("*.db"))
     before = database.read_bytes()

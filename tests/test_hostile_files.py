@@ -183,6 +183,15 @@ def test_a_mat_file_that_claims_more_than_it_holds(tmp_path, element, match, pac
     refused(tmp_path / "a.mat", match)
 
 
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("kind", [0, 8, 10, 11, 19, 20, 0x3009])
+def test_mat_numbers_of_a_kind_that_there_is_not(tmp_path, kind, small):
+    # SciPy looks the kind up beyond the end of a table.
+    element = struct.pack("<HHI", kind, 4, 1) if small else mat_element(kind, bytes(8))
+    (tmp_path / "a.mat").write_bytes(mat_file(mat_matrix(NUMBERS, (1, 1), element)))
+    refused(tmp_path / "a.mat", "kinds of the format")
+
+
 def test_cells_nested_without_end(tmp_path):
     element = mat_matrix(NUMBERS, (1, 1), mat_element(9, bytes(8)))
     for _ in range(1000):

@@ -1,6 +1,7 @@
 """Whether a MATLAB file of version 5 to 7 asks for no more than it holds, before SciPy reads it.
 
-SciPy sets aside what dimensions claim, and calls itself for each level of nested cells. The format: "MAT-File Format", The MathWorks,
+SciPy sets aside what dimensions claim, calls itself for each level of nested cells, and takes the type of numbers of a kind that there is
+not from elsewhere in memory. The format: "MAT-File Format", The MathWorks,
 https://www.mathworks.com/help/pdf_doc/matlab/matfile_format.pdf.
 """
 
@@ -17,6 +18,8 @@ from gwrsa.bounds import fits, most
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
 _SPARSE, _OPAQUE = 5, 17
+# Of elements: integers of 8 to 32 bits, floats, integers of 64 bits, matrices, compressed ones, UTF-8 to UTF-32.
+_KINDS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 14, 15, 16, 17, 18}
 _DEEPEST = 50
 
 
@@ -80,4 +83,6 @@ def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview
             start = at + 8
             fits("an element", n_bytes, len(content) - start)
             at = start + -(-n_bytes // 8) * 8
+        if kind not in _KINDS:
+            raise ValueError(f"an element must have one of the kinds of the format, got {kind}")
         yield kind, content[start : start + n_bytes]

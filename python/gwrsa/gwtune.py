@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
-from gwrsa import _core, labelled, metrics
+from gwrsa import _core, bounds, labelled, metrics
 from gwrsa import _validate as check
 from gwrsa import loaders_files as files
 from gwrsa._validate import FloatArray
@@ -41,6 +41,8 @@ _PLANS = ("uniform", "diag", "random", "permutation", "user_define")
 # Relative difference at which a recomputed loss says that these are not the RDMs of the run. GWTune's plans may miss the marginals, as
 # its Sinkhorn may stop early; rounding them then changes the loss, seen by 3e-4.
 _OTHER_RDMS = 1e-2
+# User attributes that are read, as they have to be.
+_TOLD: dict[str, Callable[[Any], Any]] = {"best_seed": int, "iteration": int, "error": float}
 _ENDED: dict[str, Status] = {"PRUNED": "stopped", "FAIL": "numerical_error"}
 
 
@@ -214,7 +216,7 @@ class _Trial:
     epsilon: float
     seconds: float
     told: dict[str, Any]
-    """User attributes: error, iteration, best_seed and others."""
+    """User attributes: error, iteration, best_seed."""
 
 
 @dataclass(frozen=True)
@@ -383,13 +385,17 @@ def _trials(path: Path, study: str | None) -> Iterator[_Trial]:
             ).fetchall()
             told: dict[int, dict[str, Any]] = {row[-1]: {} for row in rows}
             for trial, key, value in connection.execute("select trial_id, key, value_json from trial_user_attributes"):
-                if trial in told:
-                    told[trial][key] = json.loads(value)
+                if trial in told and key in _TOLD:
+                    with bounds.parsed(f"{path} must be an SQLite database of Optuna, {key!r} of a trial"):
+                        told[trial][key] = _TOLD[key](json.loads(value))
         except sqlite3.Error as error:
             raise ValueError(f"{path} must be an SQLite database of Optuna: {error}") from error
     for number, state, value, epsilon, began, ended, trial in rows:
         if epsilon is not None:  # one that only waits has none
-            yield _Trial(number, state, value, float(epsilon), _seconds(began, ended), told[trial])
+            with bounds.parsed(f"{path} must be an SQLite database of Optuna, trial {number!r}"):
+                loss = None if value is None else float(value)
+                made = _Trial(int(number), state, loss, float(epsilon), _seconds(began, ended), told[trial])
+            yield made
 
 
 def _seconds(began: str | None, ended: str | None) -> float:

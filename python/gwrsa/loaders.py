@@ -123,7 +123,8 @@ def load_array(path: str | Path, *, key: str | None = None) -> Loaded:
     ----------
     path : path
         The suffix says the format: .npy, .npz, .csv, .tsv, .txt (numbers between white space, no header), .mat,
-        .h5 or .hdf5. HDF5, which .mat files of version 7.3 are too, needs the extra `gwrsa[h5]`.
+        .h5 or .hdf5. HDF5, which .mat files of version 7.3 are too, needs the extra `gwrsa[h5]`; it may be compressed by
+        gzip or lzf.
 
         A .csv or .tsv has a header where a cell of its first row is not a number, unless only the first cell is not
         and may as well be the label of an object: a header whose other names are numbers is one if the first cell is

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gwrsa import _validate as check
-from gwrsa import bounds
-from gwrsa.bounds_h5 import check_heaps
+from gwrsa import bounds, bounds_h5
+from gwrsa.bounds_h5 import attribute, check_heaps, fitting
 from gwrsa.bounds_mat import check_mat
 
 # What labels are called, in lower case, as a column of a table or as an array beside the values.
@@ -231,15 +231,6 @@ def h5(file: Path | BinaryIO, mode: str = "r") -> Any:  # noqa: ANN401
     return h5py.File(file, mode)
 
 
-def fitting(file: Path, datasets: Mapping[str, Any]) -> None:
-    """Raise a ValueError where datasets of an HDF5 file claim more than it can hold, or are kept in other files."""
-    for name, node in datasets.items():
-        if node.external or node.is_virtual:
-            raise ValueError(f"{name!r} must be in the file itself, got one that is kept in other files")
-    claimed = sum(math.prod(node.shape or ()) * node.dtype.itemsize for node in datasets.values())
-    bounds.fits("the file", claimed, bounds.most(file))
-
-
 def read_h5(file: Path, key: str | None) -> Arrays:
     """The array of this name and what may be labels, or all when the only one has to be found."""
     try:
@@ -248,23 +239,20 @@ def read_h5(file: Path, key: str | None) -> Arrays:
         h5(file)
         raise
 
-    found: dict[str, Any] = {}
-
-    def visit(name: str, node: Any) -> None:  # noqa: ANN401
+    def numeric(name: str, node: Any) -> bool:  # noqa: ANN401
         # Text, cells and empty arrays of MATLAB are stored as numbers that mean something else.
-        text = node.attrs.get("MATLAB_class") in (b"char", b"cell", b"struct") or "MATLAB_empty" in node.attrs
-        if isinstance(node, h5py.Dataset) and not text and not name.startswith("#"):
-            found[name] = node
+        text = "MATLAB_empty" in node.attrs or attribute(file, node, "MATLAB_class") in (b"char", b"cell", b"struct")
+        return not text and not name.startswith("#")
 
     def read(node: Any) -> NDArray[Any]:  # noqa: ANN401
+        values = bounds_h5.array(file, node)
         if h5py.check_string_dtype(node.dtype):
-            strings = np.asarray(node.asstr()[()], dtype=object)
-            return _padded([str(s) for s in strings.flat]).reshape(strings.shape)
+            return _padded([str(s) for s in values.flat]).reshape(values.shape)
         # MATLAB stores columns first, and HDF5 rows.
-        return np.asarray(node[()]).T if "MATLAB_class" in node.attrs else np.asarray(node[()])
+        return values.T if "MATLAB_class" in node.attrs else values
 
     with bounds.parsed("the file is not HDF5"), h5(file) as content:
-        content.visititems(visit)
+        found = {name: node for name, node in bounds_h5.datasets(content).items() if numeric(name, node)}
         names = _chosen(list(found), key)
         fitting(file, {name: found[name] for name in names})
         return {name: read(found[name]) for name in names}

@@ -14,6 +14,7 @@ from gwrsa import _validate as check
 from gwrsa import bounds
 from gwrsa import loaders_files as files
 from gwrsa._validate import FloatArray
+from gwrsa.bounds_h5 import array, attribute, fitting
 
 SUFFIXES = (".h5", ".hdf5")
 
@@ -68,11 +69,11 @@ def read(path: str | Path, index: int | None, items: str) -> Stored:
             found = ", ".join(map(repr, files.read_h5(file, None))) or "nothing"
             raise ValueError(f"the file must hold RDMs of rsatoolbox, with their descriptors, got {found}")
         with bounds.parsed("the file is not whole"), files.h5(file) as content:
-            files.fitting(file, {"dissimilarities": content["dissimilarities"]})
-            values = np.atleast_2d(np.asarray(content["dissimilarities"]))
-            labels = _texts(_value(content["pattern_descriptors"], items))
-            names = _texts(_value(content["rdm_descriptors"], "name"))
-            measure = _texts(_value(content, "dissimilarity_measure"))
+            fitting(file, {"dissimilarities": content["dissimilarities"]})
+            values = np.atleast_2d(array(file, content["dissimilarities"]))
+            labels = _texts(file, content["pattern_descriptors"], items)
+            names = _texts(file, content["rdm_descriptors"], "name")
+            measure = _texts(file, content, "dissimilarity_measure")
             metric = "precomputed" if measure is None else measure[0]
         if index is None and len(values) > 1:
             raise ValueError(
@@ -89,17 +90,24 @@ def read(path: str | Path, index: int | None, items: str) -> Stored:
         )
 
 
-def _value(group: Any, name: str) -> Any:  # noqa: ANN401
+def _texts(file: Path, group: Any, name: str) -> list[str] | None:  # noqa: ANN401
     """A descriptor, which text makes an attribute and a list of several types a group of numbered entries; None where there is none."""
-    if name in group.attrs:
-        return group.attrs[name]
+    value = attribute(file, group, name)
+    if value is not None:
+        return _as_text(value)
     node = group.get(name)
     if node is None or getattr(node, "shape", ()) is None:
         return None
-    return [node[str(i)][()] for i in range(len(node))] if hasattr(node, "keys") else node[()]
+    entries = [node[str(i)] for i in range(len(node))] if hasattr(node, "keys") else [node]
+    fitting(file, {f"{name} {i}": entry for i, entry in enumerate(entries)})
+    found: list[str] = []
+    n_characters = 0
+    for entry in entries:  # which may all be one in the file
+        found += (added := _as_text(array(file, entry)))
+        n_characters += sum(map(len, added))
+        bounds.fits(f"the text of {name!r}", n_characters, bounds.FREE)
+    return found
 
 
-def _texts(value: Any) -> list[str] | None:  # noqa: ANN401
-    if value is None:
-        return None
+def _as_text(value: Any) -> list[str]:  # noqa: ANN401
     return [x.decode() if isinstance(x, bytes) else str(x) for x in np.ravel(np.asarray(value, dtype=object))]

@@ -33,7 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gwrsa._validate import FloatArray
-from gwrsa.bounds import fits, most, parsed
+from gwrsa.bounds import parsed
+from gwrsa.bounds_parquet import check_parquet
 from gwrsa.compare import NoiseCeiling, noise_ceiling
 from gwrsa.embedding import Embedding
 from gwrsa.loaders import Categories
@@ -308,10 +309,7 @@ def read_table(path: Path) -> pd.DataFrame:
     from pyarrow import parquet
 
     with parsed(f"{path} is not a whole table"):
-        seen = parquet.read_metadata(path)
-        groups = [seen.row_group(i) for i in range(seen.num_row_groups)]
-        claimed = 8 * sum(g.num_rows for g in groups) * seen.num_columns + sum(g.total_byte_size for g in groups)
-        fits("the table", claimed, most(path))
+        check_parquet(path)
         # Text that is none is otherwise found by whoever looks at it.
         parquet.read_table(path).validate(full=True)
         return pd.read_parquet(path)

@@ -152,6 +152,7 @@ class Settings:
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
+            _check_dots(text)
             return cls.of(tomllib.loads(text)), text
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{path} must be TOML: {error}") from error
@@ -255,6 +256,7 @@ class Settings:
         return tomli_w.dumps(told)
 
 
+_MOST_DOTS = 1000
 _SECTIONS: dict[str, Any] = {
     "categories": Categories,
     "images": Images,
@@ -279,6 +281,13 @@ def _told_model(plain: Mapping[str, Any]) -> dict[str, Any]:
     if plain["extract"] is not None and plain["pretrained"] != _has_weights(plain["family"]):
         told["pretrained"] = plain["pretrained"]
     return told
+
+
+def _check_dots(text: str) -> None:
+    """Refuse keys of so many parts that tomllib, whose time grows with their square, would not come back."""
+    for i, line in enumerate(text.split("\n")):
+        if line.count(".") > _MOST_DOTS:
+            raise ValueError(f"line {i + 1} must have at most {_MOST_DOTS} dots, got {line.count('.')}")
 
 
 def _has_weights(family: str) -> bool:

@@ -16,6 +16,7 @@ from gwrsa import _validate as check
 from gwrsa import bounds
 from gwrsa import loaders_files as files
 from gwrsa._validate import FloatArray
+from gwrsa.bounds_h5 import array, fitting
 from gwrsa.shards import replace, replace_text
 
 By: TypeAlias = Literal["image", "object"]
@@ -43,7 +44,8 @@ def read(folder: str | Path, by: By, names: str | Path | None) -> tuple[FloatArr
                 f"names must be a file with the path of an image a line, got {str(listed)!r}, which is not there"
             )
         return values, None
-    paths = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+    with bounds.parsed(f"{listed} is no text"):
+        paths = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
     if len(paths) != len(values):
         raise ValueError(f"{listed} must name {len(values)} images, one a row of {parts}, got {len(paths)}")
     # The path may be of another system.
@@ -118,8 +120,8 @@ def _features(root: Path) -> tuple[FloatArray, str]:
                 f"{root} must hold every part of the features, got {', '.join(path.name for _, path in parts)}"
             )
         chosen = [path for _, path in parts]
-    arrays = [array for path in chosen for array in _arrays(path)]
-    shapes = {array.shape[1:] for array in arrays}
+    arrays = [part for path in chosen for part in _arrays(path)]
+    shapes = {part.shape[1:] for part in arrays}
     if len(shapes) > 1 or arrays[0].ndim < 2:
         raise ValueError(f"{root} must hold features with as many columns in every row, got shapes {sorted(shapes)}")
     values = np.concatenate(arrays)
@@ -147,13 +149,13 @@ def _arrays(path: Path) -> list[NDArray[np.float64]]:
             if "features" in content:
                 return [content["features"]]
             # One variable an image, in the order of the rows.
-            return [np.reshape(array, (1, -1)) for array in content.values()]
+            return [np.reshape(values, (1, -1)) for values in content.values()]
         with bounds.parsed("the file is not HDF5"), files.h5(file) as content:
             keys = [key for key in content if key == "features" or re.fullmatch(r"features_\d+", key)]
             if not keys:
                 raise ValueError(f"the file must hold 'features', got {', '.join(map(repr, content)) or 'nothing'}")
-            files.fitting(file, {key: content[key] for key in keys})
-            return [np.asarray(content[key]) for key in sorted(keys)]
+            fitting(file, {key: content[key] for key in keys})
+            return [array(file, content[key]) for key in sorted(keys)]
 
 
 def tensor(file: Path) -> NDArray[np.float64]:
