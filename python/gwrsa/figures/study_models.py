@@ -17,6 +17,8 @@ from gwrsa.figures.study_parts import Drawing, groups_of, images_of, several, sh
 from gwrsa.mds import kept
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gwrsa.store import Results
 
 
@@ -71,7 +73,7 @@ def of_models(results: Results) -> Iterator[Drawing]:
             f"figure_4c_local_optima_{name}",
             f"Figure 4c. Local optima of {target}",
             "Every start: GW loss against matching rate; starts that met lie on each other. Circles: the two solutions that are "
-            f"shown.{which}",
+            f"shown.{_by_objective(mine)}{which}",
             lambda mine=mine: local_optima(mine),  # type: ignore[misc]
             target,
         )
@@ -85,6 +87,16 @@ def of_models(results: Results) -> Iterator[Drawing]:
             ),
             target,
         )
+
+
+def _by_objective(starts: pd.DataFrame) -> str:
+    """What a caption says where the start that is called of lowest loss need not lie farthest left."""
+    converged = starts[starts["status"] == "converged"]
+    if not len(converged) or (converged["epsilon"] != converged["epsilon"].iloc[0]).any():
+        return ""
+    if converged["gw_loss"].idxmin() == converged["objective"].idxmin():
+        return ""
+    return " At one epsilon starts are compared by the entropic objective: the one chosen has not the lowest loss by itself."
 
 
 def of_pairs(results: Results) -> Iterator[Drawing]:
