@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist, squareform
 
 import gwrsa
 from gwrsa import figures, tables
-from gwrsa.figures.style import family_order
+from gwrsa.figures.style import family_order, percent
 from problems import distances, points
 
 pytestmark = pytest.mark.usefixtures("no_figure_left")
@@ -174,6 +174,54 @@ def test_rates_draw_chance_where_there_is_one():
     assert [tuple(line.get_ydata()) for line in axes.lines] == [(0.05, 0.05)]
 
 
+def test_rates_below_zero_are_drawn_whole_with_a_line_at_zero():
+    axes = figures.rates({"a": {"RSA": -0.25, "top-1": 0.1}, "b": {"RSA": 0.3, "top-1": 0.2}}, {"top-1": 0.05})
+    assert [p.get_height() for p in axes.patches] == [-0.25, 0.1, 0.3, 0.2]
+    axes.figure.draw_without_rendering()
+    inside = axes.get_window_extent()
+    for drawn in (*axes.patches, *axes.texts):
+        assert drawn.get_window_extent().y0 >= inside.y0
+    assert any(tuple(line.get_ydata()) == (0, 0) for line in axes.lines)
+    assert axes.get_yticks()[0] == pytest.approx(-0.2)
+
+
+def test_rate_bars_say_the_smallest_k_in_numbers():
+    table = rates()
+    table.loc[(table["target"] == "model 0") & (table["k"] == 1), "value"] = 0.00049
+    axes = figures.rate_bars(table)
+    (heading,) = [t for t in axes.texts if t.get_text() == "top-1\n(%)"]
+    mine = table[(table["choice"] == "lowest_loss") & (table["measure"] == "matching") & (table["k"] == 1)]
+    value = mine.set_index("target")["value"]
+    said = {t.xy[1]: t.get_text() for t in axes.texts if t is not heading}
+    names = [t.get_text() for t in axes.get_yticklabels()]
+    assert said == {i: percent(value[name]).removesuffix(" %") for i, name in enumerate(names)}
+    assert "0.049" in said.values()
+
+
+def test_percent_has_as_many_digits_as_tell_rates_apart():
+    assert [percent(x) for x in (0, 0.001, 0.00054, 0.0092, 0.025, 1)] == [
+        "0.0 %",
+        "0.10 %",
+        "0.054 %",
+        "0.92 %",
+        "2.5 %",
+        "100.0 %",
+    ]
+
+
+def test_starts_that_the_search_stopped_are_named_so():
+    table = starts()
+    table.loc[4, "status"] = "stopped"
+    labels = [
+        [c.get_label() for c in figures.local_optima(t).collections]
+        for t in (table, table.replace("stopped", "max_outer"))
+    ]
+    assert "stopped early" in labels[0]
+    assert "not converged" in labels[1]
+    table.loc[3, "status"] = "max_outer"
+    assert "not converged" in [c.get_label() for c in figures.local_optima(table).collections]
+
+
 def test_local_optima_circle_both_choices():
     table = starts()
     table.loc[5, "failed"] = True
@@ -212,6 +260,9 @@ def test_histograms_are_densities():
         height, edges, _ = patch.get_data()
         assert (height * np.diff(edges)).sum() == pytest.approx(1, abs=0.01)
     assert axes.patches[0].get_linestyle() != axes.patches[1].get_linestyle()
+    # A human side and four groups of people are of one family.
+    same = figures.rdm_histograms(dict.fromkeys("abcde", values[:100])).patches
+    assert len({str(patch.get_linestyle()) for patch in same}) == 5
 
 
 def test_category_rates_are_sorted_by_their_mean():

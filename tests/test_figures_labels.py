@@ -53,6 +53,23 @@ def test_lines_from_names_to_points_cross_no_name_and_no_line():
             assert i == j or apart > 0.5
 
 
+def test_a_name_beside_its_point_is_not_as_near_to_another():
+    """Two points above each other, with bars that leave the left side only."""
+    axes = Figure(figsize=(3.5, 3.3)).subplots()
+    x, y = [75.0, 74.8], [33.5, 31.2]
+    axes.set(xlim=(0, 80), ylim=(-3, 38))
+    bars = [b for px, py in zip(x, y, strict=True) for b in ((px - 3, py, px + 3, py), (px, py - 2, px, py + 2))]
+    name_points(axes, x, y, ["group 1", "group 2"], bars=bars)
+    axes.figure.draw_without_rendering()
+    places = axes.transData.transform(np.column_stack([x, y]))
+    for text in axes.texts:
+        box = Text.get_window_extent(text)
+        far = np.hypot(*(places - np.clip(places, (box.x0, box.y0), (box.x1, box.y1))).T)
+        own = int(text.get_text()[-1]) - 1
+        assert text.arrow_patch is None
+        assert far[own] * 1.3 < far[1 - own]
+
+
 def test_a_name_that_stands_alone_needs_no_line():
     axes = Figure(figsize=(4, 4)).subplots()
     axes.set(xlim=(0, 1), ylim=(0, 1))

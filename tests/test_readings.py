@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 import study_files
+from gwrsa.figures.study import drawings
 from gwrsa.report.readings import readings
 from gwrsa.report.words import findings, methods
 
@@ -43,6 +44,33 @@ def test_categories_that_share_a_place_are_all_named(results):
     table.loc[table["category"] == "food", "rate"] = 0.5
     text = readings(replace(results, categories=table))["figure_s3_category_rates"]
     assert "highest rate is that of food (50.0 % of the objects), the lowest that of tool, animal (0.0 %)" in text
+
+
+def test_a_model_of_many_replicates_counts_once(results):
+    table = results.categories.assign(rate=0.0)
+    assert table.loc[table["target"] == "noise", "replicate"].nunique() > 1
+    table.loc[(table["target"] == "noise") & (table["category"] == "food"), "rate"] = 0.8
+    table.loc[table["target"].isin(["near", "far"]) & (table["category"] == "tool"), "rate"] = 0.6
+    text = readings(replace(results, categories=table))["figure_s3_category_rates"]
+    assert "highest rate is that of tool (30.0 % of the objects), the lowest that of animal (0.0 %)" in text
+
+
+def test_a_start_chosen_by_its_objective_is_said_to_be(results):
+    table = results.results.copy()
+    mine = table.index[(table["target"] == "near")]
+    assert len(mine) > 1
+    table.loc[mine, "status"] = "converged"
+    table.loc[mine, "gw_loss"] = [1.0 + i for i in range(len(mine))]
+
+    def caption(epsilon, objective):
+        table.loc[mine, "epsilon"], table.loc[mine, "objective"] = epsilon, objective
+        found = drawings(replace(results, results=table))
+        return next(d.caption for d in found if d.name == "figure_4c_local_optima_near")
+
+    rising, falling = list(range(len(mine))), list(range(len(mine), 0, -1))
+    assert "entropic objective" in caption(0.1, falling)
+    assert "entropic objective" not in caption(0.1, rising)
+    assert "entropic objective" not in caption([0.1 + i for i in rising], falling)
 
 
 def test_models_as_near_as_each_other_are_named_together(results):

@@ -15,7 +15,8 @@ from PIL import Image
 import gwrsa
 import study_files
 from gwrsa import figures, report
-from gwrsa.figures.study import draw, drawings, slugs
+from gwrsa.figures.study import draw, drawings
+from gwrsa.figures.study_parts import slugs
 from gwrsa.report.numbers import model_rows
 from gwrsa.report.page import for_script
 from gwrsa.report.readings import readings
@@ -368,6 +369,12 @@ def test_browser_prints_every_model(tab):
     tab.emulate_media(media="print")
     assert all(tab.locator("article.model").nth(i).is_visible() for i in range(4))
     assert tab.locator(".explorer").first.is_hidden()
+    # Headings that are repeated on the next page are text: a button there would stay blank.
+    heads = "[...document.querySelectorAll('table:not([hidden])[data-choice] thead th')]"
+    said = tab.evaluate(f"{heads}.map(th => getComputedStyle(th, '::after').content)")
+    assert said == tab.evaluate(f"{heads}.map(th => JSON.stringify(th.textContent))")
+    assert '"Top-1"' in said
+    assert not any(button.is_visible() for button in tab.locator("thead button").all())
 
 
 def test_without_categories_there_is_no_word_of_them(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from PIL import Image
 
 import gwrsa
 from gwrsa import figures
+from gwrsa.figures.study_parts import shown_plan
 
 OUT = Path(__file__).resolve().parents[1] / "figures" / "overview.png"
 
@@ -18,7 +19,7 @@ def draw(out=OUT, name="CLIP-like A"):
     with tempfile.TemporaryDirectory() as folder:
         path = gwrsa.demo.write_study(folder)
         results = gwrsa.Study.from_toml(path).run(Path(folder) / "results", figures=False, progress=False)
-        best = figures.study.shown_plan(results, name)
+        best = shown_plan(results, name)
         by = list(results.objects["one"])
         axes = figures.workflow(
             results.human.square(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from gwrsa.figures.style import (
     family_colour,
     family_handles,
     family_order,
+    percent,
     styled,
 )
 from gwrsa.tables import require
@@ -76,7 +77,7 @@ def rsa_bars(
         for at, end, p in zip(y, ends, rows["p_adjusted"], strict=True):
             if p < 0.05:
                 axes.annotate("*", (max(end, 0.0), at), (3, -1.5), textcoords="offset points", va="center", fontsize=8)
-    axes.axvline(0, color=INK, linewidth=0.6)
+    axes.axvline(0, color=INK, linewidth=0.6, zorder=6)  # above the outlines of intervals near it
     axes.spines["left"].set_visible(False)
     _name_models(axes, rows, extra=_ceilings(axes, ceilings or {}))
     star = "\n* adjusted p < 0.05" if "p_adjusted" in rows else ""
@@ -95,6 +96,8 @@ def rate_bars(
     ax: Axes | None = None,
 ) -> Axes:
     """Rates of every model within the k most probable targets, bars inside each other: the darkest is the smallest k.
+
+    That of the smallest k stands in numbers at the right, since beside people a network's can be too short to see.
 
     Parameters
     ----------
@@ -142,6 +145,8 @@ def rate_bars(
                 lines.append(axes.axvline(value, color=INK, linewidth=0.6, linestyle=dashes, label=label, zorder=4))
     _name_models(axes, models, shades=ks, extra=lines)
     axes.set_xlim(0, min(axes.get_xlim()[1], 101))
+    if ks:
+        _numbers(axes, f"top-{ks[0]}", models["value"].to_numpy(dtype=float), y)
     axes.spines["left"].set_visible(chance is None)  # it would hide a chance near 0
     axes.set_xlabel(_LABELS[measure])
     axes.set_title(_TITLES[choice], loc="left")
@@ -175,8 +180,13 @@ def rates(table: Mapping[str, Mapping[str, float]], chance: Mapping[str, float],
             label = "chance" if measure == next(k for k in measures if k in chance) else None
             axes.plot([i - 0.45, i + 0.45], [chance[measure]] * 2, "--", color=INK, linewidth=0.8, label=label)
     axes.set_xticks(range(len(measures)), measures)
-    axes.set_ylim(0, 1.2)
-    axes.set_yticks(np.linspace(0, 1, 6))
+    lowest = min((value for model in models for value in table[model].values()), default=0.0)
+    if lowest < 0:  # an RSA can be
+        axes.axhline(0, color=INK, linewidth=0.6)
+    # Below a negative bar its number has room.
+    axes.set_ylim(min(0.0, lowest - 0.12 if lowest < 0 else 0.0), 1.2)
+    ticks = np.arange(np.floor(5 * min(lowest, 0.0)), 6) / 5
+    axes.set_yticks(ticks[ticks >= axes.get_ylim()[0]])
     axes.legend(loc="upper center", ncols=len(models) + 1)
     return axes
 
@@ -195,6 +205,16 @@ def _intervals(axes: Axes, rows: pd.DataFrame, y: np.ndarray, scale: float = 1.0
     for at, left, right in zip(y[there], low[there], high[there], strict=True):
         for colour, width in (("white", 2.0), (INK, 0.8)):  # outlined, to be seen on dark bars
             axes.plot([left, right], [at, at], color=colour, linewidth=width, solid_capstyle="butt", zorder=5)
+
+
+def _numbers(axes: Axes, heading: str, rates: np.ndarray, y: np.ndarray) -> None:
+    """A column of percentages right of the axes, in the digits of a text."""
+    along = axes.get_yaxis_transform()
+    beside: dict[str, Any] = {"xycoords": along, "textcoords": "offset points", "fontsize": 6, "annotation_clip": False}
+    for at, rate in zip(y, rates, strict=True):
+        text = percent(rate).removesuffix(" %") if np.isfinite(rate) else ""
+        axes.annotate(text, (1, at), (24, 0), ha="right", va="center", color=INK, **beside)
+    axes.annotate(f"{heading}\n(%)", (1, -0.6), (24, 2), ha="right", va="bottom", color=QUIET, **beside)
 
 
 def _ceilings(axes: Axes, ceilings: Mapping[str, tuple[float, float]]) -> list[Line2D]:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm
 
+# Of several RDMs of a family; a study can have a human side and four groups of people.
+_DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (7, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (9, 3)), (0, (3, 3, 1, 1)))
+
 
 @styled
 def local_optima(results: pd.DataFrame, *, rate: str = "top1", ax: Axes | None = None) -> Axes:
@@ -39,7 +42,7 @@ def local_optima(results: pd.DataFrame, *, rate: str = "top1", ax: Axes | None =
     ----------
     results : DataFrame
         The rows of one pair in `results.parquet`: source, target, gw_loss, epsilon, status, failed, and the rate. Starts that failed are
-        not drawn; those that did not converge are crosses.
+        not drawn; those that did not converge are crosses, in the legend as stopped early where the search stopped them all.
     rate : str
         Column of the rate: "top1", "top5", "top10", "category", "category5" or "category10".
     ax : matplotlib Axes, optional
@@ -58,6 +61,8 @@ def local_optima(results: pd.DataFrame, *, rate: str = "top1", ax: Axes | None =
         raise ValueError(f"results must be of one pair, got {len(pairs)}; select its rows")
     drawn = results[~results["failed"].astype(bool)]
     axes = blank(ax, COLUMN, 2.7)
+    ends = set(drawn["status"]) - {"converged"}
+    crosses = "stopped early" if ends == {"stopped"} else "not converged"
     low, high = (drawn["epsilon"].min(), drawn["epsilon"].max()) if len(drawn) else (0.5, 1.0)
     norm = LogNorm(low, high) if high > low else LogNorm(low / 1.1, high * 1.1)
     for converged, marker in ((False, "x"), (True, "o")):
@@ -74,7 +79,7 @@ def local_optima(results: pd.DataFrame, *, rate: str = "top1", ax: Axes | None =
             norm=norm,
             marker=marker,
             zorder=3,
-            label=None if converged else "not converged",
+            label=None if converged else crosses,
             **edge,
         )
     best = chosen(results)
@@ -282,7 +287,7 @@ def rdm_histograms(
             height,
             edges,
             color=family_look(family[name]).colour,
-            linestyle=("-", "--", ":", "-.")[nth % 4],
+            linestyle=_DASHES[nth % len(_DASHES)],
             label=f"{name} ({metric[name]})" if mixed else name,
         )
     axes.set_xlabel("dissimilarity less its mean (standard deviations)" if mixed else "dissimilarity")

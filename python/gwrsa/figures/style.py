@@ -267,4 +267,4 @@ def save(what: Axes | Figure, path: str | Path, formats: Sequence[str] = FORMATS
 
 def percent(rate: float) -> str:
     """One decimal, below 1 % two digits."""
-    return f"{100 * rate:.1f} %" if rate >= 0.01 or rate == 0 else f"{100 * rate:.2g} %"
+    return f"{100 * rate:.1f} %" if rate >= 0.01 or rate == 0 else f"{100 * rate:#.2g} %"

@@ -9,7 +9,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gwrsa.figures.study import Drawing, drawings, shown_plan, slugs
+from gwrsa.figures.study import drawings
+from gwrsa.figures.study_parts import Drawing, shown_plan, slugs
 from gwrsa.figures.style import FAMILIES, FORMATS, family_colour, save
 from gwrsa.report.numbers import model_rows
 from gwrsa.report.plans import explorer

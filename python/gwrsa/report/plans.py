@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gwrsa.figures.study import showcase, shown_plan
+from gwrsa.figures.study_parts import showcase, shown_plan
 
 if TYPE_CHECKING:
     from gwrsa.store import Results

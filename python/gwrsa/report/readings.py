@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gwrsa.figures.study import given_rdms, showcase, shown_plan, slugs
+from gwrsa.figures.study_parts import given_rdms, showcase, shown_plan, slugs
 from gwrsa.figures.style import percent
 from gwrsa.report.numbers import categorised, having, model_rows, two, value_of
 from gwrsa.statistics import matching_hits
@@ -181,7 +181,14 @@ class _Readings:
         one = table[
             (table["choice"] == "lowest_loss") & (table["measure"] == "matching") & (table["k"] == table["k"].min())
         ]
-        mean = one.groupby("category", sort=False)["rate"].mean().dropna()
+        # First over the replicates of a model, or one of many would count as many.
+        mean = (
+            one.groupby(["target", "category"], sort=False)["rate"]
+            .mean()
+            .groupby("category", sort=False)
+            .mean()
+            .dropna()
+        )
         if not len(mean) or mean.min() == mean.max():
             return ""
         best, worst = (_listed([str(c) for c in mean.index[mean == end]]) for end in (mean.max(), mean.min()))
