@@ -103,18 +103,10 @@ a step is four products of n x n matrices, made at nine tenths of the rate of a 
 ONE_SOLVE = """\
 longer steps on straight parts of the way, five times as long instead of twice (a seventh fewer steps); the dense cost centred on all
   threads in one pass"""
-OTHER_MACHINE = """\
-nothing since the run before, which on an AMD EPYC reached 73 % on one thread and 74 % on two; matrix products of this machine peak half as
-  high again, and its bandwidth at less than half"""
-GROWTH = """\
-nothing since the run before, which on an AMD EPYC grew as n^1.98; flops and bytes at the peaks measured on this machine grow as n^2.23
-  themselves"""
 TRIED = (
     (("R1, epsilon", "Multistart, R1"), FASTER),
     ("R6", FULL_RANK),
     ("R1: times OTT", ONE_SOLVE),
-    ("R1: share", OTHER_MACHINE),
-    ("R5", GROWTH),
 )
 
 

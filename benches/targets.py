@@ -40,13 +40,12 @@ class Table:
         missing = next((n for n in needs if n not in self.got), None)
         if missing is not None:
             record = self.results.get(missing)
-            why = "not measured" if record is None else f"{record['status']}: {record['reason']}"
-            self.rows.append(Row(what, why, said, None if target is None else False))
-            return
-        try:
-            found = value(*(self.got[n] for n in needs))
-        except KeyError as key:
-            found = f"not measured ({key} is missing: the file is of an older form)"
+            found = "not measured" if record is None else f"{record['status']}: {record['reason']}"
+        else:
+            try:
+                found = value(*(self.got[n] for n in needs))
+            except KeyError as key:
+                found = f"not measured ({key} is missing: the file is of an older form)"
         if found is None:
             found = "the other solver failed"
         if isinstance(found, str):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from cluster_files import GWRSA, aligned, at_work, dask, ended, kept, start, wait_for
+from gwrsa import claims
 from gwrsa.shards import Shards, replace, sweep
 from gwrsa.study import Study
 from gwrsa.study_check import check
@@ -166,6 +167,21 @@ def test_what_is_being_written_is_not_swept_away_by_a_clock_that_is_ahead(tmp_pa
         go.set()
         assert written.result().read_text() == "half whole"
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_what_is_swept_away_before_it_is_locked_is_begun_again(tmp_path, monkeypatch):
+    locks, held = claims.lock, []
+
+    def late(file, *, wait):
+        if not held:  # by a clock a day ahead, another run sweeps here
+            Path(f"/proc/self/fd/{file.fileno()}").resolve().unlink()
+        held.append(locks(file, wait=wait))
+        return held[-1]
+
+    monkeypatch.setattr("gwrsa.shards.lock", late)
+    assert replace(tmp_path / "whole", lambda file: file.write(b"whole")).read_bytes() == b"whole"
+    assert held == [True, True]
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
 
 
 # ---- files

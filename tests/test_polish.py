@@ -243,3 +243,15 @@ def test_invalid_arguments_are_named():
         gwrsa.align(a, a, q=weights(5), polish="permutation", progress=False)
     with pytest.raises(ValueError, match="polish must be one of 'permutation', got 'swaps'"):
         gwrsa.align(a, a, polish="swaps", progress=False)
+
+
+@pytest.mark.parametrize("seed", [13, 85, 1461, 1629])
+def test_where_all_permutations_are_the_same_it_rests_without_a_warning(seed):
+    # Rounding leaves these a slope below 0 on a straight line.
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 6))
+    constant, x = np.full((n, n), rng.random()), rng.random((n, 2))
+    c = np.linalg.norm(x[:, None] - x, axis=-1)
+    end = gwrsa.polish(np.full((n, n), 1 / n**2), constant, c)
+    assert end.status == "converged"
+    assert end.gw_loss == pytest.approx(((constant - c) ** 2).mean(), rel=1e-12)

@@ -17,6 +17,7 @@ from gwrsa.backends.torch.combination import closest_combination, sample
 from gwrsa.backends.torch.forecast import Forecast
 from gwrsa.backends.torch.graphs import Repeated
 from gwrsa.backends.torch.relaxation import Relaxation, adapted
+from gwrsa.backends.torch.sinkhorn import CONVERGED, Scaling, Weights
 from gwrsa.backends.torch.stride import Stride
 
 CPU = torch.device("cpu")
@@ -245,3 +246,29 @@ def test_results_are_made_ahead_in_their_order():
         assert [ahead.take() for _ in range(4)] == [0, 1, 2, 3]
     # Two fit beside those that were taken.
     assert max(begun) <= 5
+
+
+def test_what_has_no_weight_has_no_kernel_that_could_overflow():
+    p, q = (torch.tensor(w, dtype=torch.float64) for w in ([0.5, 0.0, 0.5], [0.0, 0.25, 0.75]))
+
+    class Rising:
+        """Exponents that rise by hundreds where there is no weight."""
+
+        high = -300.0
+
+        def fill(self, out, at, rows, f, g):
+            last = 3 - self.high / 100
+            m = torch.tensor([[self.high, 0, last], [self.high] * 3, [self.high, -2, last]], dtype=torch.float64)
+            out.copy_((m + f[:, :, None] + g[:, None])[at, rows])
+
+    exponents = Rising()
+    scaling = Scaling(torch.empty(1, 3, 3), Weights.of(p, q, torch.float32), exponents)
+    for high in (-300.0, 300.0):
+        exponents.high = high
+        ended, _, _ = scaling.project(torch.tensor([1e-6], dtype=torch.float64), 100)
+        assert ended == [CONVERGED]
+        assert not scaling.kernel[0, 1].any()
+        assert not scaling.kernel[0, :, 0].any()
+        assert (scaling.u[0] @ scaling.kernel[0] @ scaling.v[0]).item() == pytest.approx(1, abs=1e-5)
+        f, g = scaling.potentials()
+        assert f[0, 1] == g[0, 0] == -torch.inf

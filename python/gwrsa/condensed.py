@@ -45,7 +45,8 @@ def condense(values: FloatArray) -> FloatArray:
         raise ValueError(
             f"dissimilarities must have a zero diagonal, got {values[i, i]} at ({i}, {i}); is this a similarity matrix?"
         )
-    upper = np.triu_indices(len(values), 1)
-    one, other = values[upper], values.T[upper]
+    from scipy.spatial.distance import squareform
+
+    one, other = (squareform(half, checks=False) for half in (values, values.T))
     # Halves are not exact of the smallest numbers, nor sums finite of the largest.
     return np.asarray(np.where(one == other, one, 0.5 * one + 0.5 * other), dtype=np.float64)

@@ -308,7 +308,8 @@ def _frank_wolfe(
         # Along T + t (S - T) the loss falls by `slope t + curve t^2`; P is linear and <P(T), S> = <P(S), T>.
         here, between, there = float(np.vdot(product, plan)), product[rows, s].sum() / n, towards[rows, s].sum() / n
         slope, curve = 2 * (between - here), here - 2 * between + there
-        t = 1.0 if 2 * curve >= -slope else float(slope / (-2 * curve))
+        # Rounding can leave a slope below 0 where all permutations are the same: there is nothing to gain.
+        t = 1.0 if 2 * curve >= -slope else float(max(slope, 0.0) / max(-2 * curve, np.finfo(np.float64).tiny))
         if t * (slope + curve * t) <= tol * (pair.constant - here) + _ROUNDING * pair.constant:
             converged = True
         elif t == 1.0:

@@ -89,11 +89,10 @@ class RDM:
         >>> gwrsa.RDM([1, 2, 3]).square().tolist()
         [[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]]
         """
-        n = len(self)
-        out = np.zeros((n, n))
-        out[np.triu_indices(n, 1)] = self.dissimilarities
-        out += out.T
-        return out
+        from scipy.spatial.distance import squareform
+
+        square: FloatArray = squareform(self.dissimilarities, checks=False)
+        return square
 
     def select(self, items: Iterable[object]) -> RDM:
         """The named objects, in this order; by position (int) where there are no labels.
@@ -366,19 +365,18 @@ def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
     name = check.choice("metric", metric, METRICS)
     if len(embedding) < 2:
         raise ValueError("values must have at least 2 rows for an RDM, got 1")
-    upper = np.triu_indices(len(embedding), 1)
+    from scipy.spatial.distance import pdist, squareform
+
     if name in ("cosine", "correlation"):
         unit = unit_rows(embedding, name)
-        condensed = np.maximum(1.0 - (unit @ unit.T)[upper], 0.0)
+        condensed = np.maximum(1.0 - squareform(unit @ unit.T, checks=False), 0.0)
     elif name == "choice":
         from gwrsa.choice import choice_similarity
 
-        condensed = 1.0 - choice_similarity(embedding)[upper]
+        condensed = 1.0 - squareform(choice_similarity(embedding), checks=False)
     elif name == "inner_product":
         with np.errstate(over="ignore", invalid="ignore"):  # out of range is an error of `RDM`, not a warning
-            condensed = -(embedding.values @ embedding.values.T)[upper]
+            condensed = -squareform(embedding.values @ embedding.values.T, checks=False)
     else:
-        from scipy.spatial.distance import pdist
-
         condensed = pdist(embedding.values, name)
     return RDM(condensed, embedding.items, name, embedding.name, factor(embedding, name))

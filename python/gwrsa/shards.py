@@ -52,22 +52,32 @@ def file_digest(path: Path) -> str:
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> Path:
     """Write a file that is seen whole or not at all, also after a kill or a loss of power; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+    file, temporary = _begun(path)
     try:
-        with os.fdopen(handle, "wb") as file:
-            lock(file, wait=False)  # it is at work: `sweep` leaves it alone, whatever the clock says
+        with file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.chmod(0o644)
+        temporary.replace(path)
     except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in _FULL:
             hint = "no room for this file; nothing that is whole is lost: make room and run again"
             raise OSError(error.errno, f"{error.strerror}, {hint}", str(path)) from error
         raise
     return path
+
+
+def _begun(path: Path) -> tuple[BinaryIO, Path]:
+    """A temporary file to write `path` to, which `sweep` leaves alone, whatever the clock says."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
+        file, temporary = os.fdopen(handle, "wb"), Path(name)
+        # By a clock that is ahead it is old from its first moment: a sweep may have come before the lock.
+        if lock(file, wait=False) and temporary.exists():
+            return file, temporary
+        file.close()
 
 
 def replace_text(path: Path, text: str) -> Path:

@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::awake::each;
 use crate::error::InvalidInput;
+use crate::kernels::dot;
 use crate::linalg::{factor_symmetric, leading_eigen};
 use crate::mat::{Mat, chunk_rows, gemm_into, product};
 use crate::power::{largest, power_of, times_two_to};
@@ -175,8 +176,10 @@ fn expand(values: &Mat<f64>, weights: &[f64], offset: &[f64]) -> Mat<f64> {
     c
 }
 
-fn dot(x: &[f64], y: &[f64]) -> f64 {
-    x.iter().zip(y).map(|(a, b)| a * b).sum()
+/// `sum_j w_j x_j^2`.
+pub fn weighted_square(x: &[f64], w: &[f64]) -> f64 {
+    let weighted: Vec<f64> = x.iter().zip(w).map(|(x, w)| w * x).collect();
+    dot(&weighted, x)
 }
 
 fn centre_factored(values: &Mat<f64>, weights: &[f64], offset: &[f64], p: &[f64]) -> Centred {
@@ -206,7 +209,7 @@ fn centre_factored(values: &Mat<f64>, weights: &[f64], offset: &[f64], p: &[f64]
     product(&mut gram, weighted.view().t(), a_core.view(), 1.0, false, true);
     let core_square: f64 =
         (0..kept.len()).map(|k| (0..kept.len()).map(|l| sign[k] * sign[l] * gram.row(k)[l].powi(2)).sum::<f64>()).sum();
-    let spread: f64 = a.iter().zip(p).map(|(x, w)| w * x * x).sum();
+    let spread = weighted_square(&a, p);
     let mean = 2.0 * a_mean;
     Centred {
         power: 0,
@@ -218,7 +221,7 @@ fn centre_factored(values: &Mat<f64>, weights: &[f64], offset: &[f64], p: &[f64]
     }
 }
 
-/// What is summed over one row of a dense cost and of its symmetric part.
+/// What is summed over one row of the symmetric part of a dense cost; the square is that of both parts, whose product vanishes over all rows.
 #[derive(Debug, Clone, Copy, Default)]
 struct RowSums {
     mean: f64,
@@ -241,19 +244,21 @@ fn centre_dense(c: &Mat<f64>, power: i32, p: &[f64], cancel: &AtomicBool) -> Cen
         let start = part * chunk;
         for i0 in (0..sums.len()).step_by(TILE) {
             for j0 in (0..n).step_by(TILE) {
-                for (i, sums) in sums.iter_mut().enumerate().skip(i0).take(TILE) {
+                for i in i0..(i0 + TILE).min(sums.len()) {
                     for j in j0..(j0 + TILE).min(n) {
-                        let (x, y) = (at(start + i, j), at(j, start + i));
-                        core[i * n + j] = 0.5 * (x + y);
-                        sums.square += p[j] * x * x;
-                        sums.largest = sums.largest.max(x.abs());
-                        sums.asymmetry = sums.asymmetry.max(0.5 * (x - y).abs());
+                        core[i * n + j] = 0.5 * (at(start + i, j) + at(j, start + i));
                     }
                 }
             }
         }
-        for (row, sums) in core.chunks_exact(n).zip(sums) {
-            sums.mean = dot(row, p);
+        for (i, (row, sums)) in core.chunks_exact(n).zip(sums).enumerate() {
+            let skew: Vec<f64> = row.iter().enumerate().map(|(j, s)| at(start + i, j) - s).collect();
+            *sums = RowSums {
+                mean: dot(row, p),
+                square: weighted_square(row, p) + weighted_square(&skew, p),
+                largest: largest(row),
+                asymmetry: largest(&skew),
+            };
         }
     });
     let row_means: Vec<f64> = sums.iter().map(|s| s.mean).collect();

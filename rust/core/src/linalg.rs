@@ -37,15 +37,14 @@ pub fn closest_combination(gram: &Mat<f64>, with: &[f64], ridge: f64) -> Option<
     weights.iter().all(|w| w.is_finite()).then_some(weights)
 }
 
-/// Pivots above `tol * max|S|` in the LU decomposition of `size` rows and columns of S, evenly spread: a lower bound of its numerical rank,
+/// Pivots above `tol` in the LU decomposition of `size` rows and columns of S, evenly spread: a lower bound of its numerical rank,
 /// and nearly always the rank itself when it is below `size`.
 fn sampled_rank(s: &Mat<f64>, size: usize, tol: f64) -> usize {
     let n = s.rows;
     let at = |i: usize| i * n / size;
     let part = Faer::from_fn(size, size, |i, j| s.data[at(i) * n + at(j)]);
     let lu = part.partial_piv_lu();
-    let largest = largest(&s.data);
-    (0..size).filter(|&i| lu.U()[(i, i)].abs() > tol * largest).count()
+    (0..size).filter(|&i| lu.U()[(i, i)].abs() > tol).count()
 }
 
 /// Most rounds of a subspace iteration.
@@ -107,7 +106,7 @@ pub fn factor_symmetric(s: &Mat<f64>, max_rank: usize, tol: f64, cancel: &Atomic
     let cancelled = || cancel.load(Ordering::Relaxed);
     let largest = largest(&s.data);
     let sample = (max_rank + 1).min(n);
-    let seen = sampled_rank(s, sample, 100.0 * tol);
+    let seen = sampled_rank(s, sample, 100.0 * tol * largest);
     if seen > max_rank || cancelled() {
         return None;
     }

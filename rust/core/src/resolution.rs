@@ -2,9 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::cost::{Centred, Core, Skew};
+use crate::cost::{Centred, Core, Skew, weighted_square};
 use crate::gw::{Precision, Start};
-use crate::kernels::dot;
 use crate::mat::{Mat, product};
 use crate::power::largest;
 use crate::problem::Problem;
@@ -31,7 +30,7 @@ impl Reach {
                 product(&mut gram, a.view().t(), weighted.view(), 1.0, false, true);
                 product(&mut moved, signed.view(), gram.view(), 1.0, false, true);
                 let square = |i: usize| moved.row(i).iter().zip(signed.row(i)).map(|(x, y)| x * y).sum::<f64>();
-                (0..a.rows).filter(|&i| p[i] > 0.0).map(square).fold(0.0, f64::max).sqrt()
+                heaviest(p, square)
             }
         };
         Self { core, vector: largest(&centred.a) }
@@ -48,19 +47,19 @@ impl Reach {
 }
 
 fn heaviest_row(s: &Mat<f64>, p: &[f64]) -> f64 {
-    let square = |i: usize| {
-        let weighted: Vec<f64> = s.row(i).iter().zip(p).map(|(x, w)| w * x).collect();
-        dot(&weighted, s.row(i))
-    };
-    (0..s.rows).into_par_iter().filter(|&i| p[i] > 0.0).map(square).reduce(|| 0.0, f64::max).sqrt()
+    heaviest(p, |i| weighted_square(s.row(i), p))
+}
+
+/// The largest norm of a row, by its square, of those with weight.
+fn heaviest(p: &[f64], square: impl Fn(usize) -> f64 + Sync + Send) -> f64 {
+    (0..p.len()).into_par_iter().filter(|&i| p[i] > 0.0).map(square).reduce(|| 0.0, f64::max).sqrt()
 }
 
 impl Problem {
     /// Bound of `epsilon |M| / 4` over all plans, in the unit of the costs that are worked with. Close to what plans that match one to one
     /// reach.
     pub(crate) fn found_reach(&self) -> f64 {
-        let of = |centred: &Centred, w: &[f64]| Reach::of(centred, w);
-        let quadratic = of(&self.source, &self.p).with(&of(&self.target, &self.q));
+        let quadratic = Reach::of(&self.source, &self.p).with(&Reach::of(&self.target, &self.q));
         let skew = self.source.skew.as_ref().zip(self.target.skew.as_ref());
         let skew = skew.map_or(0.0, |(k1, k2)| Reach::of_skew(k1, &self.p).with(&Reach::of_skew(k2, &self.q)));
         let (alpha, linear) = self.exact.linear_term();

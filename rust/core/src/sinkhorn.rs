@@ -4,18 +4,19 @@
 //! potentials `f`, `g` in float64 hold what has been absorbed. A sweep costs one pass over `K` (Cuturi 2013, with the
 //! stabilisation of Schmitzer 2019, <https://doi.org/10.1137/16M1106018>).
 
+mod light;
 mod newton;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::awake::each;
-use crate::kernels::{absorb, exp_shift, max_into, max_shifted, range, scale_columns};
+use crate::kernels::{exp_shift, max_into, max_shifted, scale_columns};
 use crate::mat::{Mat, chunk_rows};
-use crate::power::{power_of, times_two_to};
 use crate::real::Real;
 use crate::relaxation::Relaxation;
 use crate::sweep::sweep_rows;
+use light::Light;
 
 /// How an inner loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub struct Scaling<R> {
     pub u: Vec<R>,
     /// Column scalings.
     pub v: Vec<R>,
-    /// Absorbed row potentials, in units of epsilon.
+    /// Absorbed row potentials, in units of epsilon; negative infinity where there is no weight, so that nothing there can overflow.
     pub f: Vec<f64>,
     /// Absorbed column potentials, in units of epsilon.
     pub g: Vec<f64>,
@@ -66,56 +67,6 @@ pub struct Scaling<R> {
     fresh: bool,
     /// Seconds spent in forming the kernel, its first sweep included, and in the other sweeps.
     pub seconds: (f64, f64),
-}
-
-/// What items of little weight need. A scaling is about as small as the weight: taken as it is, it would be seen as stretched, and absorbed
-/// into a kernel whose row or column then underflows.
-struct Light<R> {
-    /// Weights of the others, 0 in their place.
-    others: Vec<R>,
-    /// Position, and the power of two of the weight relative to the largest.
-    items: Vec<(usize, R)>,
-}
-
-impl<R: Real> Light<R> {
-    fn new(weights: &[f64]) -> Self {
-        let top = weights.iter().fold(0.0, |m: f64, w| m.max(*w));
-        let least = top / R::ABSORB_AT.sqrt();
-        let items: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > 0.0 && weights[i] < least).collect();
-        let mut others: Vec<R> = weights.iter().map(|&w| R::from_f64(w)).collect();
-        let items = items.into_iter().map(|i| {
-            others[i] = R::ZERO;
-            (i, R::from_f64(times_two_to(1.0, power_of([weights[i] / top]).unwrap_or(0))))
-        });
-        let items = items.collect();
-        Self { others, items }
-    }
-
-    /// Put the scalings where they are when nothing is left to absorb.
-    fn rest(&self, scaling: &mut [R]) {
-        for &(i, size) in &self.items {
-            scaling[i] = size;
-        }
-    }
-
-    /// Move the scalings into the potentials but for what the weight alone makes of them.
-    fn absorb(&self, potential: &mut [f64], scaling: &mut [R]) {
-        for &(i, size) in &self.items {
-            scaling[i] = scaling[i] / size;
-        }
-        absorb(potential, scaling);
-        self.rest(scaling);
-    }
-
-    /// Smallest and largest scaling, the weight taken out where it is little; infinite where one is not finite.
-    fn range(&self, scaling: &[R]) -> (f64, f64) {
-        let (low, high) = range(scaling, &self.others);
-        self.items.iter().fold((low.to_f64(), high.to_f64()), |(low, high), &(i, size)| {
-            let own = (scaling[i] / size).to_f64();
-            let own = if own.is_finite() { own } else { f64::INFINITY };
-            (low.min(own), high.max(own))
-        })
-    }
 }
 
 /// The outcome of one sweep.
@@ -191,16 +142,17 @@ impl<R: Real> Scaling<R> {
     pub fn load(&mut self, potentials: Option<(&[f64], &[f64])>, factor: f64) {
         self.fresh = potentials.is_none();
         self.relaxation = Relaxation::default();
-        let take = |to: &mut [f64], from: &[f64]| {
-            for (to, &x) in to.iter_mut().zip(from) {
-                // An item without weight keeps a finite potential: its scaling is 0.
-                *to = if x.is_finite() { R::from_f64(x * factor).to_f64() } else { 0.0 };
-            }
+        let taken = |x: f64, weighs: bool| match x * factor {
+            x if x.is_finite() && weighs => R::from_f64(x).to_f64(),
+            _ if weighs => 0.0,
+            _ => f64::NEG_INFINITY,
         };
         match potentials {
             Some((f, g)) => {
-                take(&mut self.f, f);
-                take(&mut self.g, g);
+                let rows = self.f.iter_mut().zip(f).zip(&self.p);
+                rows.for_each(|((to, &x), &p)| *to = taken(x, p > R::ZERO));
+                let columns = self.g.iter_mut().zip(g).zip(&self.q);
+                columns.for_each(|((to, &x), &q)| *to = taken(x, q > 0.0));
             }
             None => self.g.fill(0.0),
         }
@@ -357,14 +309,19 @@ impl<R: Real> Scaling<R> {
                 }
             },
         );
-        for (f, u) in self.f.iter_mut().zip(&self.u) {
-            *f = u.to_f64();
+        let mut whole = true;
+        let mut centre = |potential: &mut f64, weighs: bool, shift: f64| {
+            *potential = if weighs { shift } else { f64::NEG_INFINITY };
+            whole &= !weighs || shift.is_finite();
+        };
+        for ((f, u), &p) in self.f.iter_mut().zip(&self.u).zip(&self.p) {
+            centre(f, p > R::ZERO, u.to_f64());
         }
-        for (j, g) in self.g.iter_mut().enumerate() {
+        for ((j, g), &q) in self.g.iter_mut().enumerate().zip(&self.q) {
             let top = (0..self.partial.rows).fold(lowest, |s, c| self.partial.data[c * m + j].maximum(s));
-            *g = -top.to_f64();
+            centre(g, q > 0.0, -top.to_f64());
         }
-        if self.f.iter().chain(&self.g).any(|x| !x.is_finite()) {
+        if !whole {
             return Sweep::Broken;
         }
         let g = self.g_real();
@@ -383,15 +340,18 @@ impl<R: Real> Scaling<R> {
     }
 
     fn sweep(&mut self, omega: f64, parallel: bool) -> Sweep {
+        self.sweep_rows(omega, parallel);
+        self.finish_sweep(omega)
+    }
+
+    /// Scale the rows; the columns' sums of blocks of rows are left in `partial`.
+    fn sweep_rows(&mut self, omega: f64, parallel: bool) {
         let (v, relax) = (&self.v, R::from_f64(omega));
         each(
             tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
             parallel,
-            |t: Task<R>| {
-                *t.error = sweep_rows(t.kernel, v, t.p, t.u, t.acc, relax);
-            },
+            |t: Task<R>| *t.error = sweep_rows(t.kernel, v, t.p, t.u, t.acc, relax),
         );
-        self.finish_sweep(omega)
     }
 
     /// Column sums from the partial ones (in float64), marginal error, new column scalings, range check.
@@ -442,4 +402,32 @@ fn tasks<'a, R: Real>(
         .zip(partial.data.chunks_mut(m).zip(errors))
         .enumerate()
         .map(move |(c, (((kernel, p), u), (acc, error)))| Task { start: c * chunk, kernel, p, u, acc, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::NEVER;
+
+    #[test]
+    fn what_has_no_weight_has_no_kernel_that_could_overflow() {
+        let (p, q) = ([0.5, 0.0, 0.5], [0.0, 0.25, 0.75]);
+        let mut scaling = Scaling::<f32>::new(&p, &q);
+        // Where there is no weight the exponents rise by hundreds from one projection to the next.
+        for high in [-300.0, 300.0] {
+            let fill = |start: usize, out: &mut [f32]| {
+                for (row, i) in out.chunks_exact_mut(3).zip(start..) {
+                    row.copy_from_slice(&if i == 1 { [high; 3] } else { [high, -(i as f32), 3.0 - high / 100.0] });
+                }
+            };
+            let projection = scaling.project(&fill, 1e-6, 100, false, &NEVER);
+            assert_eq!(projection.ended, Ended::Converged, "{projection:?}");
+            let held = |i: usize, j: usize| scaling.u[i] * scaling.kernel.row(i)[j] * scaling.v[j];
+            let total: f32 = (0..9).map(|at| held(at / 3, at % 3)).sum();
+            assert!((total - 1.0).abs() < 1e-5, "{total}");
+            assert!((0..3).all(|k| scaling.kernel.row(1)[k] == 0.0 && scaling.kernel.row(k)[0] == 0.0));
+            let (f, g) = scaling.potentials();
+            assert!(f[1] == f64::NEG_INFINITY && g[0] == f64::NEG_INFINITY);
+        }
+    }
 }

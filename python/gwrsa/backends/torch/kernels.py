@@ -58,6 +58,15 @@ class Side(NamedTuple):
         """Of a block of rows; without positions."""
         return Side(self.exact[at], self.real[at], None if self.none is None else self.none[at], None)
 
+    def barred(self, exponents: Tensor) -> Tensor:
+        """Exponents (..., n), negative infinity where there is no weight, so that nothing there can overflow."""
+        return exponents if self.none is None else exponents.masked_fill(self.none, -torch.inf)
+
+    def finite(self, potential: Tensor) -> Tensor:
+        """Whether potentials (b, n) are finite wherever there is weight, (b,)."""
+        whole = potential.isfinite()
+        return (whole if self.none is None else whole | self.none).all(1)
+
 
 def perhaps(where: Tensor) -> bool:
     """Whether it is so anywhere; on a card, which would have to be waited for, always."""

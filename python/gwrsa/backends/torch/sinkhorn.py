@@ -86,9 +86,8 @@ class Scaling(Slots):
         self.f[slot] = 0
         self.g[slot] = 0
         if potentials is not None:
-            for to, given in zip((self.f, self.g), potentials, strict=True):
-                # An item without weight keeps a finite potential: its scaling is 0.
-                to[slot] = (given * factor).nan_to_num(0.0, 0.0, 0.0).to(self.dtype)
+            for to, given, side in zip((self.f, self.g), potentials, self.weights, strict=True):
+                to[slot] = side.barred((given * factor).nan_to_num(0.0, 0.0, 0.0).to(self.dtype))
         self.u[slot] = 1
         self.v[slot] = 1
 
@@ -197,19 +196,17 @@ class Scaling(Slots):
             block = kernel[:, rows]
             self.exponents.fill(block, at, rows, f, g)
             # A column without weight has no say: a row whose largest entry it held could be 0 wherever mass may go.
-            closed = self.weights.q.none
-            shift = -(block if closed is None else block.masked_fill(closed, -torch.inf)).amax(2)
+            shift = self.weights.p.rows(rows).barred(-self.weights.q.barred(block).amax(2))
             f[:, rows] = shift.double()
-            # Rows without weight play no part: their entries become 0.
-            none = self.weights.p.rows(rows).none
-            block += (shift if none is None else shift.masked_fill(none, -torch.inf))[:, :, None]
+            block += shift[:, :, None]
             torch.maximum(top, block.amax(1), out=top)
-        g.copy_(-top)
-        finite = f.isfinite().all(1) & g.isfinite().all(1)
+        shift = self.weights.q.barred(-top)
+        g.copy_(shift)
+        finite = self.weights.p.finite(f) & self.weights.q.finite(g)
         self.sums[at] = 0
         for rows in blocks:
             block = kernel[:, rows]
-            block -= top[:, None]
+            block += shift[:, None]
             self._first_sweep(block, at, rows)
         self._finish(at)
         self.outcome[at] = torch.where(finite, self.outcome[at], _BROKEN)

@@ -11,7 +11,6 @@ use super::{Scaling, Sweep, tasks};
 use crate::awake::each;
 use crate::kernels::{add_into, add_scaled, dot};
 use crate::real::Real;
-use crate::sweep::sweep_rows;
 
 /// Residual of the linear system, relative to the right-hand side, at which a step is good enough.
 const RESIDUAL: f64 = 1e-2;
@@ -60,12 +59,7 @@ impl<R: Real> Scaling<R> {
 
     /// Rows made exact, column sums taken, columns left as they are; the L1 error of the columns.
     fn rows_only(&mut self, parallel: bool) -> f64 {
-        let v = &self.v;
-        each(
-            tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
-            parallel,
-            |t| *t.error = sweep_rows(t.kernel, v, t.p, t.u, t.acc, R::ONE),
-        );
+        self.sweep_rows(1.0, parallel);
         self.add_up();
         let held = self.v.iter().zip(&self.sums).map(|(v, s)| v.to_f64() * s);
         held.zip(&self.q).map(|(held, q)| (held - q).abs()).sum()
@@ -173,20 +167,27 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_step_is_newtons() {
-        let n = 12;
+    /// Uniform weights, after 30 sweeps.
+    fn begun(n: usize) -> Scaling<f64> {
         let w = vec![1.0 / n as f64; n];
         let mut scaling = Scaling::<f64>::new(&w, &w);
         scaling.project(&fill(n), 1e-15, 30, false, &NEVER);
+        scaling
+    }
+
+    #[test]
+    fn a_step_is_newtons() {
+        let n = 12;
+        let mut scaling = begun(n);
         scaling.rows_only(false);
         let held: Vec<f64> = (0..n).map(|j| scaling.v[j] * scaling.sums[j]).collect();
         let x: Vec<f64> = (0..n).map(|j| (j as f64).sin()).collect();
         let plan = |s: &Scaling<f64>, i: usize, j: usize| s.u[i] * s.kernel.row(i)[j] * s.v[j];
         let want: Vec<f64> = (0..n)
             .map(|j| {
-                let through =
-                    |i: usize| plan(&scaling, i, j) / w[i] * (0..n).map(|k| plan(&scaling, i, k) * x[k]).sum::<f64>();
+                let through = |i: usize| {
+                    plan(&scaling, i, j) * n as f64 * (0..n).map(|k| plan(&scaling, i, k) * x[k]).sum::<f64>()
+                };
                 held[j] * x[j] - (0..n).map(through).sum::<f64>()
             })
             .collect();
@@ -196,10 +197,7 @@ mod tests {
 
     #[test]
     fn a_step_that_gains_nothing_leaves_the_scalings() {
-        let n = 12;
-        let w = vec![1.0 / n as f64; n];
-        let mut scaling = Scaling::<f64>::new(&w, &w);
-        scaling.project(&fill(n), 1e-15, 30, false, &NEVER);
+        let mut scaling = begun(12);
         let before = scaling.v.clone();
         // No passes left for the step itself.
         let (passes, stepped) = scaling.newton(1.0, 1, false, &NEVER);
