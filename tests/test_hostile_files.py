@@ -128,6 +128,21 @@ def test_an_npy_header_of_gigabytes(tmp_path):
     refused(tmp_path / "b.npy", "no array")
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("code", [0x110000, 0xFFFFFFFF])
+def test_text_of_no_characters(tmp_path, code, order):
+    letters = np.array([97, 98, 99, code], dtype=f"{order}u4")
+    (tmp_path / "a.npy").write_bytes(header(f"{order}U2", (2,)) + letters.tobytes())
+    with pytest.raises(ValueError, match=rf"a\.npy.*Unicode's characters, got number {code}$"):
+        load_items(tmp_path / "a.npy")
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("values.npy", header("<f8", (2, 1)) + bytes(16))
+        archive.writestr("items.npy", (tmp_path / "a.npy").read_bytes())
+    refused(tmp_path / "a.npz", "Unicode's characters")
+    np.save(tmp_path / "a.npy", np.array(["\U0010ffff", "\ud7ff\ue000"]).astype(f"{order}U2"))
+    assert load_items(tmp_path / "a.npy") == ("\U0010ffff", "\ud7ff\ue000")
+
+
 def test_zip_bombs(tmp_path):
     # 1 GiB of zeros, as an honest header says, in a megabyte.
     with (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -76,11 +77,16 @@ def read_npy(stream: IO[bytes], n_bytes: int) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If it holds Python objects, or its header claims more than there is.
+        If it holds Python objects or text that is none, or its header claims more than there is.
     """
     _npy_header(stream, n_bytes)
     stream.seek(0)
-    return np.asarray(npy.read_array(stream, allow_pickle=False))
+    array = np.asarray(npy.read_array(stream, allow_pickle=False))
+    if array.dtype.kind == "U" and array.size:
+        codes = np.ravel(array).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if codes.max() > sys.maxunicode:
+            raise ValueError(f"text must be of Unicode's characters, got number {codes.max()}")
+    return array
 
 
 def _npy_header(stream: IO[bytes], n_bytes: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
