@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from targets import SIZES, rows
+from table import SIZES
+from targets import rows
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 PHASES = ("products", "kernel", "sweeps", "summary")

@@ -28,6 +28,7 @@ import torch
 import _results
 import cases
 import ours
+from _machine import describe
 from gwrsa.backends.torch import memory
 from gwrsa.solve import build_problem
 
@@ -271,7 +272,9 @@ def main():
     for only in args.only or [m for m in MEASUREMENTS if m != "larger" or quick or device.type == "cuda"]:
         began = time.perf_counter()
         load = round(os.getloadavg()[0], 2)
-        found[only] = {"load_before": load} | MEASUREMENTS[only](device, quick=quick)
+        # Parts of the file may be of different days and machines.
+        where = {"processor": describe()["processor"], "measured_at": time.strftime("%Y-%m-%d"), "load_before": load}
+        found[only] = where | MEASUREMENTS[only](device, quick=quick)
         _results.save(name, found)
         print(f"{only}: {time.perf_counter() - began:.1f} s", flush=True)
         print(json.dumps(found[only], indent=1))

@@ -77,19 +77,22 @@ def test_objects_without_weight_score_as_in_their_plan():
             assert start.matching[1] <= (40 + 20 / 60) / 60 + 1e-9
 
 
-def test_targets_that_are_the_same_share_a_place():
+@pytest.mark.parametrize(
+    ("metric", "times", "plus"), [("sqeuclidean", 1, 0), ("cosine", 3, 0), ("correlation", 0.1, 2)]
+)
+def test_targets_that_are_the_same_share_a_place(metric, times, plus):
     x = points(40, seed=3)
-    x[1] = x[0]
+    x[1] = times * x[0] + plus  # the same to the metric
     a = gwrsa.Embedding(x)
     own = np.arange(40)
     other = own.copy()
     other[1] = 99  # source 1 has no target of its category, source 0 has one of its two equal targets
-    for side in (a, a.rdm("sqeuclidean")):
+    for side in (a, a.rdm(metric)):
         twins = gwrsa.align(
             *(a, side),
             categories=other,
             target_categories=own,
-            metric="sqeuclidean",
+            metric=metric,
             epsilon=0.02,
             n_starts=3,
             precision="float64",

@@ -91,3 +91,21 @@ def test_demo_draws_and_says_that_it_simulates(tmp_path):
     assert "source .venv/bin/activate" in said
     assert (tmp_path / "colours.png").stat().st_size > 10_000
     assert (tmp_path / "simulation.png").stat().st_size > 10_000
+
+
+def test_chances_stand_under_their_headings_also_for_few_objects(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", rng.standard_normal((6, 3)))
+    (tmp_path / "names.txt").write_text("\n".join("uvwxyz") + "\n")
+    (tmp_path / "groups.csv").write_text("item,group\n" + "\n".join(f"{x},{x in 'uvw'}" for x in "uvwxyz") + "\n")
+    said = call(
+        *("align", tmp_path / "a.npy", tmp_path / "b.npy", "--items", tmp_path / "names.txt", "--starts", 1),
+        *("--categories", tmp_path / "groups.csv", "--no-progress"),
+    )
+    assert said.exit_code == 0, said.output
+    lines = said.output.splitlines()
+    head, chance = (next(line for line in lines if word in line) for word in ("cat. 10", "chance "))
+    assert len(head) == len(chance)
+    # All six targets within ten; of a category of three of six, one of the five others or itself.
+    assert chance.split()[1:] == ["16.67%", "83.33%", "100.00%", "50.00%", "100.00%", "100.00%"]

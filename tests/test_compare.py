@@ -198,6 +198,8 @@ def test_groups_that_cannot_be_compared_are_refused():
         gwrsa.noise_ceiling(rdms, "kendall")
     with pytest.raises(ValueError, match=r"rdms\[1\] must have dissimilarities that differ"):
         gwrsa.noise_ceiling([rdms[0], np.ones(45)])
+    with pytest.raises(ValueError, match=r"for rdms\[2\] the mean of the others is 0 by method 'corr'"):
+        gwrsa.noise_ceiling([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0], [1.0, 3.0, 2.0]])
     names = [f"object {i}" for i in range(10)]
     a, b = (gwrsa.RDM(r.dissimilarities, labels) for r, labels in zip(rdms, (names, names[::-1]), strict=True))
     with pytest.raises(ValueError, match="in another order"):

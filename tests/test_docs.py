@@ -237,7 +237,7 @@ def test_code_of_the_notebook_runs(tools, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_things_table_of_the_readme_is_what_comes_out(things_dir):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    lines = text[text.index("| pair (cosine, lowest loss of 8 starts") :].split("\n\n")[0].splitlines()[2:]
+    lines = text[text.index("| pair | GW loss |") :].split("\n\n")[0].splitlines()[2:]
     said = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
 
     items = gwrsa.load_items(things_dir / "unique_id.txt")

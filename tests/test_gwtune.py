@@ -80,6 +80,15 @@ def test_other_rdms_are_noticed(pair):
         gwtune.load(pair, *(gwrsa.RDM(side.square()[:13, :13]) for side in (SOURCE, TARGET)))
 
 
+def test_a_stored_loss_of_zero_is_one_of_other_rdms(pair):
+    connection = sqlite3.connect(next((pair / "random").glob("*.db")))
+    assert connection.execute("update trial_values set value = 0").rowcount
+    connection.commit()
+    connection.close()
+    with pytest.warns(UserWarning, match="and was 0: they are not what GWTune aligned"):
+        gwtune.load(pair, SOURCE, TARGET, tol=1e-5)
+
+
 def test_plans_of_torch_are_read(pair):
     torch = pytest.importorskip("torch")
     known = gwtune.load(pair, SOURCE, TARGET, tol=1e-5).table

@@ -107,3 +107,13 @@ def test_starts_of_either_precision_in_one_search():
         if start.status == "converged":
             alone = gwrsa.entropic_gw(c, c, epsilon=start.epsilon, init=start.plan, precision="float64", tol=1e-6)
             assert alone.gw_loss == pytest.approx(start.gw_loss, abs=1e-5)
+
+
+def test_sweeps_that_were_stretched_to_the_end_say_how_far_off_they_are():
+    c1 = np.array([[0, 0.24104303, 4.35972225], [0.24104303, 0, 4.77131783], [4.35972225, 4.77131783, 0]])
+    q = np.array([0.66261494, 0.33738506])
+    found = gwrsa.entropic_gw(
+        *(c1, c1[:2, :2], None, q), epsilon=1e-20, init="uniform", precision="float64", max_outer=30, max_sinkhorn=100
+    )
+    assert found.status == "max_sinkhorn"
+    assert 0 < found.marginal_error < 1

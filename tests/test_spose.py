@@ -247,7 +247,8 @@ def test_a_checkpoint_of_another_fit_or_a_broken_one_is_refused(answers, tmp_pat
     [
         ({"n_dims": 0}, "n_dims must be at least 1, got 0"),
         ({"l1": 0}, "l1 must be positive and finite, got 0"),
-        ({"validation": 1.0}, "share must leave triplets in both parts, got 1.0"),
+        ({"validation": 1.0}, "validation must leave triplets in both parts, got 1.0"),
+        ({"validation": 1.5}, "validation must leave triplets in both parts, got 1.5"),
         ({"device": "tpu9"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'tpu9'"),
         ({"device": "meta"}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'meta'"),
         ({"device": "cuda:99"}, "device must be there, got 'cuda:99' and"),

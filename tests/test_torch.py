@@ -9,8 +9,9 @@ import torch
 from typer.testing import CliRunner
 
 import gwrsa
-from gwrsa.backends.torch import descent, memory
+from gwrsa.backends.torch import descent, devices, memory
 from gwrsa.backends.torch import problem as torch_problem
+from gwrsa.backends.torch.operator import Operator
 from gwrsa.solve import build_problem
 from problems import asymmetric, distances, points, weights
 
@@ -230,6 +231,42 @@ def test_settings_of_torch_are_put_back_and_do_not_matter(device):
         torch.set_float32_matmul_precision("highest")
         torch.set_num_threads(threads)
     assert np.array_equal(found, wanted)
+
+
+def test_plans_and_targets_are_derived_in_float32_too(device, monkeypatch):
+    source, target = embeddings()
+    end = gwrsa.entropic_gw(source, target, epsilon=0.02, init="random", backend="torch", device=device)
+    seen = []
+
+    def watched(method):
+        return lambda *a: seen.append(torch.get_float32_matmul_precision()) or method(*a)
+
+    for name in ("rows", "columns"):
+        monkeypatch.setattr(Operator, name, watched(getattr(Operator, name)))
+    try:
+        torch.set_float32_matmul_precision("medium")
+        assert end.plan.shape == (len(source), len(target))
+        assert end.top(3).shape == (len(source), 3)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert len(seen) >= 2
+    assert set(seen) == {"highest"}
+
+
+def test_settings_are_put_back_when_the_last_of_several_solves_ends(device):
+    place = torch.device(device)
+    try:
+        torch.set_float32_matmul_precision("medium")
+        one, other = devices.settled(place, 1, 1), devices.settled(place, 1, 1)
+        one.__enter__()
+        other.__enter__()
+        one.__exit__(None, None, None)
+        assert torch.get_float32_matmul_precision() == "highest"
+        other.__exit__(None, None, None)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
 
 
 def test_a_solve_on_the_cpu_creates_no_cuda_context():

@@ -18,6 +18,7 @@ from gwrsa._validate import FloatArray
 from gwrsa.alignment import Alignment, Start, lowest_of
 from gwrsa.backends import PlannedStart, Problem, RawSolution
 from gwrsa.embedding import Embedding
+from gwrsa.factored import unit_rows
 from gwrsa.interrupts import Interrupted
 from gwrsa.loaders import Categories
 from gwrsa.metrics import Uncategorised
@@ -162,7 +163,7 @@ def align(
         else None,
         uncategorised=check.choice("uncategorised", uncategorised, ("exclude", "category", "miss")),
         entropy=float(sum(entr(w).sum() for w in weights)),
-        equal=any(bool((w == 0).any()) for w in weights) or _has_equals(target),
+        equal=any(bool((w == 0).any()) for w in weights) or _has_equals(target, metric),
     )
     if rates.source is not None and rates.target is None:
         raise ValueError("target_categories must be given with categories when source and target differ in number")
@@ -367,13 +368,17 @@ class _Rates:
         return matching, category
 
 
-def _has_equals(side: RDM | Embedding) -> bool:
+def _has_equals(side: RDM | Embedding, metric: Metric) -> bool:
     """Whether two of its objects can be at no distance, so that every plan couples both alike."""
-    if isinstance(side, Embedding):
-        # Adding 0 makes a 0 of -0, whose bytes are others.
-        return len({row.tobytes() for row in side.values + 0.0}) < len(side)
-    size = np.abs(side.dissimilarities)
-    return bool(size.min(initial=np.inf) <= 1e-12 * size.max(initial=0.0))
+    if isinstance(side, RDM):
+        size = np.abs(side.dissimilarities)
+        return bool(size.min(initial=np.inf) <= 1e-12 * size.max(initial=0.0))
+    # Rows that a metric takes for the same: in one direction, but for their mean.
+    rows = unit_rows(side, metric) if metric in ("cosine", "correlation") else side.values
+    # Equal rows are next to each other along any direction, others hardly ever.
+    order = np.argsort(rows @ np.random.default_rng(0).standard_normal(rows.shape[1]))
+    apart = np.abs(np.diff(rows[order], axis=0)).max(axis=1, initial=0.0)
+    return bool(apart.min(initial=np.inf) <= 1e-6 * np.abs(rows).max())
 
 
 def members(

@@ -113,7 +113,9 @@ def load(
     for trial in trials:
         saved = _Saved(trial, inside / "data", problem, tol)
         if saved.file is not None and trial.value is not None:
-            worst = max(worst, (abs(saved.gw_loss / trial.value - 1), saved.gw_loss, trial.value))
+            larger = max(saved.gw_loss, abs(trial.value))
+            apart = abs(saved.gw_loss - trial.value) / larger if larger > 0 else 0.0
+            worst = max(worst, (apart, saved.gw_loss, trial.value))
         starts.append(_start(saved, init_mat_plan, groups, paired=paired))
     if all(s.gw_loss == np.inf for s in starts):
         raise ValueError(f"{path} must hold a completed trial, got {len(starts)} that were pruned or failed")

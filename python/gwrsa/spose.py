@@ -152,8 +152,14 @@ def fit_spose(
         "epochs": check.integer("epochs", epochs, 1),
         "seed": check.integer("seed", seed, 0),
     }
+    if not 0 < round(validation * len(given)) < len(given):
+        raise ValueError(f"validation must leave triplets in both parts, got {validation} of {len(given)}")
     train, held_out = given.split(validation, seed)
-    fit = _Fit(settings, train, held_out, _device(device))
+    try:
+        from gwrsa.torch_device import device_of
+    except ImportError as error:
+        raise ImportError("fit_spose needs torch: pip install 'gwrsa[torch]'") from error
+    fit = _Fit(settings, train, held_out, device_of(device, auto=True))
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.suffix != ".npz":
         raise ValueError(f"checkpoint must end in .npz, got {str(checkpoint)!r}")
@@ -363,24 +369,6 @@ def _pairs(triplets: Triplets, device: torch.device) -> torch.Tensor:
     a, b, c = triplets.indices.T
     pairs = [np.minimum(i, j) * triplets.n_items + np.maximum(i, j) for i, j in ((a, b), (a, c), (b, c))]
     return torch.from_numpy(np.stack(pairs, axis=1)).to(device)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError("fit_spose needs torch: pip install 'gwrsa[torch]'") from error
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError):
-        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {name!r}") from None
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {name!r}")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device must be there, got {name!r} and {torch.cuda.device_count()} CUDA devices")
-    return device
 
 
 def _read(path: Path, key: str) -> _State:

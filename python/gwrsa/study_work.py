@@ -335,7 +335,7 @@ def _unit(what: str, source: Entry, target: Entry) -> dict[str, Any]:
 
 
 def lowest_loss(result: dict[str, Any]) -> float:
-    """GW loss of the start that would be chosen: of those that converged, or if none did, of those that did not fail."""
+    """Lowest GW loss of the starts that converged, or if none did, of those that did not fail."""
     usable = [row for row in result["rows"] if not row["failed"] and row["gw_loss"] is not None]
     converged = [row for row in usable if row["status"] == "converged"]
     return min((row["gw_loss"] for row in converged or usable), default=math.inf)

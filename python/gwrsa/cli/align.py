@@ -162,9 +162,10 @@ def _report(found: Alignment, members: ArrayLike | None, uncategorised: Uncatego
         rates = [*end.matching.values(), *end.category.values()]
         typer.echo(f"{'polished':<18}{end.gw_loss:>11.6f}{'none':>11}" + "".join(f"{r:>9.2%}" for r in rates))
     n, m = len(found.source), len(found.target)
-    chances = [chance_level(m, k).exact for k in (1, 5, 10) if k <= m] if paired else []
+    ks = [min(k, m) for k in (1, 5, 10)]
+    chances = [chance_level(m, k).exact for k in ks] if paired else []
     if members is not None and n == m:
-        chances += [chance_level(n, k, members, uncategorised=uncategorised).exact for k in (1, 5, 10) if k <= m]
+        chances += [chance_level(n, k, members, uncategorised=uncategorised).exact for k in ks]
     typer.echo(f"{'chance':<40}" + "".join(f"{c:>9.2%}" for c in chances))
     ended = found.table["status"].value_counts()
     typer.echo(

@@ -94,26 +94,27 @@ def extract(
     batch_size = check.steps("batch_size", batch_size)
     check.choice("broken", broken, ("raise", "skip"))
     from gwrsa.extraction import models
+    from gwrsa.torch_device import device_of
 
     network = models.load(
         model, checkpoint=checkpoint, pretrained=pretrained, seed=seed, preprocessing=preprocessing, match=match
     )
     shown, others = inputs.stimuli(images, network.kind)
-    where = _device(device)
+    where = device_of(device, auto=True)
     identity = {
         "model": model,
         "weights": network.weights_hash(),
         "module": module or network.default,
         "preprocessing": network.preprocessing,
         "versions": network.versions(),
-        "device": where.partition(":")[0],
+        "device": where.type,
     }
     kept = None
     if cache_folder is not None:
         folder = cache.default_folder() if cache_folder == "default" else Path(cache_folder)
         kept = cache.Batches(folder, identity)
     values, whole, complaints = batches.encode(
-        shown, network.encoder(module, where), batch_size=batch_size, cache=kept, progress=progress
+        shown, network.encoder(module, str(where)), batch_size=batch_size, cache=kept, progress=progress
     )
     untrained = not pretrained and checkpoint is None
     meta = identity | ({"seed": seed} if untrained else {}) | {"broken": complaints, "not_images": others}
@@ -143,15 +144,3 @@ def assemble(
     counts = dict(zip(*np.unique(np.asarray(labels, dtype=object), return_counts=True), strict=True))
     several = {str(k): int(v) for k, v in counts.items() if v > 1}
     return Embedding(means, items, name=name, meta=meta | {"stimuli": several, "objects_without_image": lost})
-
-
-def _device(device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if not isinstance(device, str) or not (device in {"cpu", "cuda"} or device.startswith("cuda:")):
-        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise ValueError(f"device must be there, got {device!r} on a machine without CUDA")
-    return device

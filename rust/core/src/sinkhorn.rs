@@ -72,7 +72,8 @@ pub struct Scaling<R> {
 /// The outcome of one sweep.
 enum Sweep {
     Good(f64),
-    Stretched,
+    /// Of this error, but scalings near the end of their range.
+    Stretched(f64),
     Broken,
 }
 
@@ -193,7 +194,7 @@ impl<R: Real> Scaling<R> {
                         return Projection { ended: Ended::Converged, sweeps, marginal_error: error };
                     }
                 }
-                Sweep::Stretched => {}
+                Sweep::Stretched(e) => error = e,
                 Sweep::Broken => stabilisations += 1,
             }
             let ended = if cancel.load(Ordering::Relaxed) {
@@ -228,7 +229,7 @@ impl<R: Real> Scaling<R> {
                     self.seconds.1 += clock.elapsed().as_secs_f64();
                     sweep
                 }
-                Sweep::Stretched | Sweep::Broken => {
+                Sweep::Stretched(_) | Sweep::Broken => {
                     omega = 1.0;
                     let sweep = if matches!(sweep, Sweep::Broken) {
                         self.relaxation = Relaxation::default();
@@ -372,7 +373,7 @@ impl<R: Real> Scaling<R> {
         }
         let limit = R::ABSORB_AT;
         if u_high > limit * u_low || v_high > limit * v_low || u_high > limit * limit || v_high > limit * limit {
-            return Sweep::Stretched;
+            return Sweep::Stretched(error);
         }
         Sweep::Good(error)
     }

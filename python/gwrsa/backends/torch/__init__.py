@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gwrsa.backends.torch.devices import device_of
 from gwrsa.backends.torch.problem import Problem
+from gwrsa.torch_device import device_of
 
 if TYPE_CHECKING:
     from gwrsa import backends

@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-
-
-def device_of(name: object) -> torch.device:
-    """The device of this name; None is the CPU.
-
-    Raises
-    ------
-    ValueError
-        If it is not a CPU or CUDA device, or not there.
-    """
-    if name is None:
-        return torch.device("cpu")
-    expected = f"device must be None, 'cpu', 'cuda' or 'cuda:N', got {name!r}"
-    try:
-        device: torch.device = torch.device(name)  # type: ignore[call-overload]
-    except (RuntimeError, TypeError):
-        raise ValueError(expected) from None
-    if isinstance(name, int) or device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
-        raise ValueError(expected)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device must be there, got {name!r} and {torch.cuda.device_count()} CUDA devices")
-    return device
 
 
 def free_memory(device: torch.device) -> int:
@@ -47,6 +26,9 @@ def free_memory(device: torch.device) -> int:
 
 
 _WORTH_THREADS = 1 << 17
+_SETTINGS = threading.Lock()
+# Of each that is inside `settled`, what was set outside: the same for all, for settings are those of the process.
+_outside: list[tuple[str, int]] = []
 
 
 @contextmanager
@@ -57,16 +39,20 @@ def settled(device: torch.device, threads: int, entries: int) -> Iterator[None]:
     """
     if not threads and entries < _WORTH_THREADS:
         threads = 1
-    precision, before = torch.get_float32_matmul_precision(), torch.get_num_threads()
-    torch.set_float32_matmul_precision("highest")
-    if threads and device.type == "cpu":
-        torch.set_num_threads(threads)
+    with _SETTINGS:
+        _outside.append(_outside[0] if _outside else (torch.get_float32_matmul_precision(), torch.get_num_threads()))
+        torch.set_float32_matmul_precision("highest")
+        if threads and device.type == "cpu":
+            torch.set_num_threads(threads)
     try:
         with torch.no_grad():
             yield
     finally:
-        torch.set_float32_matmul_precision(precision)
-        torch.set_num_threads(before)
+        with _SETTINGS:
+            precision, before = _outside.pop()
+            if not _outside:
+                torch.set_float32_matmul_precision(precision)
+                torch.set_num_threads(before)
 
 
 class Clock:

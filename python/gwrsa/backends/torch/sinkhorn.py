@@ -244,15 +244,17 @@ class Scaling(Slots):
             error = error + row_error
         new = kernels.rescaled(q.exact, q.none, wide, sums, omega[:, None]).to(self.dtype)
         outcome = self._judged(u, new, error)
-        good = outcome == _GOOD
-        stabilisations = self.stabilisations[at] + (outcome == _BROKEN)
+        good, broken = outcome == _GOOD, outcome == _BROKEN
+        stabilisations = self.stabilisations[at] + broken
         exact = good & (omega == 1)
         ended = torch.zeros_like(outcome)
-        ended.masked_fill_(self.sweeps[at] > self.max_sweeps + _MAX_STABILISATIONS, NUMERICAL_ERROR)
+        # Scalings that are stretched again and again are still numbers.
+        late = self.sweeps[at] > self.max_sweeps + _MAX_STABILISATIONS
+        ended.masked_fill_(late, MAX_SWEEPS).masked_fill_(late & broken, NUMERICAL_ERROR)
         ended.masked_fill_(exact & (self.sweeps[at] >= self.max_sweeps), MAX_SWEEPS)
         ended.masked_fill_(stabilisations > _MAX_STABILISATIONS, NUMERICAL_ERROR)
         ended.masked_fill_(exact & (error <= self.tol[at]), CONVERGED)
-        error = torch.where(good, error, self.error[at])
+        error = torch.where(broken, self.error[at], error)
         for to, value in (
             (v, new),
             (self.error[at], error),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gwrsa.backends.torch.descent import State
+from gwrsa.backends.torch.devices import settled
 
 if TYPE_CHECKING:
     from gwrsa._validate import FloatArray
@@ -64,7 +66,7 @@ class Solution:
 
     def plan_tensor(self) -> Tensor:
         """The same, on the device."""
-        with torch.no_grad():
+        with self._settled():
             rows = Rows(self.problem, *self._there())
             rounding = rows.rounding()
             plan = torch.cat([block for _, block in rows.rounded(rounding)])
@@ -76,18 +78,22 @@ class Solution:
         operator, swapped = self.problem.operator(y.dtype), self.problem.swapped
         length, other = (operator.m, f) if swapped else (operator.n, g)
         out = []
-        for at in _blocks(length, len(other), y.device):
-            logits = (operator.columns if swapped else operator.rows)(y, at.start, at.stop).double() + other
-            # A stable sort of what could be among the first k: topk promises no order of ties.
-            values, order = torch.sort(logits, dim=1, descending=True, stable=True)
-            del values
-            out.append(order[:, :k].cpu())
+        with self._settled():
+            for at in _blocks(length, len(other), y.device):
+                logits = (operator.columns if swapped else operator.rows)(y, at.start, at.stop).double() + other
+                # A stable sort of what could be among the first k: topk promises no order of ties.
+                values, order = torch.sort(logits, dim=1, descending=True, stable=True)
+                del values
+                out.append(order[:, :k].cpu())
         return torch.cat(out).numpy().astype(np.uint32)
 
     def merged(self, other: Solution, number: int) -> Solution:
         """The end of `other`, the start numbered `number`, with the steps and the path that led into its basin."""
         own = ("n_outer", "n_sinkhorn", "path", "seconds", "phases")
         return replace(other, merged_into=number, **{name: getattr(self, name) for name in own})
+
+    def _settled(self) -> AbstractContextManager[None]:
+        return settled(self.problem.device, 0, len(self.f) * len(self.g))
 
     def _there(self) -> tuple[Tensor, Tensor, Tensor]:
         device = self.problem.device
