@@ -122,12 +122,13 @@ def noise_ceiling(rdms: Iterable[RDM | Embedding | ArrayLike], method: CeilingMe
         _check_varied(f"rdms[{i}]", group.dissimilarities, name)
     rows = np.stack([_NORMALISE[name](group.dissimilarities) for group in groups])
     total = rows.sum(axis=0)
-    for i, row in enumerate(rows):
-        if np.linalg.norm(total - row) <= 1e-12 * len(rows):
+    others = total - rows
+    for i, other in enumerate(others):
+        if np.linalg.norm(other) <= 1e-12 * len(rows):
             raise ValueError(
                 f"rdms must have others that agree in part, but for rdms[{i}] the mean of the others is 0 by method {name!r}"
             )
-    lower = float(np.mean([_METHODS[name](row, total - row) for row in rows]))
+    lower = float(np.mean([_METHODS[name](row, other) for row, other in zip(rows, others, strict=True)]))
     # Rows have length 1: the cosine of each with the total, averaged, is the total's length divided by their number.
     return NoiseCeiling(lower, min(float(np.linalg.norm(total)) / len(groups), 1.0))
 

@@ -37,7 +37,7 @@ from gwrsa import _validate as check
 from gwrsa.choice import odd_one_out_probabilities
 from gwrsa.embedding import Embedding
 from gwrsa.shards import digest, load_arrays, save_arrays
-from gwrsa.triplets import Triplets, as_triplets
+from gwrsa.triplets import Triplets, as_triplets, split
 
 if TYPE_CHECKING:
     import torch
@@ -152,9 +152,7 @@ def fit_spose(
         "epochs": check.integer("epochs", epochs, 1),
         "seed": check.integer("seed", seed, 0),
     }
-    if not 0 < round(validation * len(given)) < len(given):
-        raise ValueError(f"validation must leave triplets in both parts, got {validation} of {len(given)}")
-    train, held_out = given.split(validation, seed)
+    train, held_out = split("validation", given, validation, seed)
     try:
         from gwrsa.torch_device import device_of
     except ImportError as error:

@@ -160,12 +160,7 @@ class Triplets:
         ValueError
             If the share is not between 0 and 1, or one part would be empty.
         """
-        n_second = round(check.positive("share", share) * len(self))
-        if not 0 < n_second < len(self):
-            raise ValueError(f"share must leave triplets in both parts, got {share} of {len(self)}")
-        second = np.zeros(len(self), dtype=np.bool_)
-        second[np.random.default_rng(check.integer("seed", seed, 0)).permutation(len(self))[:n_second]] = True
-        return replace(self, indices=self.indices[~second]), replace(self, indices=self.indices[second])
+        return split("share", self, share, seed)
 
     def counts(self) -> PairCounts:
         """How often each pair was shown, with any third object, and how often it was kept together.
@@ -261,6 +256,16 @@ class PairCounts:
         from gwrsa.rdm import RDM
 
         return RDM(1 - self.probability(missing), self.items, "odd-one-out", self.name)
+
+
+def split(name: str, triplets: Triplets, share: float, seed: int) -> tuple[Triplets, Triplets]:
+    """`Triplets.split`; `name` is that of the share in messages."""
+    n_second = round(check.positive(name, share) * len(triplets))
+    if not 0 < n_second < len(triplets):
+        raise ValueError(f"{name} must leave triplets in both parts, got {share} of {len(triplets)}")
+    second = np.zeros(len(triplets), dtype=np.bool_)
+    second[np.random.default_rng(check.integer("seed", seed, 0)).permutation(len(triplets))[:n_second]] = True
+    return replace(triplets, indices=triplets.indices[~second]), replace(triplets, indices=triplets.indices[second])
 
 
 def condensed_index(i: IntArray, j: IntArray, n: int) -> IntArray:

@@ -180,13 +180,13 @@ def rates(table: Mapping[str, Mapping[str, float]], chance: Mapping[str, float],
             label = "chance" if measure == next(k for k in measures if k in chance) else None
             axes.plot([i - 0.45, i + 0.45], [chance[measure]] * 2, "--", color=INK, linewidth=0.8, label=label)
     axes.set_xticks(range(len(measures)), measures)
-    lowest = min((value for model in models for value in table[model].values()), default=0.0)
-    if lowest < 0:  # an RSA can be
+    low = min((value for model in models for value in table[model].values()), default=0.0)
+    if low < 0:  # an RSA can be
         axes.axhline(0, color=INK, linewidth=0.6)
     # Below a negative bar its number has room.
-    axes.set_ylim(min(0.0, lowest - 0.12 if lowest < 0 else 0.0), 1.2)
-    ticks = np.arange(np.floor(5 * min(lowest, 0.0)), 6) / 5
-    axes.set_yticks(ticks[ticks >= axes.get_ylim()[0]])
+    bottom = low - 0.12 if low < 0 else 0.0
+    axes.set_ylim(bottom, 1.2)
+    axes.set_yticks(np.arange(np.ceil(5 * bottom), 6) / 5)
     axes.legend(loc="upper center", ncols=len(models) + 1)
     return axes
 
