@@ -44,7 +44,9 @@ def write(out, models, starts, permutations=100):
         best = int(loss.argmin()), int(np.lexsort((loss, -rates))[0])
         plans = {}
         for i in sorted(set(best)):
-            path = save_arrays(work.plan_path(f"{key}-{i}"), {"top": top, "f": np.zeros(N), "g": np.zeros(N)})
+            path = save_arrays(
+                work.plan_path(f"{key}-{i}"), {"top": top, "tied": np.array(0), "f": np.zeros(N), "g": np.zeros(N)}
+            )
             plans[path.stem] = file_digest(path)
         records.save(unit, {"rows": rows, "plans": plans})
     return out

@@ -21,7 +21,7 @@ from gwrsa.embedding import Embedding
 from gwrsa.factored import unit_rows
 from gwrsa.interrupts import Interrupted
 from gwrsa.loaders import Categories
-from gwrsa.metrics import Uncategorised
+from gwrsa.memberships import Uncategorised
 from gwrsa.polishing import Polished
 from gwrsa.rdm import METRICS, RDM, Metric
 from gwrsa.same_items import check_same_items
@@ -329,6 +329,7 @@ class _Rates:
         n, m = self.shape
         matching: dict[int, float]
         category: dict[int, float]
+        tied = not solution.failed and self._tied(solution)
         if solution.failed:
             top = np.zeros((n, min(10, m)), dtype=np.int64)
             matching = {} if self.truth is None else dict.fromkeys(TOP_K, 0.0)
@@ -336,8 +337,8 @@ class _Rates:
         else:
             top = solution.top(min(10, m))
             # From a copy, which takes its plan with it: starts do not each hold an n x m array.
-            matching, category = self._of_plan(replace(solution).plan) if self._tied(solution) else self._of_top(top)
-        return Start(number, seed, init, merged_into, stopped_by, solution, top, matching, category)
+            matching, category = self._of_plan(replace(solution).plan) if tied else self._of_top(top)
+        return Start(number, seed, init, merged_into, stopped_by, solution, top, tied, matching, category)
 
     def polished(self, start: Start, end: Polished) -> Polished:
         matching, category = self._of_plan(end.plan)

@@ -52,10 +52,12 @@ class Start:
     """Where it ended; steps and path are its own."""
     top: NDArray[np.int64]
     """Most probable targets of each source item, shape (n, min(10, m)), most probable first."""
+    tied: bool
+    """Whether targets can be tied for a place: near the uniform plan, where a weight is 0 and where two targets are the same. Rates then
+    share ties fairly; elsewhere they are as `top` broke them."""
     matching: dict[int, float]
     """Matching rate within the 1, 5 and 10 most probable targets, that of `plan` up to its rounding onto the marginals; empty where there
-    is no counterpart. Ties are shared fairly near the uniform plan, where a weight is 0 and where two targets are the same; elsewhere they
-    are as `top` broke them."""
+    is no counterpart."""
     category: dict[int, float]
     """Category matching rate, the same; empty without categories."""
 

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
-from gwrsa.metrics import Uncategorised, hit_probability, memberships, share_category
+from gwrsa.memberships import Uncategorised, memberships, share_category
+from gwrsa.metrics import hit_probability
 
 
 @dataclass(frozen=True)

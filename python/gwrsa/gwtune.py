@@ -350,7 +350,7 @@ def _start(saved: _Saved, init: str, groups: ArrayLike | None, *, paired: bool) 
         category = {k: metrics.category_matching_rate(plan, groups, min(k, m)) for k in category}  # type: ignore[arg-type]
     seed = int(saved.trial.told.get("best_seed", 0))
     solution = GWSolution.from_raw(saved, why=saved.why)
-    return Start(saved.trial.number, seed, init, None, None, solution, top, matching, category)
+    return Start(saved.trial.number, seed, init, None, None, solution, top, saved.file is not None, matching, category)
 
 
 def _database(folder: Path) -> Path:

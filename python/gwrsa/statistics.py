@@ -14,13 +14,8 @@ from gwrsa._validate import FloatArray
 from gwrsa.chance import percentile_pair
 from gwrsa.compare import as_rdm, inner, rsa
 from gwrsa.embedding import Embedding
-from gwrsa.metrics import (
-    BoolArray,
-    Uncategorised,
-    category_matching_rate_of_top,
-    matching_rate_of_top,
-    memberships,
-)
+from gwrsa.memberships import BoolArray, Uncategorised, memberships
+from gwrsa.metrics import category_matching_rate_of_top, matching_rate_of_top
 from gwrsa.rdm import RDM
 
 if TYPE_CHECKING:

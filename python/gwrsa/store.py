@@ -23,6 +23,7 @@ The columns are those of docs/study.md.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -46,7 +47,7 @@ from gwrsa.solve import build_problem
 if TYPE_CHECKING:
     import pandas as pd
 
-STORE = 2
+STORE = 3
 """Version of the layout; a folder of another one is refused."""
 CATEGORIES = "categories.npz"
 TABLES = ("chosen", "rates", "rsa", "chance", "categories")
@@ -212,12 +213,7 @@ class Results:
         """
         arrays = self._plan_file(key)
         row = self.chosen[self.chosen["key"] == key].iloc[0]
-        problem = build_problem(self.human, self.model(str(row["target"]), int(row["replicate"])))
-        restored = problem.restore(arrays["exponent"], arrays["f"], arrays["g"], float(row["epsilon"]))
-        loss = float(row["gw_loss"])
-        if not abs(restored.gw_loss - loss) <= _SAME_LOSS * max(abs(loss), abs(float(row["objective"]))):
-            raise ValueError(f"plan {key!r} must have the GW loss {loss}, got {restored.gw_loss}; was a file changed?")
-        return restored.plan()
+        return restored_plan(self.human, self.model(str(row["target"]), int(row["replicate"])), arrays, row)
 
     def _plan_file(self, key: str) -> dict[str, NDArray[Any]]:
         if key not in set(self.chosen["key"]):
@@ -271,6 +267,27 @@ def load_provenance(folder: Path) -> dict[str, Any] | None:
 def save_provenance(folder: Path, provenance: dict[str, Any]) -> None:
     """Write the provenance."""
     replace_text(folder / "provenance.json", json.dumps(provenance, indent=2, allow_nan=False) + "\n")
+
+
+def restored_plan(
+    source: RDM, target: RDM, arrays: Mapping[str, NDArray[Any]], row: Mapping[Any, Any] | pd.Series[Any]
+) -> FloatArray:
+    """The plan (n, m) that `arrays` of its file are the state of, float64; `row` is that of the start in `chosen`.
+
+    Raises
+    ------
+    ValueError
+        If the state does not give the loss that was written down.
+    """
+    restored = build_problem(source, target).restore(
+        arrays["exponent"], arrays["f"], arrays["g"], float(row["epsilon"])
+    )
+    loss = float(row["gw_loss"])
+    if not abs(restored.gw_loss - loss) <= _SAME_LOSS * max(abs(loss), abs(float(row["objective"]))):
+        raise ValueError(
+            f"plan {row['key']!r} must have the GW loss {loss}, got {restored.gw_loss}; was a file changed?"
+        )
+    return restored.plan()
 
 
 def save_categories(folder: Path, categories: Categories) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gwrsa import statistics, tables
+from gwrsa import metrics, statistics, tables
+from gwrsa._validate import FloatArray
+from gwrsa.memberships import BoolArray
+from gwrsa.metrics import IntArray
 from gwrsa.shards import load_arrays
+from gwrsa.store import restored_plan
 from gwrsa.study_work import Entry, Work, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_Hits: TypeAlias = "tuple[dict[str, Any], FloatArray | BoolArray, BoolArray]"
 
 
 def assemble(work: Work) -> dict[str, pd.DataFrame]:
@@ -98,7 +104,7 @@ def rsa_table(work: Work) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(p_adjusted=lambda t: t["target"].map(adjusted))
 
 
-def rates_table(work: Work, hits: list[tuple[dict[str, Any], NDArray[np.bool_], NDArray[np.bool_]]]) -> pd.DataFrame:
+def rates_table(work: Work, hits: list[_Hits]) -> pd.DataFrame:
     """A row a model, replicate, choice, measure and k, with its interval over objects."""
     import pandas as pd
 
@@ -110,9 +116,7 @@ def rates_table(work: Work, hits: list[tuple[dict[str, Any], NDArray[np.bool_], 
     return pd.DataFrame(rows, columns=[*_WHAT, "value", "low", "high"])
 
 
-def categories_table(
-    work: Work, hits: list[tuple[dict[str, Any], NDArray[np.bool_], NDArray[np.bool_]]]
-) -> pd.DataFrame:
+def categories_table(work: Work, hits: list[_Hits]) -> pd.DataFrame:
     """A row a model, replicate, choice, measure, k and category; none without categories."""
     import pandas as pd
 
@@ -173,24 +177,27 @@ def pairs_table(work: Work, chosen: pd.DataFrame) -> pd.DataFrame:
 _WHAT = ("target", "family", "replicate", "choice", "measure", "k")
 
 
-def _hits(work: Work, chosen: pd.DataFrame) -> Any:  # noqa: ANN401
-    """Of each chosen start, measure and k: what it is, which objects hit, and which count."""
+def _hits(work: Work, chosen: pd.DataFrame) -> Iterator[_Hits]:
+    """Of each chosen start, measure and k: what it is, how probably each object hits (0 or 1 without ties), and which count."""
     s = work.settings
+    entries = {(m.name, m.replicate): m for m in work.models}
     for row in chosen.to_dict("records"):
-        top = load_arrays(work.plan_path(row["key"]))["top"]
+        arrays = load_arrays(work.plan_path(row["key"]))
+        found: IntArray | FloatArray = arrays["top"]
+        matching: Callable[..., BoolArray | FloatArray] = statistics.matching_hits
+        category: Callable[..., tuple[BoolArray | FloatArray, BoolArray]] = statistics.category_hits
+        if arrays["tied"]:
+            model = work.rdm(entries[row["target"], row["replicate"]], matched=s.alignment.match_histogram)
+            found = restored_plan(work.source, model, arrays, row)
+            matching, category = metrics.matching_probabilities, metrics.category_probabilities
         what = {name: row[name] for name in ("target", "family", "replicate", "choice")}
         for k in s.statistics.top_k:
-            hit = statistics.matching_hits(top, k)
+            hit = matching(found, k)
             yield {**what, "measure": "matching", "k": k}, hit, np.ones(len(hit), dtype=np.bool_)
         if work.categories is None:
             continue
         for k in s.statistics.top_k:
-            hit, counted = statistics.category_hits(
-                top,
-                work.categories.members,
-                k,
-                uncategorised=s.categories.others,  # type: ignore[arg-type]
-            )
+            hit, counted = category(found, work.categories.members, k, uncategorised=s.categories.others)
             yield {**what, "measure": "category", "k": k}, hit, counted
 
 

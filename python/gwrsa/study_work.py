@@ -356,12 +356,13 @@ def rows_of(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _state(start: Start) -> dict[str, Any]:
-    """What the plan of a start is derived from, and its most probable targets."""
+    """What the plan of a start is derived from, and its most probable targets, which alone give its rates where nothing is `tied`."""
     f, g = start.solution.potentials
     plan = start.plan
     mass = np.take_along_axis(plan, start.top, axis=1) / plan.sum(axis=1, keepdims=True)
     exponent = start.solution.exponent
-    return {"top": start.top, "mass": mass.astype(np.float32), "exponent": exponent, "f": f, "g": g}
+    state = {"top": start.top, "mass": mass.astype(np.float32), "exponent": exponent, "f": f, "g": g}
+    return state | {"tied": np.array(start.tied)}
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike
 
 from gwrsa.chance import chance_level
-from gwrsa.metrics import Uncategorised
+from gwrsa.memberships import Uncategorised
 from gwrsa.statistics import band
 
 if TYPE_CHECKING:

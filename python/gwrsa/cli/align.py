@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from gwrsa.alignment import Alignment
-    from gwrsa.metrics import Uncategorised
+    from gwrsa.memberships import Uncategorised
 
 
 def align(
