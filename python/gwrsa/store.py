@@ -10,7 +10,8 @@
                             the numbers of an RDM in float64, where they can be mapped into memory
 ``shards/<key>.json``       a unit of work: the starts of one pair, or the permutation test of one RSA; or which side came of which
                             input. The key is a hash of all that determines it
-``plans/<key>.npz``         a chosen start: ``top`` (n, 10), ``mass`` (n, 10), and what its plan is derived from again
+``plans/<key>.npz``         a chosen start: ``top`` (n, 10), ``mass`` (n, 10), ``tied`` (whether its rates need the plan), and what
+                            its plan is derived from again
 ``categories.npz``          names (c,) and members (n, c), where there are categories
 ``objects.parquet``         item, categories (joined by "; "), one (the one that figures sort by)
 ``results.parquet``         a row a start
