@@ -109,8 +109,8 @@ def interrupted():
         os.kill(os.getpid(), signal.SIGINT)
 
     timer = threading.Timer(0.1, press)
-    timer.start()
     try:
+        timer.start()  # on a busy machine it can be over before this returns
         gwrsa.entropic_gw(c, c, epsilon=1e-3, tol=1e-300, max_outer=10**6, precision="float64")
     except KeyboardInterrupt:
         return time.monotonic() - sent[0]

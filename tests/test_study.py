@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import gwrsa
 from gwrsa import statistics, study_work, tables
 from gwrsa.cli import app
+from gwrsa.figures.study import drawings
 from gwrsa.store import STORE, Results
 from gwrsa.study import Study
 from study_files import TOML, N, assert_same, run, shards, write
@@ -82,12 +83,24 @@ def test_replicates_are_kept_and_tested_as_one_model(made):
 
 def test_model_against_model_holds_every_pair_once(made):
     pairs = made[1].pairs
-    names = ["people", "near", "shuffled", "far", "noise"]
+    names = ["people", "near", "shuffled", "far"]  # noise is left out
     wanted = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     assert sorted(zip(pairs["source"], pairs["target"], strict=True)) == sorted(wanted)
     twin = pairs[(pairs["source"] == "near") & (pairs["target"] == "shuffled")].iloc[0]
     assert (twin["rsa"], twin["top1"]) == (pytest.approx(1), 1.0)
     assert twin["gw_loss"] < pairs["gw_loss"].drop(twin.name).min()
+
+
+def test_noise_alone_has_no_pairs(tmp_path):
+    path = write(tmp_path)
+    head, noise = TOML.split("[[models]]")[0], TOML.split("[[models]]")[-1]
+    path.write_text(f"{head}[[models]]{noise}")
+    found = run(path, tmp_path / "out", all_pairs=True)
+    assert found.results["target"].unique().tolist() == ["noise"]
+    assert len(found.pairs) == 0
+    names = [drawing.name for drawing in drawings(Results.open(found.folder))]
+    assert "figure_2_rsa" in names
+    assert not [name for name in names if name.startswith(("figure_s5", "figure_s6", "figure_s7"))]
 
 
 @pytest.mark.parametrize(

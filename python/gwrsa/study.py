@@ -99,7 +99,7 @@ class Study:
             Of a Dask cluster whose workers see `out`: they compute, this process reads the inputs and makes the tables. A worker
             does one pair at a time, on its own number of threads, so that `workers` must be None.
         all_pairs : bool
-            Model against model too, as `all_pairs = true` in the file.
+            Model against model too, first replicates, noise left out; as `all_pairs = true` in the file.
         backend, device : str, optional
             Of `gwrsa.align`, in place of those of the file. None: those.
         figures : bool

@@ -145,7 +145,7 @@ def objects_table(work: Work) -> pd.DataFrame:
 
 
 def pairs_table(work: Work, chosen: pd.DataFrame) -> pd.DataFrame:
-    """A row a pair of representations, the human side among them, first replicates: the start of lowest loss."""
+    """A row a pair of the human side and the models that are compared with each other: the start of lowest loss."""
     import pandas as pd
 
     def row(source: Entry, target: Entry, start: Any, statistic: float) -> dict[str, Any]:  # noqa: ANN401
@@ -162,11 +162,7 @@ def pairs_table(work: Work, chosen: pd.DataFrame) -> pd.DataFrame:
 
     best = chosen[(chosen["choice"] == "lowest_loss") & (chosen["replicate"] == 0)]
     human = {str(r["target"]): r for r in best.to_dict("records")}
-    rows = [
-        row(work.human, m, human[m.name], human[m.name]["rsa"])
-        for m in work.models
-        if m.replicate == 0 and m.name in human
-    ]
+    rows = [row(work.human, m, human[m.name], human[m.name]["rsa"]) for m in work.compared if m.name in human]
     for a, b in work.pairs():
         starts = pd.DataFrame(rows_of(_there(work.alignment(a, b)))).assign(source=a.name, target=b.name)
         lowest = tables.chosen(starts).to_dict("records")[:1]

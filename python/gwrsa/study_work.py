@@ -79,10 +79,16 @@ def runs(settings: Settings) -> list[tuple[Model, int]]:
     return [(model, i) for model in settings.models for i in range(model.seeds)]
 
 
+def compared(settings: Settings) -> set[str]:
+    """Names of the models that are compared with each other. Noise is not: it has nothing in common with anything, and takes longest."""
+    return {model.name for model in settings.models if model.noise is None}
+
+
 def planned(settings: Settings) -> list[tuple[What, int | None, int]]:
     """What a study consists of: what, and of which of `runs`; None is the human side. The settings alone say it."""
-    replicates = [i for _, i in runs(settings)]
-    first = [at for at, i in enumerate(replicates) if i == 0]
+    replicates = runs(settings)
+    names = compared(settings)
+    first = [at for at, (model, i) in enumerate(replicates) if i == 0 and model.name in names]
     pairs = [(a, b) for x, a in enumerate(first) for b in first[x + 1 :]] if settings.all_pairs else []
     human: list[tuple[int | None, int]] = [(None, at) for at in range(len(replicates))]
     return [
@@ -110,9 +116,15 @@ class Work:
         """Where results are."""
         return Shards(self.folder / "shards")
 
+    @property
+    def compared(self) -> list[Entry]:
+        """First replicates of the models that are compared with each other."""
+        names = compared(self.settings)
+        return [m for m in self.models if m.replicate == 0 and m.name in names]
+
     def pairs(self) -> list[tuple[Entry, Entry]]:
-        """Model against model, first replicates, each pair once; none where they are not asked for."""
-        first = [m for m in self.models if m.replicate == 0]
+        """Model against model, each pair of `compared` once; none where they are not asked for."""
+        first = self.compared
         return [(a, b) for i, a in enumerate(first) for b in first[i + 1 :]] if self.settings.all_pairs else []
 
     def units(self) -> list[Unit]:

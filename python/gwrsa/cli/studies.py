@@ -35,7 +35,7 @@ def study(
     scheduler: Annotated[
         Optional[str], typer.Option(help="Compute on a Dask cluster: address or file of its scheduler.")
     ] = None,
-    all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Model against model too.")] = False,
+    all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Model against model too, noise left out.")] = False,
     backend: Annotated[
         Optional[Literal["auto", "rust", "torch"]], typer.Option(help="What solves; by default as in the file.")
     ] = None,
