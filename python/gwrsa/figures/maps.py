@@ -137,6 +137,7 @@ def map_of_models(
         )
     axes.margins(0.12)
     axes.set_aspect("equal", adjustable="datalim")
+    axes.locator_params(nbins=6)  # of five characters each, and a column is narrow
     axes.set_xlabel("MDS 1")
     axes.set_ylabel("MDS 2")
     axes.set_title(title, loc="left")
