@@ -55,7 +55,7 @@ def execute(name="first_study"):
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     )
     # Small pictures, and no trace of what makes them small.
-    first = "%config InlineBackend.print_figure_kwargs = {'dpi': 72, 'bbox_inches': 'tight', 'pil_kwargs': {'optimize': True}}"
+    first = "%config InlineBackend.print_figure_kwargs = {'dpi': 120, 'bbox_inches': 'tight', 'pil_kwargs': {'optimize': True}}"
     for i, (kind, source) in enumerate(cells((FOLDER / f"{name}.py").read_text(encoding="utf-8"))):
         make = nbformat.v4.new_markdown_cell if kind == "markdown" else nbformat.v4.new_code_cell
         notebook.cells.append(make(source, id=f"cell-{i}"))

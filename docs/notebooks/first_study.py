@@ -18,7 +18,7 @@ gwrsa.__version__
 
 # %%
 path = gwrsa.demo.write_study("first-study")
-print(path.read_text()[:520])
+print(*path.read_text().splitlines()[:21], sep="\n")
 
 # %% [markdown]
 # ## One pair, to see what an alignment is
@@ -43,7 +43,7 @@ print(f"category matching rate {best.category[1]:.1%}")
 from gwrsa import figures
 
 by = figures.one_category(categories.members, categories.names)
-figures.plan(best.plan, by, source="human", target="CLIP-like A")
+figures.plan(best.plan, by, source="human", target="CLIP-like A");
 # %% [markdown]
 # ## The study
 #
@@ -52,7 +52,7 @@ figures.plan(best.plan, by, source="human", target="CLIP-like A")
 # %%
 results = gwrsa.Study.from_toml(path).run("first-results", figures=False, progress=False)
 results.chosen.query("choice == 'lowest_loss'")[
-    ["target", "family", "replicate", "rsa", "gw_loss", "top1", "top5", "category"]
+    ["target", "replicate", "rsa", "gw_loss", "top1", "top5", "category"]
 ].round(3)
 
 # %% [markdown]
@@ -63,7 +63,7 @@ results.chosen.query("choice == 'lowest_loss'")[
 # %%
 from gwrsa import tables
 
-figures.rsa_bars(tables.summarise_rsa(results.rsa))
+figures.rsa_bars(tables.summarise_rsa(results.rsa));
 # %% [markdown]
 # ## Figure 4: matching rates
 #
@@ -71,12 +71,12 @@ figures.rsa_bars(tables.summarise_rsa(results.rsa))
 
 # %%
 rates = tables.summarise(results.rates)
-figures.rate_bars(rates, results.chance, choice="lowest_loss", measure="matching")
+figures.rate_bars(rates, results.chance, choice="lowest_loss", measure="matching");
 # %% [markdown]
 # Figure 4c: every start of one model. The loss, which needs no labels, picks a start that matches many objects.
 
 # %%
-figures.local_optima(results.results.query("target == 'CLIP-like A'"))
+figures.local_optima(results.results.query("target == 'CLIP-like A'"));
 
 # %% [markdown]
 # ## And on
