@@ -54,7 +54,7 @@ def execute(name="first_study"):
     notebook = nbformat.v4.new_notebook(
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     )
-    # Small pictures, and no trace of what makes them small.
+    # Pictures that are sharp but not large, and no trace of what makes them so.
     first = "%config InlineBackend.print_figure_kwargs = {'dpi': 120, 'bbox_inches': 'tight', 'pil_kwargs': {'optimize': True}}"
     for i, (kind, source) in enumerate(cells((FOLDER / f"{name}.py").read_text(encoding="utf-8"))):
         make = nbformat.v4.new_markdown_cell if kind == "markdown" else nbformat.v4.new_code_cell

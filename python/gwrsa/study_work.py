@@ -372,9 +372,14 @@ def _state(start: Start) -> dict[str, Any]:
     f, g = start.solution.potentials
     plan = start.plan
     mass = np.take_along_axis(plan, start.top, axis=1) / plan.sum(axis=1, keepdims=True)
-    exponent = start.solution.exponent
-    state = {"top": start.top, "mass": mass.astype(np.float32), "exponent": exponent, "f": f, "g": g}
-    return state | {"tied": np.array(start.tied)}
+    return {
+        "top": start.top,
+        "mass": mass.astype(np.float32),
+        "tied": np.array(start.tied),
+        "exponent": start.solution.exponent,
+        "f": f,
+        "g": g,
+    }
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
