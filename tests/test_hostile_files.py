@@ -61,23 +61,23 @@ def test_broken_files(files, tmp_path_factory, data):
 
 @pytest.fixture(scope="module")
 def study_of_mine(made, tmp_path_factory):
-    """A finished study that may be broken."""
+    """A finished study that may be broken, and is whole in the end."""
     folder = tmp_path_factory.mktemp("mine") / "out"
     shutil.copytree(made[1].folder, folder)
-    return folder
+    yield folder, contents(folder)
+    assert study_check.check(folder).whole
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 @given(data=st.data())
 def test_a_study_with_a_broken_file_is_checked(study_of_mine, data):
-    folder = study_of_mine
-    names = sorted(
-        str(p.relative_to(folder))
-        for p in folder.rglob("*")
-        if p.is_file() and p.suffix in {".json", ".npz", ".parquet"}
-    )
-    name = data.draw(st.sampled_from([n for n in names if n != "provenance.json"]))
-    path = folder / name
-    before = path.read_bytes()
+    folder, whole = study_of_mine
+    names = [n for n in whole if n.endswith((".json", ".npz", ".parquet")) and n != "provenance.json"]
+    name = data.draw(st.sampled_from(names))
+    path, before = folder / name, whole[name]
     at, bit = data.draw(st.integers(0, len(before) - 1)), data.draw(st.integers(0, 7))
     broken = before[:at] + bytes([before[at] ^ 1 << bit]) + before[at + 1 :]
     hostile.COUNT["cases"] += 1
@@ -88,9 +88,9 @@ def test_a_study_with_a_broken_file_is_checked(study_of_mine, data):
         if path.parent.name in {"plans", "shards"}:
             # A space more or less, or a letter of which a word is told by the seal.
             assert not found.whole or shards.digest(json.loads(broken)) == shards.digest(json.loads(before))
+        assert contents(folder) == whole | {name: broken}  # a check writes nothing
     finally:
         path.write_bytes(before)
-    assert study_check.check(folder).whole
 
 
 def header(descr, shape, version=(1, 0)):
