@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.io
+import scipy.sparse
 from hypothesis import strategies as st
 
 import gwrsa
@@ -61,6 +62,7 @@ def whole(folder):
         "values": _VALUES,
         "items": np.array(_ITEMS, dtype=object),
         "other": {"x": 1.0, "y": np.eye(2, dtype=np.int8)},
+        "sparse": scipy.sparse.csc_array(1j * np.eye(2)),
     }
     scipy.io.savemat(folder / "a.mat", content)
     scipy.io.savemat(folder / "packed.mat", content, do_compression=True)
