@@ -65,29 +65,7 @@ def _check_matrix(content: memoryview, order: str, depth: int) -> int:
             elements.take(f"the {part}", {_INT8, _UINT8})
         elements.matrix(depth)
         return elements.at
-    shape = elements.numbers("the dimensions", _INT32)
-    if len(shape) < 2:
-        raise ValueError(f"a matrix must have 2 dimensions or more, got {len(shape)}")
-    if min(shape) < 0:
-        raise ValueError(f"dimensions must not be negative, got {shape}")
-    count = math.prod(shape)
-    if class_of != _SPARSE:
-        fits(f"an array of shape {shape}", count, len(content))
-    elements.take("the name", {_INT8, _UINT8})
-    if class_of in {_CELL, _STRUCT, _OBJECT, _FUNCTION}:
-        if class_of == _OBJECT:
-            elements.take("the name of the class", {_INT8, _UINT8})
-        fields = elements.fields() if class_of in {_STRUCT, _OBJECT} else 1
-        fits("an array of cells or fields", count * fields, len(content))
-        for _ in range(1 if class_of == _FUNCTION else count * fields):
-            elements.matrix(depth)
-    elif class_of == _CHAR:
-        elements.take("the text", _TEXT)
-    else:
-        for _ in range(2 if class_of == _SPARSE else 0):
-            elements.take("the rows and columns of a sparse matrix", _NUMBERS)
-        for _ in range(1 + is_complex):
-            elements.take("the numbers", _NUMBERS)
+    elements.array(class_of, depth, is_complex=is_complex)
     return elements.at
 
 
@@ -125,6 +103,36 @@ class _Elements:
         if used != len(content):
             # SciPy goes on where the elements end.
             raise ValueError(f"a matrix in a matrix must end with its elements, got {len(content)} bytes for {used}")
+
+    def array(self, class_of: int, depth: int, *, is_complex: bool) -> None:
+        """Check dimensions, name and what there is of a matrix of any class but the opaque."""
+        shape = self.numbers("the dimensions", _INT32)
+        if len(shape) < 2:
+            raise ValueError(f"a matrix must have 2 dimensions or more, got {len(shape)}")
+        if min(shape) < 0:
+            raise ValueError(f"dimensions must not be negative, got {shape}")
+        if class_of != _SPARSE:
+            fits(f"an array of shape {shape}", math.prod(shape), len(self.content))
+        self.take("the name", {_INT8, _UINT8})
+        if class_of in {_CELL, _STRUCT, _OBJECT, _FUNCTION}:
+            self.matrices(class_of, math.prod(shape), depth)
+        elif class_of == _CHAR:
+            self.take("the text", _TEXT)
+        else:
+            for _ in range(2 if class_of == _SPARSE else 0):
+                self.take("the rows and columns of a sparse matrix", _NUMBERS)
+            for _ in range(1 + is_complex):
+                self.take("the numbers", _NUMBERS)
+
+    def matrices(self, class_of: int, count: int, depth: int) -> None:
+        """Check the matrices of `count` cells, or of the fields of so many structs or objects, or the one of a function."""
+        if class_of == _OBJECT:
+            self.take("the name of the class", {_INT8, _UINT8})
+        if class_of in {_STRUCT, _OBJECT}:
+            count *= self.fields()
+        fits("an array of cells or fields", count, len(self.content))
+        for _ in range(1 if class_of == _FUNCTION else count):
+            self.matrix(depth)
 
     def numbers(self, what: str, kind: int, count: int | None = None) -> tuple[int, ...]:
         """Integers of 32 bits."""
