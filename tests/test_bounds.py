@@ -234,6 +234,19 @@ def test_a_table_whose_footer_says_less_than_its_pages(tmp_path, parquet):
     refused(store.read_table, path, "the table claims")
 
 
+def test_a_table_whose_footer_contradicts_itself(tmp_path, parquet):
+    """Arrow's account of such a column would end the process."""
+    import pyarrow as pa
+
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"x": [1, None, 3]}), path)
+    content = path.read_bytes()
+    may_be_none, must_be_there = b"\x25\x02\x18\x01x", b"\x25\x00\x18\x01x"
+    assert content.count(may_be_none) == 1
+    path.write_bytes(content.replace(may_be_none, must_be_there))
+    refused(store.read_table, path, "cannot be read|histogram")
+
+
 def test_a_table_of_every_kind_of_column_is_read(tmp_path, parquet):
     rng = np.random.default_rng(0)
     n = 30_000
