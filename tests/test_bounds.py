@@ -163,6 +163,16 @@ def test_descriptors_of_rsatoolbox_that_claim_more_than_the_file_holds(tmp_path,
     assert rsatoolbox_files.read(path, None, "items").items == ("a", "1", "0.5", "d")
 
 
+def test_a_descriptor_of_rsatoolbox_that_is_lists_of_numbers(tmp_path, h5py):
+    path = tmp_path / "a.h5"
+    lists = np.empty(1, dtype=object)
+    lists[0] = np.arange(3, dtype=np.uint8)
+    with h5py.File(path, "w") as file:
+        rdms(file)
+        file.attrs.create("dissimilarity_measure", lists, dtype=h5py.vlen_dtype(np.uint8))
+    refused(gwrsa.RDM.load, path, "'dissimilarity_measure' must hold numbers or text, got lists")
+
+
 def test_what_is_linked_to_in_other_files_is_not_read(tmp_path, h5py):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = np.ones((2, 2))
