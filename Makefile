@@ -63,11 +63,12 @@ fuzz: dev
 	PROPTEST_CASES=$(FUZZ) cargo test --release --quiet -p gwrsa-core --test hostile
 	GWRSA_FUZZ=$(FUZZ) $(BIN)/pytest tests/test_hostile_solves.py tests/test_hostile_data.py tests/test_hostile_files.py --timeout=20000 --durations=30
 
-# Every reader of files, guided by its branches (atheris; SECONDS a format).
+# Every reader of files, guided by its branches (atheris; SECONDS a format), and on files broken at random.
 SECONDS ?= 60
 fuzz-readers: dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=2.3'
 	$(BIN)/python tests/fuzz_readers.py --seconds $(SECONDS)
+	$(BIN)/python tests/fuzz_broken.py
 
 # Half an hour (ARGS='--minutes 5').
 soak: dev

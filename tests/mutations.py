@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.io
+import scipy.sparse
 from hypothesis import strategies as st
 
 import gwrsa
@@ -61,6 +62,7 @@ def whole(folder):
         "values": _VALUES,
         "items": np.array(_ITEMS, dtype=object),
         "other": {"x": 1.0, "y": np.eye(2, dtype=np.int8)},
+        "sparse": scipy.sparse.csc_array(1j * np.eye(2)),
     }
     scipy.io.savemat(folder / "a.mat", content)
     scipy.io.savemat(folder / "packed.mat", content, do_compression=True)
@@ -138,30 +140,35 @@ def read(path):  # noqa: C901, PLR0912  # a case a format
     return found
 
 
-@st.composite
-def broken(draw, files):
-    """Name and bytes of a file after one to six mutations."""
-    name = draw(st.sampled_from(sorted(files)))
+def mutated(rng, files, name):
+    """Bytes of a file after one to six mutations by a `random.Random`."""
     content = bytearray(files[name])
-    for _ in range(draw(st.integers(1, 6))):
-        at = draw(st.integers(0, len(content)))
-        kind = draw(st.sampled_from(["flip", "number", "cut", "insert", "repeat", "drop", "splice"]))
+    for _ in range(rng.randint(1, 6)):
+        at = rng.randint(0, len(content))
+        kind = rng.choice(["flip", "number", "cut", "insert", "repeat", "drop", "splice"])
         if kind == "flip" and at < len(content):
-            content[at] ^= 1 << draw(st.integers(0, 7))
+            content[at] ^= 1 << rng.randint(0, 7)
         elif kind == "number":
-            number = draw(st.sampled_from(_NUMBERS))
+            number = rng.choice(_NUMBERS)
             content[at : at + len(number)] = number
         elif kind == "cut":
             del content[at:]
         elif kind == "insert":
-            content[at:at] = draw(st.binary(min_size=1, max_size=8))
+            content[at:at] = bytes(rng.randint(0, 255) for _ in range(rng.randint(1, 8)))
         elif kind == "repeat":
-            length = draw(st.integers(1, 64))
-            content[at:at] = content[at : at + length] * draw(st.integers(1, 50))
+            length = rng.randint(1, 64)
+            content[at:at] = content[at : at + length] * rng.randint(1, 50)
         elif kind == "drop":
-            del content[at : at + draw(st.integers(1, 64))]
+            del content[at : at + rng.randint(1, 64)]
         else:
-            other = files[draw(st.sampled_from(sorted(files)))]
-            start = draw(st.integers(0, len(other)))
-            content[at:at] = other[start : start + draw(st.integers(1, 200))]
-    return name, bytes(content)
+            other = files[rng.choice(sorted(files))]
+            start = rng.randint(0, len(other))
+            content[at:at] = other[start : start + rng.randint(1, 200)]
+    return bytes(content)
+
+
+@st.composite
+def broken(draw, files):
+    """Name and bytes of a file that is `mutated`."""
+    name = draw(st.sampled_from(sorted(files)))
+    return name, mutated(draw(st.randoms()), files, name)

@@ -163,6 +163,16 @@ def test_descriptors_of_rsatoolbox_that_claim_more_than_the_file_holds(tmp_path,
     assert rsatoolbox_files.read(path, None, "items").items == ("a", "1", "0.5", "d")
 
 
+def test_a_descriptor_of_rsatoolbox_that_is_lists_of_numbers(tmp_path, h5py):
+    path = tmp_path / "a.h5"
+    lists = np.empty(1, dtype=object)
+    lists[0] = np.arange(3, dtype=np.uint8)
+    with h5py.File(path, "w") as file:
+        rdms(file)
+        file.attrs.create("dissimilarity_measure", lists, dtype=h5py.vlen_dtype(np.uint8))
+    refused(gwrsa.RDM.load, path, "'dissimilarity_measure' must hold numbers or text, got lists")
+
+
 def test_what_is_linked_to_in_other_files_is_not_read(tmp_path, h5py):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = np.ones((2, 2))
@@ -232,6 +242,19 @@ def test_a_table_whose_footer_says_less_than_its_pages(tmp_path, parquet):
     path.write_bytes(content[:begins] + footer)
     assert parquet.read_metadata(path).row_group(0).total_byte_size == 0
     refused(store.read_table, path, "the table claims")
+
+
+def test_a_table_whose_footer_contradicts_itself(tmp_path, parquet):
+    """Arrow's account of such a column would end the process."""
+    import pyarrow as pa
+
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"x": [1, None, 3]}), path)
+    content = path.read_bytes()
+    may_be_none, must_be_there = b"\x25\x02\x18\x01x", b"\x25\x00\x18\x01x"
+    assert content.count(may_be_none) == 1
+    path.write_bytes(content.replace(may_be_none, must_be_there))
+    refused(store.read_table, path, "cannot be read|histogram")
 
 
 def test_a_table_of_every_kind_of_column_is_read(tmp_path, parquet):

@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,23 +62,23 @@ def test_broken_files(files, tmp_path_factory, data):
 
 @pytest.fixture(scope="module")
 def study_of_mine(made, tmp_path_factory):
-    """A finished study that may be broken."""
+    """A finished study that may be broken, and is whole in the end."""
     folder = tmp_path_factory.mktemp("mine") / "out"
     shutil.copytree(made[1].folder, folder)
-    return folder
+    yield folder, contents(folder)
+    assert study_check.check(folder).whole
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 @given(data=st.data())
 def test_a_study_with_a_broken_file_is_checked(study_of_mine, data):
-    folder = study_of_mine
-    names = sorted(
-        str(p.relative_to(folder))
-        for p in folder.rglob("*")
-        if p.is_file() and p.suffix in {".json", ".npz", ".parquet"}
-    )
-    name = data.draw(st.sampled_from([n for n in names if n != "provenance.json"]))
-    path = folder / name
-    before = path.read_bytes()
+    folder, whole = study_of_mine
+    names = [n for n in whole if n.endswith((".json", ".npz", ".parquet")) and n != "provenance.json"]
+    name = data.draw(st.sampled_from(names))
+    path, before = folder / name, whole[name]
     at, bit = data.draw(st.integers(0, len(before) - 1)), data.draw(st.integers(0, 7))
     broken = before[:at] + bytes([before[at] ^ 1 << bit]) + before[at + 1 :]
     hostile.COUNT["cases"] += 1
@@ -88,9 +89,9 @@ def test_a_study_with_a_broken_file_is_checked(study_of_mine, data):
         if path.parent.name in {"plans", "shards"}:
             # A space more or less, or a letter of which a word is told by the seal.
             assert not found.whole or shards.digest(json.loads(broken)) == shards.digest(json.loads(before))
+        assert contents(folder) == whole | {name: broken}  # a check writes nothing
     finally:
         path.write_bytes(before)
-    assert study_check.check(folder).whole
 
 
 def header(descr, shape, version=(1, 0)):
@@ -176,7 +177,7 @@ def mat_file(*elements):
     return b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + b"".join(elements)
 
 
-CELLS, CHARACTERS, NUMBERS = 1, 4, 6
+CELLS, STRUCT, CHARACTERS, NUMBERS = 1, 2, 4, 6
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -204,7 +205,35 @@ def test_mat_numbers_of_a_kind_that_there_is_not(tmp_path, kind, small):
     # SciPy looks the kind up beyond the end of a table.
     element = struct.pack("<HHI", kind, 4, 1) if small else mat_element(kind, bytes(8))
     (tmp_path / "a.mat").write_bytes(mat_file(mat_matrix(NUMBERS, (1, 1), element)))
-    refused(tmp_path / "a.mat", "kinds of the format")
+    refused(tmp_path / "a.mat", "the numbers must be of one of these kinds of the format: .*; got")
+
+
+def test_mat_matrices_end_with_their_elements(tmp_path):
+    """SciPy reads on in what comes next, or beyond the end, and takes text and numbers from there."""
+    one = mat_matrix(NUMBERS, (1, 1), mat_element(9, bytes(8)))
+    broken = {
+        "must hold the numbers, got its end": mat_matrix(NUMBERS, (1, 1)),
+        "must hold the text, got its end": mat_matrix(CHARACTERS, (1, 1)),
+        "the text must be of one of these kinds .*; got 14": mat_matrix(CHARACTERS, (1, 1), one),
+        "must hold a matrix, got its end": mat_matrix(CELLS, (1, 2), one),
+        "must have 2 dimensions or more, got 0": mat_matrix(NUMBERS, (), mat_element(9, bytes(8))),
+        "the dimensions must have whole numbers, got 6 bytes": mat_element(
+            14, mat_element(6, struct.pack("<II", NUMBERS, 0)) + mat_element(5, bytes(6))
+        ),
+        "must end with its elements": mat_matrix(
+            CELLS, (1, 1), mat_matrix(CHARACTERS, (1, 1), *[mat_element(4, b"ab")] * 2)
+        ),
+        "whole names of 0 letters": mat_matrix(STRUCT, (1, 1), mat_element(5, bytes(4)), mat_element(1, b"x"), one),
+        "whole names of 2 letters": mat_matrix(
+            STRUCT, (1, 1), mat_element(5, b"\x02\0\0\0"), mat_element(1, b"abc"), one
+        ),
+    }
+    flags = mat_element(6, struct.pack("<II", 0x800 | NUMBERS, 0))
+    rest = mat_element(5, struct.pack("<ii", 1, 1)) + mat_element(1, b"x") + mat_element(9, bytes(8))
+    broken["numbers, got its end"] = mat_element(14, flags + rest)  # complex, without the imaginary ones
+    for match, element in broken.items():
+        (tmp_path / "a.mat").write_bytes(mat_file(element))
+        refused(tmp_path / "a.mat", match)
 
 
 def test_cells_nested_without_end(tmp_path):
@@ -428,7 +457,16 @@ def test_a_mat_file_of_every_kind_still_reads(tmp_path):
     for packed in (False, True):
         scipy.io.savemat(
             tmp_path / "a.mat",
-            {"x": values, "s": {"a": [1, 2]}, "t": "text", "none": np.empty((0, 0))},
+            {
+                "x": values,
+                "s": {"a": [1, 2], "b": {"c": "text"}},
+                "t": "text",
+                "none": np.empty((0, 0)),
+                "sparse": scipy.sparse.csc_array(np.eye(3)),
+                "complex": np.array([1 + 2j]),
+                "cells": np.array([["one", 2.0], [np.array([], dtype=object), True]], dtype=object),
+                "words": np.array(["one", "three"]),
+            },
             do_compression=packed,
         )
         assert np.array_equal(load_array(tmp_path / "a.mat", key="x").values, values)

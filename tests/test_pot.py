@@ -328,6 +328,8 @@ def test_zero_steps_and_printing(capsys):
         ({"C1": np.ones((3, 4))}, "C1 must be square"),
         ({"C2": torch.ones((9, 9))}, "same type/backend"),
         ({"max_iter": -1}, "max_iter must be between 0"),
+        ({"tol": np.nan}, "tol must be a number, got nan"),
+        ({"solver": "PPA", "stopThr": np.nan}, "stopThr must be a number, got nan"),
     ],
 )
 def test_invalid_arguments(change, message):
@@ -346,6 +348,10 @@ def test_more_invalid_arguments():
         twins.entropic_gromov_wasserstein(c1, c2 - 0.5, loss_fun="kl_loss")
     with pytest.raises(ValueError, match="same sum"):
         twins.sinkhorn(p, 2 * q, M, 1.0)
+    with pytest.raises(ValueError, match="stopThr must be a number"):
+        twins.sinkhorn(p, q, M, 1.0, stopThr=np.nan)
+    with pytest.raises(ValueError, match="tol must be a number"):
+        twins.BAPG_gromov_wasserstein(c1, c2, tol=np.nan)
     with pytest.raises(ValueError, match="features must make a cost of shape"):
         gwrsa.entropic_gw(c1, c2, epsilon=0.1, features=M.T)
     with pytest.raises(ValueError, match="alpha must be between"):

@@ -147,10 +147,15 @@ def _strings(file: Path, node: Any) -> Iterator[str]:  # noqa: ANN401
 
 
 def attribute(file: Path, node: Any, name: str) -> Any:  # noqa: ANN401
-    """An attribute; None where there is none."""
+    """An attribute, of numbers or text; None where there is none."""
+    import h5py
+
     if name not in node.attrs:
         return None
     found = node.attrs.get_id(name)
+    if found.dtype.hasobject and not h5py.check_string_dtype(found.dtype):
+        # As HDF5 sees text of a broken type, and falls over it.
+        raise ValueError(f"the attribute {name!r} must hold numbers or text, got lists or references")
     each = file.stat().st_size if found.dtype.hasobject else found.dtype.itemsize
     fits(f"the attribute {name!r}", math.prod(found.shape or ()) * each, most(file))
     return node.attrs[name]

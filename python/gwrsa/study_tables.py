@@ -175,26 +175,37 @@ _WHAT = ("target", "family", "replicate", "choice", "measure", "k")
 
 def _hits(work: Work, chosen: pd.DataFrame) -> Iterator[_Hits]:
     """Of each chosen start, measure and k: what it is, how probably each object hits (0 or 1 without ties), and which count."""
-    s = work.settings
     entries = {(m.name, m.replicate): m for m in work.models}
-    for row in chosen.to_dict("records"):
-        arrays = load_arrays(work.plan_path(row["key"]))
-        found: IntArray | FloatArray = arrays["top"]
-        matching: Callable[..., BoolArray | FloatArray] = statistics.matching_hits
-        category: Callable[..., tuple[BoolArray | FloatArray, BoolArray]] = statistics.category_hits
-        if arrays["tied"]:
-            model = work.rdm(entries[row["target"], row["replicate"]], matched=s.alignment.match_histogram)
-            found = restored_plan(work.source, model, arrays, row)
-            matching, category = metrics.matching_probabilities, metrics.category_probabilities
-        what = {name: row[name] for name in ("target", "family", "replicate", "choice")}
-        for k in s.statistics.top_k:
-            hit = matching(found, k)
-            yield {**what, "measure": "matching", "k": k}, hit, np.ones(len(hit), dtype=np.bool_)
-        if work.categories is None:
-            continue
-        for k in s.statistics.top_k:
-            hit, counted = category(found, work.categories.members, k, uncategorised=s.categories.others)
-            yield {**what, "measure": "category", "k": k}, hit, counted
+    # Both choices may be one start.
+    for _, rows in chosen.groupby("key", sort=False):
+        chosen_as: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]  # columns have names
+        entry = entries[chosen_as[0]["target"], chosen_as[0]["replicate"]]
+        found = list(_start_hits(work, entry, chosen_as[0]))
+        for row in chosen_as:
+            what = {name: row[name] for name in ("target", "family", "replicate", "choice")}
+            for measure, hit, counted in found:
+                yield what | measure, hit, counted
+
+
+def _start_hits(work: Work, entry: Entry, row: dict[str, Any]) -> Iterator[_Hits]:
+    """The same of one start, but for what it is."""
+    s = work.settings
+    arrays = load_arrays(work.plan_path(row["key"]))
+    found: IntArray | FloatArray = arrays["top"]
+    matching: Callable[..., BoolArray | FloatArray] = statistics.matching_hits
+    category: Callable[..., tuple[BoolArray | FloatArray, BoolArray]] = statistics.category_hits
+    if arrays["tied"]:
+        model = work.rdm(entry, matched=s.alignment.match_histogram)
+        found = restored_plan(work.source, model, arrays, row)
+        matching, category = metrics.matching_probabilities, metrics.category_probabilities
+    for k in s.statistics.top_k:
+        hit = matching(found, k)
+        yield {"measure": "matching", "k": k}, hit, np.ones(len(hit), dtype=np.bool_)
+    if work.categories is None:
+        return
+    for k in s.statistics.top_k:
+        hit, counted = category(found, work.categories.members, k, uncategorised=s.categories.others)
+        yield {"measure": "category", "k": k}, hit, counted
 
 
 def _there(result: dict[str, Any] | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ NOT_CONVERGED = (
 )
 TINY = 1e-18
 """Under the logarithms of the Kullback-Leibler loss, as in POT and in the core."""
+# Below this the marginals of a float64 computation are not known.
+LEAST_TOLERANCE = 1e-14
 # Weights and first plans may be off by what single precision rounds, and are then put right.
 ROUNDED = 1e-4
 
@@ -141,6 +144,14 @@ def report(changes: list[float], verbose: bool) -> None:
         if k % 20 == 0:
             print("{:5s}|{:12s}".format("It.", "Err") + "\n" + "-" * 19)  # noqa: T201
         print(f"{10 * k:5d}|{change:8e}|")  # noqa: T201
+
+
+def tolerance(name: str, value: Any, least: float = LEAST_TOLERANCE) -> float:
+    """A tolerance as POT takes it: 0 or less is as small as there is."""
+    number = float(value)
+    if math.isnan(number):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+    return max(number, least)
 
 
 def warn(message: str) -> None:

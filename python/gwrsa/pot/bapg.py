@@ -200,7 +200,7 @@ def _solve(
         linear=linear,
         alpha=share,
         epsilon=check.positive("epsilon", epsilon),
-        tol=float(tol),
+        tol=arrays.tolerance("tol", tol, -np.inf),
         max_outer=check.integer("max_iter", max_iter, 0, check.MOST_STEPS),
         threads=0,
     )

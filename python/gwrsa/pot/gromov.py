@@ -12,9 +12,6 @@ from gwrsa._validate import FloatArray
 from gwrsa.pot import _arrays as arrays
 from gwrsa.pot._gradients import dual_potentials, gromov_value
 
-# Below this the marginals of a float64 computation are not known.
-LEAST_TOLERANCE = 1e-14
-
 
 def entropic_gromov_wasserstein(
     C1: Any,
@@ -238,13 +235,13 @@ def _solve(
         (raw,) = problem.solve(
             [(first, [epsilon])],
             precision="float64",
-            tol=max(float(tol), np.finfo(float).tiny),
+            tol=arrays.tolerance("tol", tol, np.finfo(float).tiny),
             max_outer=steps,
             max_sinkhorn=check.steps("numItermax", options["numItermax"]),
             level_tol=1.0,
             level_max_outer=1,
             threads=0,
-            literal=(solver == "PPA", max(float(options["stopThr"]), LEAST_TOLERANCE)),
+            literal=(solver == "PPA", arrays.tolerance("stopThr", options["stopThr"])),
         )
         changes, loss = raw.changes, raw.gw_loss
         failed = raw.status == "numerical_error"

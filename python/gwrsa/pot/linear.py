@@ -11,7 +11,6 @@ from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.pot import _arrays as arrays
 from gwrsa.pot._gradients import transport_value
-from gwrsa.pot.gromov import LEAST_TOLERANCE
 
 METHODS = ("sinkhorn", "sinkhorn_log", "greenkhorn", "sinkhorn_stabilized", "sinkhorn_epsilon_scaling")
 METHODS2 = ("sinkhorn", "sinkhorn_log", "sinkhorn_stabilized")
@@ -182,7 +181,7 @@ def _solve(
             p,
             q,
             epsilon=check.positive("reg", reg),
-            tol=max(float(stopThr), LEAST_TOLERANCE),
+            tol=arrays.tolerance("stopThr", stopThr),
             max_sinkhorn=check.steps("numItermax", numItermax),
             precision="float64",
             threads=0,
