@@ -118,7 +118,7 @@ def noise_ceiling(rdms: Iterable[RDM | Embedding | ArrayLike], method: CeilingMe
     if len(groups) < 2:
         raise ValueError(f"rdms must hold at least 2 groups, got {len(groups)}")
     for i, group in enumerate(groups):
-        check_same_items(groups[0], group)
+        check_same_items(groups[0], group, ("rdms[0]", f"rdms[{i}]"))
         _check_varied(f"rdms[{i}]", group.dissimilarities, name)
     rows = np.stack([_NORMALISE[name](group.dissimilarities) for group in groups])
     total = rows.sum(axis=0)
