@@ -59,7 +59,8 @@ def test_rates_of_the_table_are_those_of_the_plans(found):
 def test_plans_that_know_nothing_score_chance():
     a, b = (gwrsa.Embedding(points(60, 5, seed)) for seed in (1, 2))
     groups = np.r_[np.zeros(40), np.arange(1, 21)].astype(int)
-    far = gwrsa.align(a, b, metric="sqeuclidean", epsilon=1e9, categories=groups, progress=False)
+    with pytest.warns(UserWarning, match="above the critical epsilon"):
+        far = gwrsa.align(a, b, metric="sqeuclidean", epsilon=1e9, categories=groups, progress=False)
     chance = {k: gwrsa.chance_level(60, k, groups).exact for k in (1, 5, 10)}
     for start in far.starts:
         assert start.matching == pytest.approx({k: k / 60 for k in (1, 5, 10)})
@@ -174,8 +175,8 @@ def test_invalid_arguments_are_named(change, message):
 
 
 def test_different_numbers_of_objects():
-    a, b = pair(30)
-    part = gwrsa.Embedding(b.values[:20])
+    a, _ = pair(30)
+    part = gwrsa.Embedding(points(20, 6))
     groups, part_groups = np.arange(30) // 10, np.arange(20) // 10
     found = gwrsa.align(a, part, categories=groups, target_categories=part_groups, n_starts=2, progress=False)
     assert "top1" not in found.table
@@ -201,6 +202,25 @@ def test_labels_that_both_share_are_counted_where_there_are_no_rates():
     assert 1 in gwrsa.align(source.select(both), target.select(both), n_starts=1, progress=False).lowest_loss.matching
     other = gwrsa.Embedding(points(20, 6), [f"other {i}" for i in range(20)])
     assert "top1" not in gwrsa.align(a, other, n_starts=1, progress=False).table
+
+
+def test_an_epsilon_above_the_critical_one_is_said():
+    a, b = pair(30)
+    args = {"n_starts": 1, "progress": False}
+    critical = gwrsa.align(a, b, **args).critical_epsilon
+    for how in (
+        {"epsilon": 1.5},
+        {"epsilon": 1.5 * critical, "absolute": True},
+        {"epsilon": (1.5, 3), "search": "multistart"},
+    ):
+        with pytest.warns(
+            UserWarning, match="is above the critical epsilon of this pair, .* rates near chance"
+        ) as said:
+            gwrsa.align(a, b, **how, **args)
+        assert len(said) == 1
+        assert said[0].filename == __file__
+    # The top of a ladder is there to come down from.
+    gwrsa.align(a, b, epsilon=(0.5, 3), **args)
 
 
 def test_rates_say_which_there_are(found):

@@ -120,7 +120,8 @@ def align(
     UserWarning
         If there is nothing that can be polished, as where all starts failed: `Alignment.polished` is then None. If objects have no
         labels and are given Categories, which are then taken by position, or only one side has labels. If source and target
-        differ in number and share labels, so that matching rates could be had of those.
+        differ in number and share labels, so that matching rates could be had of those. If epsilon is above the critical one for
+        every start.
 
     Raises
     ------
@@ -153,9 +154,8 @@ def align(
         check_same_items(source, target, ("source", "target"))
     else:
         warn_of_shared(source, target)
-    _warn_of_bare(source, categories)
-    if not paired:
         _warn_of_bare(target, target_categories)
+    _warn_of_bare(source, categories)
     check_same_categories(categories, target_categories)
     weights = check.weights("p", p, len(source)), check.weights("q", q, len(target))
     rates = _Rates(
