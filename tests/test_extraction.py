@@ -304,7 +304,7 @@ for name, call in calls.items():
 def test_without_torch_a_device_is_judged_by_its_name_and_the_extra_is_named():
     said = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True, timeout=120
-    )  # noqa: S603
+    )
     lines = said.stdout.splitlines()
     assert len(lines) == 6
     for gpu, cuda in zip(lines[::2], lines[1::2], strict=True):
