@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -58,7 +59,8 @@ def test_rates_of_the_table_are_those_of_the_plans(found):
 def test_plans_that_know_nothing_score_chance():
     a, b = (gwrsa.Embedding(points(60, 5, seed)) for seed in (1, 2))
     groups = np.r_[np.zeros(40), np.arange(1, 21)].astype(int)
-    far = gwrsa.align(a, b, metric="sqeuclidean", epsilon=1e9, categories=groups, progress=False)
+    with pytest.warns(UserWarning, match="above the critical epsilon"):
+        far = gwrsa.align(a, b, metric="sqeuclidean", epsilon=1e9, categories=groups, progress=False)
     chance = {k: gwrsa.chance_level(60, k, groups).exact for k in (1, 5, 10)}
     for start in far.starts:
         assert start.matching == pytest.approx({k: k / 60 for k in (1, 5, 10)})
@@ -158,7 +160,10 @@ def test_labels_in_another_order_are_refused():
         ({"workers": 0}, "workers must be at least 1"),
         ({"seed": 1.5}, "seed must be an integer"),
         ({"categories": [1, 2]}, "categories must have 30 rows"),
-        ({"categories": "tool"}, r"categories must have 30 rows, one an object of 'x', got shape \(\)"),
+        (
+            {"categories": "tool"},
+            r"categories must be Categories, .* got 'tool'; a file is read by gwrsa.load_categories",
+        ),
         ({"uncategorised": "drop"}, "uncategorised must be one of"),
         ({"source": np.zeros((3, 3))}, "source must be an RDM, Embedding, DataFrame or DataArray, got ndarray"),
     ],
@@ -170,14 +175,92 @@ def test_invalid_arguments_are_named(change, message):
 
 
 def test_different_numbers_of_objects():
-    a, b = pair(30)
-    part = b.select(b.items[:20])
+    a, _ = pair(30)
+    part = gwrsa.Embedding(points(20, 6))
     groups, part_groups = np.arange(30) // 10, np.arange(20) // 10
     found = gwrsa.align(a, part, categories=groups, target_categories=part_groups, n_starts=2, progress=False)
     assert "top1" not in found.table
     assert 0 <= found.lowest_loss.category[1] <= 1
     with pytest.raises(ValueError, match="highest_matching needs items with counterparts"):
         found.highest_matching()
+    with pytest.raises(KeyError, match="they need the same objects on both sides"):
+        found.lowest_loss.matching[1]
+
+
+def test_labels_that_both_share_are_counted_where_there_are_no_rates():
+    a, b = pair(30)
+    with pytest.warns(
+        UserWarning, match=r"hold 30 and 20 objects, .* no matching rates; 20 labels are on both sides"
+    ) as said:
+        found = gwrsa.align(a, b.select(b.items[:20]), n_starts=1, progress=False)
+    assert len(said) == 1
+    with pytest.raises(ValueError, match=r"20 labels are on both sides: both = \["):
+        found.highest_matching()
+    # What is advised is what works.
+    source, target = a, b.select(b.items[:20])
+    both = [x for x in source.items if x in set(target.items)]
+    assert 1 in gwrsa.align(source.select(both), target.select(both), n_starts=1, progress=False).lowest_loss.matching
+    other = gwrsa.Embedding(points(20, 6), [f"other {i}" for i in range(20)])
+    assert "top1" not in gwrsa.align(a, other, n_starts=1, progress=False).table
+
+
+def test_an_epsilon_above_the_critical_one_is_said():
+    a, b = pair(30)
+    args = {"n_starts": 1, "progress": False}
+    critical = gwrsa.align(a, b, **args).critical_epsilon
+    for how in (
+        {"epsilon": 1.5},
+        {"epsilon": 1.5 * critical, "absolute": True},
+        {"epsilon": (1.5, 3), "search": "multistart"},
+    ):
+        with pytest.warns(
+            UserWarning, match="is above the critical epsilon of this pair, .* rates near chance"
+        ) as said:
+            gwrsa.align(a, b, **how, **args)
+        assert len(said) == 1
+        assert said[0].filename == __file__
+    # The top of a ladder is there to come down from.
+    gwrsa.align(a, b, epsilon=(0.5, 3), **args)
+
+
+def test_rates_say_which_there_are(found):
+    with pytest.raises(KeyError, match="k must be one of 1, 5, 10, got 3"):
+        found.lowest_loss.matching[3]
+    with pytest.raises(KeyError, match="k must be one of 1, 5, 10, got 2"):
+        found.lowest_loss.category[2]
+    assert found.lowest_loss.matching.get(3) is None
+    a, b = pair(12)
+    bare = gwrsa.align(a, b, n_starts=1, progress=False).lowest_loss
+    with pytest.raises(KeyError, match=r"they need categories, given to gwrsa.align"):
+        bare.category[1]
+    kept = pickle.loads(pickle.dumps(found.lowest_loss.matching))  # noqa: S301
+    assert kept == found.lowest_loss.matching
+    with pytest.raises(KeyError, match="k must be one of 1, 5, 10"):
+        kept[3]
+
+
+def test_an_alignment_is_no_plan(found):
+    for what, attribute in (
+        (found, ".lowest_loss.plan"),
+        (found.lowest_loss, ".plan"),
+        (found.lowest_loss.solution, ".plan"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"plan must be an array .* got {type(what).__name__}; pass its {attribute}"
+        ):
+            gwrsa.matching_rate(what)
+
+
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        (np.ones((5, 3)), r"source must be an RDM, .* got ndarray; .* gwrsa.Embedding\(values, items\) or gwrsa.RDM\("),
+        ("human.npy", r"got 'human.npy'; a file is read by gwrsa.Embedding.load or gwrsa.RDM.load"),
+    ],
+)
+def test_what_is_no_side_is_told_how_it_becomes_one(side, message):
+    with pytest.raises(ValueError, match=message):
+        gwrsa.align(side, pair(30)[1])
 
 
 def test_categories_of_objects_without_labels_are_a_warning():

@@ -53,6 +53,48 @@ def test_triplets_are_not_read_as_an_embedding(folder, monkeypatch, capsys):
     assert len(gwrsa.RDM.load(folder / "rdm.npz")) == 400
 
 
+def test_an_rdm_is_not_read_as_an_embedding(folder, monkeypatch, capsys):
+    square = gwrsa.Embedding.load(folder / "labelled.npz").rdm().square()
+    np.save(folder / "square.npy", square)
+    with pytest.raises(
+        ValueError, match=r"square.npy must hold an embedding, got .* \(12, 12\) .* RDM: read it by gwrsa.RDM.load"
+    ):
+        gwrsa.Embedding.load(folder / "square.npy")
+    rounded = np.array(square, dtype=np.float32) + np.float32(1e-8) * np.eye(N, dtype=np.float32)
+    np.save(folder / "rounded.npy", rounded)
+    with pytest.raises(ValueError, match="which is an RDM"):
+        gwrsa.Embedding.load(folder / "rounded.npy")
+    command = ("rdm", folder / "square.npy", "--out", folder / "rdm.npz")
+    assert "is an RDM already" in refused(monkeypatch, capsys, *command)
+    np.save(folder / "condensed.npy", gwrsa.RDM(square).dissimilarities)
+    assert "is an RDM already" in refused(
+        monkeypatch, capsys, "rdm", folder / "condensed.npy", "--out", folder / "rdm.npz"
+    )
+    # Who says that it is one is believed; so is what was saved as one.
+    assert main(monkeypatch, capsys, *command, "--kind", "embedding")[0] == 0
+    assert len(gwrsa.RDM.load(folder / "rdm.npz")) == N
+    saved = gwrsa.Embedding(square).save(folder / "saved.npz")
+    assert np.array_equal(gwrsa.Embedding.load(saved).values, square)
+
+
+@pytest.mark.parametrize("change", [lambda x: x + np.eye(N), lambda x: np.triu(x, 1), np.zeros_like])
+def test_other_squares_are_embeddings(folder, change):
+    values = change(gwrsa.Embedding.load(folder / "labelled.npz").rdm().square())
+    np.save(folder / "square.npy", values)
+    assert np.array_equal(gwrsa.Embedding.load(folder / "square.npy").values, values)
+
+
+def test_a_metric_that_is_not_used_is_said(folder, monkeypatch, capsys):
+    gwrsa.Embedding.load(folder / "labelled.npz").rdm().save(folder / "rdm.npz")
+    said = "warning: --metric euclidean is not used: both files hold dissimilarities"
+    for verb in (("rsa",), ("align", "--starts", 1, "--no-progress")):
+        pair = (*verb, folder / "rdm.npz", folder / "rdm.npz")
+        assert main(monkeypatch, capsys, *pair, "--metric", "euclidean")[2].count(said) == 1
+        assert "is not used" not in main(monkeypatch, capsys, *pair)[2]
+        mixed = (*verb, folder / "rdm.npz", folder / "labelled.npz", "--metric", "euclidean")
+        assert "is not used" not in main(monkeypatch, capsys, *mixed)[2]
+
+
 def test_three_whole_dimensions_are_no_triplets(folder, monkeypatch, capsys):
     np.save(folder / "colours.npy", np.random.default_rng(1).integers(0, 256, (N, 3)))
     assert main(monkeypatch, capsys, "rdm", folder / "colours.npy", "--out", folder / "rdm.npz")[0] == 0

@@ -130,6 +130,19 @@ def test_cosine_takes_a_constant_that_has_a_direction():
     assert gwrsa.rsa([1.0, 2.0, 2.0], [1.0, 1.0, 1.0], "cosine") == pytest.approx(5 / 27**0.5)
 
 
+@pytest.mark.parametrize(
+    ("given", "ours"), [("pearson", "corr"), ("Kendall", None), ("tau-b", "kendall"), ("spearmanr", "spearman")]
+)
+def test_names_of_other_libraries_are_answered_with_ours(given, ours):
+    with pytest.raises(ValueError, match=f"method must be one of 'corr', .*, got '{given}'") as said:
+        gwrsa.rsa([1.0, 2.0, 4.0], [2.0, 3.0, 5.0], given)
+    assert str(said.value).endswith(f"did you mean {ours!r}?" if ours else repr(given))
+    # Tau is none of a ceiling's methods, so it is not offered there.
+    if ours == "kendall":
+        with pytest.raises(ValueError, match=f"got '{given}'$"):
+            gwrsa.noise_ceiling([[1.0, 2.0, 4.0], [2.0, 3.0, 5.0]], given)
+
+
 def test_labels_must_agree():
     x = np.arange(1.0, 4.0)
     with pytest.raises(ValueError, match="another order"):

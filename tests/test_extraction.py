@@ -281,3 +281,34 @@ def test_who_is_offline_by_choice_stays_so(hub):
     with offline.at_once() as said:
         assert said == "HF_HUB_OFFLINE is set"
     assert hub.HF_HUB_OFFLINE
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+import gwrsa
+calls = {
+    "extract": lambda device: gwrsa.extract(["a", "b"], "timm/resnet18", device=device, cache_folder=None),
+    "fit_spose": lambda device: gwrsa.fit_spose([[0, 1, 2]] * 40, 2, device=device),
+    "align": lambda device: gwrsa.align(*[gwrsa.RDM([1, 2, 3])] * 2, device=device, progress=False),
+}
+for name, call in calls.items():
+    for device in ("gpu", "cuda"):
+        try:
+            call(device)
+        except (ImportError, ValueError) as error:
+            print(name, type(error).__name__, error)
+"""
+
+
+def test_without_torch_a_device_is_judged_by_its_name_and_the_extra_is_named():
+    said = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True, timeout=120
+    )
+    lines = said.stdout.splitlines()
+    assert len(lines) == 6
+    for gpu, cuda in zip(lines[::2], lines[1::2], strict=True):
+        assert "ValueError device must be" in gpu
+        assert "'cpu', 'cuda' or 'cuda:N', got 'gpu'" in gpu
+        assert "ImportError" in cuda
+        assert "pip install 'gwrsa[" in cuda

@@ -268,7 +268,10 @@ def test_labels_of_all_kinds_agree():
         (lambda top: metrics.category_matching_rate_of_top(top, [1, 2]), "categories must have length 3"),
         (lambda top: metrics.category_matching_rate_of_top(top, [1, 2.5, 3]), "got 2.5 at 1"),
         (lambda top: metrics.category_matching_rate_of_top(top, [1, True, 3]), "got True at 1"),
-        (lambda top: metrics.category_matching_rate_of_top(top, "cat"), "categories must be labels"),
+        (
+            lambda top: metrics.category_matching_rate_of_top(top, "cat"),
+            "categories must be Categories, labels .* got 'cat'",
+        ),
         (lambda top: metrics.category_matching_rate_of_top(top, [[1], [2], [0]]), r"got 2.0 at \(1, 0\)"),
         (
             lambda top: metrics.category_matching_rate_of_top(top, [1, 2, 3], target_categories=np.eye(3)),
@@ -279,3 +282,15 @@ def test_labels_of_all_kinds_agree():
 def test_invalid_top_and_categories_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(np.array([[0, 1], [1, 2], [0, 2]]))
+
+
+def test_categories_are_taken_as_they_are_loaded():
+    plan = np.random.default_rng(0).random((6, 6))
+    groups = gwrsa.Categories(("a", "b"), [str(i) for i in range(6)], np.c_[np.arange(6) < 4, np.arange(6) > 2])
+    assert gwrsa.category_matching_rate(plan, groups, 2) == gwrsa.category_matching_rate(plan, groups.members, 2)
+    assert gwrsa.chance_level(6, 2, groups) == gwrsa.chance_level(6, 2, groups.members)
+    other = gwrsa.Categories(("b", "a"), groups.items, groups.members)
+    with pytest.raises(ValueError, match="the same categories in the same order, got 'b', 'a' and 'a', 'b'"):
+        gwrsa.category_matching_rate(plan, groups, target_categories=other)
+    with pytest.raises(ValueError, match=r"got 'groups.csv'; a file is read by gwrsa.load_categories"):
+        gwrsa.category_matching_rate(plan, "groups.csv")

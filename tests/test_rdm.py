@@ -47,10 +47,10 @@ def test_cosine_does_not_leave_the_range(scale):
 def test_rows_without_direction_are_named():
     values = points(4)
     values[2] = 0.0
-    with pytest.raises(ValueError, match=r"'c' \(row 2\) is all zeros"):
+    with pytest.raises(ValueError, match=r"no row of zeros for metric 'cosine', .* got 'c' \(row 2\), 1 such"):
         gwrsa.Embedding(values, "abcd"[0:0] or list("abcd")).rdm()
     values[2] = 3.0
-    with pytest.raises(ValueError, match="row 2 is constant"):
+    with pytest.raises(ValueError, match=r"no constant row for metric 'correlation', .* got row 2"):
         gwrsa.Embedding(values).rdm("correlation")
 
 
@@ -182,6 +182,12 @@ def test_comparison_says_how_labels_differ():
         check_same_items(a, gwrsa.Embedding(a.values, [*NAMES[:3], "else", *NAMES[4:]]))
     with pytest.raises(ValueError, match="got 12 and 5"):
         check_same_items(a, a.select(NAMES[:5]))
+    # Two of one name are called by the arguments that they are.
+    with pytest.raises(ValueError, match=r"source and target hold .* by target.select\(source.items\)"):
+        check_same_items(a, a.select(NAMES[::-1]), ("source", "target"))
+    named = gwrsa.Embedding(a.values[:5], NAMES[:5], name="named")
+    with pytest.raises(ValueError, match=f"'{a.name}' and 'named' must .*; 5 labels are on both sides: .* b.select"):
+        check_same_items(a, named)
     check_same_items(gwrsa.Embedding(a.values), gwrsa.Embedding(a.values))
 
 

@@ -67,6 +67,7 @@ def test_ladders_with_one_end_share_their_values():
     assert schedule.ladder(0.1 / 0.85**3, 0.1)[0] == pytest.approx(0.1 / 0.85**3)
 
 
+@pytest.mark.filterwarnings("ignore:epsilon 2 is above the critical")
 def test_no_start_is_made_twice_where_ladders_end_above_their_tops():
     def starts(end, n=8):
         return schedule.plan("anneal", end, n, 0, critical=1.0, absolute=False)

@@ -294,13 +294,13 @@ main()
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: (f / "near.npy").unlink(), "the study names 'near.npy'"),
+        (lambda f: (f / "near.npy").unlink(), r"models\[\d\].embedding must be there, got 'near.npy'"),
         (lambda f: np.save(f / "near.npy", np.ones((N - 1, 3))), "items must have 23 labels"),
         (
             lambda f: gwrsa.Embedding(np.eye(N), [f"o{i}" for i in range(N)]).save(f / "shuffled.npz"),
             "model 'shuffled' must hold all",
         ),
-        (lambda f: np.save(f / "near.npy", np.zeros((N, 3))), "is all zeros"),
+        (lambda f: np.save(f / "near.npy", np.zeros((N, 3))), "no row of zeros"),
     ],
 )
 def test_inputs_that_do_not_fit_stop_before_any_work(tmp_path, change, message):

@@ -87,3 +87,31 @@ def test_tests_on_their_way_are_told_of_an_interrupt(tmp_path, monkeypatch):
     assert not asked[0]()
     going.close()
     assert all(stopped() for stopped in asked)
+
+
+def test_files_that_are_not_there_are_said_when_the_study_is_read(tmp_path):
+    path = write(tmp_path)
+    Study.from_toml(path)
+    for name, key in (
+        ("near.npy", r"models\[0\].embedding"),
+        ("categories.csv", "categories.file"),
+        ("items.txt", "items"),
+    ):
+        kept = (tmp_path / name).rename(tmp_path / "elsewhere")
+        with pytest.raises(FileNotFoundError, match=f"{key} must be there, got '{name}': there is no .*{name}"):
+            Study.from_toml(path)
+        kept.rename(tmp_path / name)
+    Study.from_toml(path)
+
+
+def test_a_human_side_without_labels_is_what_lacks_them(tmp_path):
+    path = write(tmp_path)
+    for model in ("near", "far"):
+        assert f'{model}.npy"' in TOML
+    path.write_text(TOML.replace('items = "items.txt"\n', ""))
+    lines = (tmp_path / "categories.csv").read_text().splitlines()
+    (tmp_path / "categories.csv").write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(
+        ValueError, match=f"human side 'people' must have labels, .* got {N} without labels and {N - 1}; give items"
+    ):
+        run(path, tmp_path / "out")

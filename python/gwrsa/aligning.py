@@ -21,10 +21,10 @@ from gwrsa.embedding import Embedding
 from gwrsa.factored import unit_rows
 from gwrsa.interrupts import Interrupted
 from gwrsa.loaders import Categories
-from gwrsa.memberships import Uncategorised
+from gwrsa.memberships import Uncategorised, check_no_path, check_same_categories
 from gwrsa.polishing import Polished
 from gwrsa.rdm import METRICS, RDM, Metric
-from gwrsa.same_items import check_same_items
+from gwrsa.same_items import check_same_items, warn_of_shared
 from gwrsa.solution import GWSolution
 from gwrsa.solve import PRECISIONS, Precision, build_problem
 
@@ -119,7 +119,9 @@ def align(
     -----
     UserWarning
         If there is nothing that can be polished, as where all starts failed: `Alignment.polished` is then None. If objects have no
-        labels and are given Categories, which are then taken by position, or only one side has labels.
+        labels and are given Categories, which are then taken by position, or only one side has labels. If source and target
+        differ in number and share labels, so that matching rates could be had of those. If epsilon is above the critical one for
+        every start.
 
     Raises
     ------
@@ -140,7 +142,7 @@ def align(
     0  spectral+++  converged  0.87
     1      profile  converged  0.87
     """
-    source, target = _side("source", source), _side("target", target)
+    source, target = labelled.side("source", source), labelled.side("target", target)
     check.choice("search", search, ("anneal", "multistart"))
     check.choice("precision", precision, PRECISIONS)
     check.choice("metric", metric, METRICS)
@@ -149,10 +151,12 @@ def align(
         polishing.check_polishable(len(source), len(target), p, q)
     paired = len(source) == len(target)
     if paired:
-        check_same_items(source, target)
-    _warn_of_bare(source, categories)
-    if not paired:
+        check_same_items(source, target, ("source", "target"))
+    else:
+        warn_of_shared(source, target)
         _warn_of_bare(target, target_categories)
+    _warn_of_bare(source, categories)
+    check_same_categories(categories, target_categories)
     weights = check.weights("p", p, len(source)), check.weights("q", q, len(target))
     rates = _Rates(
         shape=(len(source), len(target)),
@@ -206,13 +210,6 @@ def align(
             return result if polish is None else _polished(result, rates)
         except KeyboardInterrupt:
             raise Interrupted(so_far) from None
-
-
-def _side(name: str, side: Any) -> RDM | Embedding:  # noqa: ANN401
-    known = side if isinstance(side, (RDM, Embedding)) else labelled.representation(name, side)
-    if known is None:
-        raise ValueError(f"{name} must be an RDM, Embedding, DataFrame or DataArray, got {type(side).__name__}")
-    return known
 
 
 def _polished(found: Alignment, rates: _Rates) -> Alignment:
@@ -386,6 +383,7 @@ def members(
     categories: Categories | ArrayLike | None, of: RDM | Embedding, name: str = "categories"
 ) -> ArrayLike | None:
     """Categories of the objects of `of`, as the metrics take them; Categories by label, arrays by position."""
+    check_no_path(name, categories)
     if isinstance(categories, Categories):
         categories = categories.select(of.items).members if of.items is not None else categories.members
     if categories is not None and np.shape(categories)[:1] != (len(of),):

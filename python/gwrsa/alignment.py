@@ -19,7 +19,9 @@ from gwrsa._validate import FloatArray
 from gwrsa.compare import rsa
 from gwrsa.embedding import Embedding
 from gwrsa.polishing import Polished
+from gwrsa.rates import explained
 from gwrsa.rdm import RDM, Metric, from_embedding
+from gwrsa.same_items import how_to_share
 from gwrsa.shards import replace_text, save_arrays
 from gwrsa.solution import GWSolution
 
@@ -60,6 +62,9 @@ class Start:
     is no counterpart."""
     category: dict[int, float]
     """Category matching rate, the same; empty without categories."""
+
+    def __post_init__(self) -> None:
+        explained(self)
 
     def __repr__(self) -> str:
         return (
@@ -215,7 +220,10 @@ class Alignment:
         check.integer("k", k, 1, 10)
         truth = np.arange(len(self.source))
         if not self.starts[0].matching:
-            raise ValueError("highest_matching needs items with counterparts, but source and target differ in number")
+            raise ValueError(
+                "highest_matching needs items with counterparts, but source and target differ in number"
+                + how_to_share((self.source.items, self.target.items), ("source", "target"))
+            )
         within = min(k, self.starts[0].top.shape[1])
 
         def rate(start: Start) -> float:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
+from gwrsa.loaders import Categories
 from gwrsa.memberships import Uncategorised, memberships, share_category
 from gwrsa.metrics import hit_probability
 
@@ -36,9 +37,9 @@ class Chance:
 def chance_level(
     n: int,
     k: int,
-    categories: ArrayLike | None = None,
+    categories: Categories | ArrayLike | None = None,
     *,
-    target_categories: ArrayLike | None = None,
+    target_categories: Categories | ArrayLike | None = None,
     uncategorised: Uncategorised = "exclude",
     n_simulations: int = 1000,
     seed: int = 0,
@@ -52,9 +53,9 @@ def chance_level(
         Number of source items; without categories also of targets.
     k : int
         How many targets an item may name, 1 to the number of targets.
-    categories : array-like, shape (n,) or (n, c), optional
+    categories : Categories, or array-like, shape (n,) or (n, c), optional
         As in `category_matching_rate`. None: the chance of naming one's own counterpart.
-    target_categories : array-like, shape (m,) or (m, c), optional
+    target_categories : Categories, or array-like, shape (m,) or (m, c), optional
         As in `category_matching_rate`. None: the same as `categories`.
     uncategorised : str
         Items without a category, as in `category_matching_rate`: "exclude", "category" or "miss". For the chance without
@@ -115,8 +116,8 @@ def chance_level(
 def _hits(
     n: int,
     k: int,
-    categories: ArrayLike | None,
-    target_categories: ArrayLike | None,
+    categories: Categories | ArrayLike | None,
+    target_categories: Categories | ArrayLike | None,
     uncategorised: Uncategorised,
 ) -> tuple[FloatArray, NDArray[np.int64]]:
     """Distinct probabilities that an item hits, and how many items have each."""

@@ -260,7 +260,12 @@ def _fitting(embedding: Embedding, triplets: Triplets | ArrayLike) -> Triplets:
     given = as_triplets("triplets", triplets)
     if given.items is None:  # without labels the largest index is all that is known
         return Triplets(given.indices, None, len(embedding), given.name)
-    check_same_labels((embedding.name, given.name), (embedding.items, given.items), (len(embedding), given.n_items))
+    check_same_labels(
+        (embedding.name, given.name),
+        (embedding.items, given.items),
+        (len(embedding), given.n_items),
+        ("embedding", "triplets"),
+    )
     return given
 
 

@@ -7,7 +7,7 @@ https://doi.org/10.1371/journal.pcbi.1003553, and Schuett et al. 2023, https://d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,7 @@ from gwrsa.same_items import check_same_items
 
 CeilingMethod: TypeAlias = Literal["corr", "spearman", "cosine"]
 Method: TypeAlias = Literal["corr", "spearman", "kendall", "tau-a", "rho-a", "cosine"]
+_Name = TypeVar("_Name", bound=str)
 
 
 def rsa(a: RDM | Embedding | ArrayLike, b: RDM | Embedding | ArrayLike, method: Method = "corr") -> float:
@@ -65,7 +66,7 @@ def rsa(a: RDM | Embedding | ArrayLike, b: RDM | Embedding | ArrayLike, method: 
     >>> gwrsa.rsa([1.0, 2.0, 4.0], [2.0, 3.0, 5.0])
     1.0
     """
-    compare = _METHODS[check.choice("method", method, tuple(_METHODS))]
+    compare = _METHODS[_named(method, tuple(_METHODS))]
     first, second = as_rdm("a", a), as_rdm("b", b)
     check_same_items(first, second)
     _check_varied("a", first.dissimilarities, method)
@@ -113,12 +114,12 @@ def noise_ceiling(rdms: Iterable[RDM | Embedding | ArrayLike], method: CeilingMe
     >>> round(ceiling.lower, 2), round(ceiling.upper, 2)
     (0.98, 1.0)
     """
-    name = check.choice("method", method, tuple(_NORMALISE))
+    name = _named(method, tuple(_NORMALISE))
     groups = [as_rdm(f"rdms[{i}]", value) for i, value in enumerate(rdms)]
     if len(groups) < 2:
         raise ValueError(f"rdms must hold at least 2 groups, got {len(groups)}")
     for i, group in enumerate(groups):
-        check_same_items(groups[0], group)
+        check_same_items(groups[0], group, ("rdms[0]", f"rdms[{i}]"))
         _check_varied(f"rdms[{i}]", group.dissimilarities, name)
     rows = np.stack([_NORMALISE[name](group.dissimilarities) for group in groups])
     total = rows.sum(axis=0)
@@ -131,6 +132,17 @@ def noise_ceiling(rdms: Iterable[RDM | Embedding | ArrayLike], method: CeilingMe
     lower = float(np.mean([_METHODS[name](row, other) for row, other in zip(rows, others, strict=True)]))
     # Rows have length 1: the cosine of each with the total, averaged, is the total's length divided by their number.
     return NoiseCeiling(lower, min(float(np.linalg.norm(total)) / len(groups), 1.0))
+
+
+def _named(method: Any, options: tuple[_Name, ...]) -> _Name:  # noqa: ANN401
+    """One of the methods; who gave another library's name of one is told ours."""
+    try:
+        return check.choice("method", method, options)
+    except ValueError as error:
+        ours = _OTHER_NAMES.get(method.lower()) if isinstance(method, str) else None
+        if ours not in options:
+            raise
+        raise ValueError(f"{error}; did you mean {ours!r}?") from None
 
 
 def _check_varied(name: str, values: FloatArray, method: str) -> None:
@@ -216,6 +228,20 @@ _METHODS: dict[Method, Callable[[FloatArray, FloatArray], float]] = {
     "tau-a": _tau_a,
     "rho-a": _rho_a,
     "cosine": _cosine,
+}
+
+_OTHER_NAMES: dict[str, Method] = {
+    "pearson": "corr",
+    "pearsonr": "corr",
+    "correlation": "corr",
+    "spearmanr": "spearman",
+    "rho": "spearman",
+    "kendalltau": "kendall",
+    "tau": "kendall",
+    "tau-b": "kendall",
+    "tau_b": "kendall",
+    "tau_a": "tau-a",
+    "rho_a": "rho-a",
 }
 
 _NORMALISE: dict[CeilingMethod, Callable[[FloatArray], FloatArray]] = {

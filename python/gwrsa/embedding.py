@@ -13,6 +13,7 @@ import numpy as np
 from gwrsa import _validate as check
 from gwrsa import labelled
 from gwrsa._validate import FloatArray
+from gwrsa.condensed import is_dissimilarity
 from gwrsa.shards import save_arrays, stored_texts
 
 if TYPE_CHECKING:
@@ -95,32 +96,26 @@ class Embedding:
         Raises
         ------
         ValueError
-            If the file does not hold one 2-D array of finite numbers, or the labels do not fit.
+            If the file does not hold one 2-D array of finite numbers, or the labels do not fit; or if the array is symmetric with a
+            zero diagonal, as an RDM is, in a file that `save` did not write.
 
         Examples
         --------
         >>> gwrsa.Embedding.load("human.npy", items="names.txt", name="human")
         Embedding('human', 60 objects x 40, labelled)
         """
-        from gwrsa import loaders
-        from gwrsa import loaders_files as files
-
-        if Path(path).is_dir() and key is None:
-            made = cls.from_thingsvision(path, name=name)
-            given = loaders.load_items(items) if isinstance(items, (str, Path)) else items
-            return made if given is None else cls(made.values, tuple(given), name=made.name)  # type: ignore[arg-type]
-        loaded = loaders.load_array(path, key=key)
-        if loaded.values.ndim != 2:
-            raise ValueError(f"{path} must hold a 2-D array to be an embedding, got shape {loaded.values.shape}")
-        stored_name, meta = _provenance(Path(path))
-        labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
-        with files.named(path, items):
-            return cls(
-                loaded.values,
-                tuple(str(x) for x in labels) if labels is not None else loaded.items,
-                name=name or stored_name or Path(path).stem,
-                meta=meta,
+        made = read(path, items=items, key=key, name=name)
+        if (
+            made.values.any()
+            and is_dissimilarity(made.values)
+            and (Path(path).is_dir() or _provenance(Path(path))[0] is None)
+        ):
+            raise ValueError(
+                f"{path} must hold an embedding, got a symmetric array of shape {made.values.shape} with a zero diagonal, which is an "
+                "RDM: read it by gwrsa.RDM.load, in a study as rdm, at the command line with --kind rdm. If it is an embedding all "
+                "the same, make it by gwrsa.Embedding(values), or say --kind embedding"
             )
+        return made
 
     def save(self, path: str | Path) -> Path:
         """Write values, labels, name and meta to an .npz file, which `load` reads back; returns its path.
@@ -257,6 +252,35 @@ class Embedding:
         from gwrsa import rdm
 
         return rdm.from_embedding(self, metric)
+
+
+def read(
+    path: str | Path,
+    *,
+    items: Iterable[object] | str | Path | None = None,
+    key: str | None = None,
+    name: str | None = None,
+) -> Embedding:
+    """As `Embedding.load`, also of what looks like an RDM: for those who have said that it is an embedding."""
+    from gwrsa import loaders
+    from gwrsa import loaders_files as files
+
+    if Path(path).is_dir() and key is None:
+        made = Embedding.from_thingsvision(path, name=name)
+        given = loaders.load_items(items) if isinstance(items, (str, Path)) else items
+        return made if given is None else Embedding(made.values, tuple(given), name=made.name)  # type: ignore[arg-type]
+    loaded = loaders.load_array(path, key=key)
+    if loaded.values.ndim != 2:
+        raise ValueError(f"{path} must hold a 2-D array to be an embedding, got shape {loaded.values.shape}")
+    stored_name, meta = _provenance(Path(path))
+    labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items
+    with files.named(path, items):
+        return Embedding(
+            loaded.values,
+            tuple(str(x) for x in labels) if labels is not None else loaded.items,
+            name=name or stored_name or Path(path).stem,
+            meta=meta,
+        )
 
 
 def _provenance(path: Path) -> tuple[str | None, dict[str, Any]]:

@@ -53,10 +53,10 @@ def unit_rows(embedding: Embedding, metric: str) -> FloatArray:
     if flat.any():
         i = int(flat.argmax())
         label = f"{embedding.items[i]!r} (row {i})" if embedding.items else f"row {i}"
-        what = "is constant" if metric == "correlation" else "is all zeros"
+        what = "constant row" if metric == "correlation" else "row of zeros"
         raise ValueError(
-            f"values must have no such row for metric {metric!r}: {label} {what}, "
-            f"so its {metric} distances are not defined ({int(flat.sum())} such in all)"
+            f"values must have no {what} for metric {metric!r}, whose distances from it are not defined, got {label}, "
+            f"{int(flat.sum())} such in all"
         )
     scaled = rows / largest
     return check.array("values", scaled / np.linalg.norm(scaled, axis=1, keepdims=True), 2)

@@ -97,13 +97,13 @@ def load(
     ValueError
         If the database is not Optuna's, holds several studies and none is named, or has no completed trial, or plans do not fit.
     """
-    source, target = _side("source", source), _side("target", target)
+    source, target = labelled.side("source", source), labelled.side("target", target)
     check.choice("init_mat_plan", init_mat_plan, _PLANS)
     check.choice("metric", metric, METRICS)
     tol = check.positive("tol", tol)
     paired = len(source) == len(target)
     if paired:
-        check_same_items(source, target)
+        check_same_items(source, target, ("source", "target"))
     groups = members(categories, source)
     inside = Path(folder) / init_mat_plan
     path = _database(inside) if database is None else Path(database)
@@ -329,13 +329,6 @@ class _Saved:
             if plan.min() < 0 or not plan.sum() > 0:
                 raise ValueError(f"the plan must not be negative, or all 0, got a smallest entry of {plan.min()}")
             return plan
-
-
-def _side(name: str, side: Any) -> RDM | Embedding:  # noqa: ANN401
-    known = side if isinstance(side, (RDM, Embedding)) else labelled.representation(name, side)
-    if known is None:
-        raise ValueError(f"{name} must be an RDM, Embedding, DataFrame or DataArray, got {type(side).__name__}")
-    return known
 
 
 def _start(saved: _Saved, init: str, groups: ArrayLike | None, *, paired: bool) -> Start:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -109,6 +110,31 @@ def representation(name: str, value: Any) -> RDM | Embedding | None:  # noqa: AN
         return None
     kind = RDM if _is_rdm(given) else Embedding
     return kind(value, name=given.name or name)
+
+
+def side(name: str, value: Any) -> RDM | Embedding:  # noqa: ANN401
+    """An RDM or Embedding as it is, or what a table stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else; an array says neither which of them it is nor what its rows are.
+    """
+    from gwrsa.embedding import Embedding
+    from gwrsa.rdm import RDM
+
+    known = value if isinstance(value, (RDM, Embedding)) else representation(name, value)
+    if known is not None:
+        return known
+    path = isinstance(value, (str, Path))
+    raise ValueError(
+        f"{name} must be an RDM, Embedding, DataFrame or DataArray, got {repr(str(value)) if path else type(value).__name__}; "
+        + (
+            "a file is read by gwrsa.Embedding.load or gwrsa.RDM.load"
+            if path
+            else "an array is made into one by gwrsa.Embedding(values, items) or gwrsa.RDM(dissimilarities, items)"
+        )
+    )
 
 
 def cost(name: str, value: Any) -> Any:  # noqa: ANN401

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gwrsa import _validate as check
+from gwrsa.loaders import Categories
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 Uncategorised: TypeAlias = Literal["exclude", "category", "miss"]
@@ -19,8 +21,8 @@ UNCATEGORISED: tuple[Uncategorised, ...] = ("exclude", "category", "miss")
 def memberships(
     n: int,
     m: int | None,
-    categories: ArrayLike,
-    target_categories: ArrayLike | None = None,
+    categories: Categories | ArrayLike,
+    target_categories: Categories | ArrayLike | None = None,
     uncategorised: Uncategorised = "exclude",
 ) -> tuple[BoolArray, BoolArray, BoolArray]:
     """Check categories and turn them into membership arrays; arguments as in `metrics.category_matching_rate`.
@@ -45,6 +47,7 @@ def memberships(
         As `metrics.category_matching_rate`.
     """
     check.choice("uncategorised", uncategorised, UNCATEGORISED)
+    check_same_categories(categories, target_categories)
     given = [_categories("categories", categories, n)]
     if target_categories is not None:
         given.append(_categories("target_categories", target_categories, m))
@@ -76,8 +79,31 @@ def share_category(source: BoolArray, target: BoolArray) -> BoolArray:
     return np.asarray(source.astype(np.float32) @ target.astype(np.float32).T > 0)
 
 
-def _categories(name: str, value: ArrayLike, n: int | None) -> NDArray[Any]:
+def check_same_categories(source: object, target: object) -> None:
+    """Columns of two `Categories` must be the same categories."""
+    if isinstance(source, Categories) and isinstance(target, Categories) and source.names != target.names:
+        raise ValueError(
+            f"target_categories must be of the same categories in the same order, got {_few(target.names)} and {_few(source.names)}"
+        )
+
+
+def check_no_path(name: str, value: object) -> None:
+    """A path of a file of categories is not read here."""
+    if isinstance(value, (str, Path)):
+        raise ValueError(
+            f"{name} must be Categories, labels (n,) or membership (n, c), got {str(value)!r}; a file is read by gwrsa.load_categories"
+        )
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+
+
+def _categories(name: str, value: Categories | ArrayLike, n: int | None) -> NDArray[Any]:
     """Labels (n,), object, where None is no category; or membership (n, c), bool."""
+    check_no_path(name, value)
+    if isinstance(value, Categories):
+        value = value.members
     # As objects: numpy would turn the NaN of a list of strings into the label "nan".
     raw = value if isinstance(value, np.ndarray) else np.asarray(value, dtype=object)
     if raw.ndim not in (1, 2) or raw.size == 0:

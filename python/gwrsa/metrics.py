@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
+from gwrsa.loaders import Categories
 from gwrsa.memberships import BoolArray, Uncategorised, memberships, share_category
 
 IntArray: TypeAlias = NDArray[np.int64]
@@ -60,10 +61,10 @@ def matching_rate(plan: ArrayLike, k: int = 1, *, truth: ArrayLike | None = None
 
 def category_matching_rate(
     plan: ArrayLike,
-    categories: ArrayLike,
+    categories: Categories | ArrayLike,
     k: int = 1,
     *,
-    target_categories: ArrayLike | None = None,
+    target_categories: Categories | ArrayLike | None = None,
     uncategorised: Uncategorised = "exclude",
 ) -> float:
     """Share of source items with any of their k most probable targets in a category of theirs (coarse-grained match).
@@ -72,12 +73,13 @@ def category_matching_rate(
     ----------
     plan : array-like, shape (n, m)
         Not negative; rows need not have the same sum.
-    categories : array-like, shape (n,) or (n, c)
+    categories : Categories, or array-like, shape (n,) or (n, c)
         A label (string or integer) an item, where None, NaN and "" are no category; or 0/1 membership of c categories, of
-        which an item can have none, one or several. No label has a meaning of its own, "others" neither.
+        which an item can have none, one or several. No label has a meaning of its own, "others" neither. Rows of
+        `Categories` have to be in the order of the plan's, which has no labels: `categories.select(rdm.items)`.
     k : int
         How many targets an item may name, 1 to m.
-    target_categories : array-like, shape (m,) or (m, c), optional
+    target_categories : Categories, or array-like, shape (m,) or (m, c), optional
         In the same form as `categories`. None: the same as `categories`, which needs n == m.
     uncategorised : str
         Items without a category. "exclude": such source items are left out of the mean. "miss": they are in the mean and
@@ -132,10 +134,10 @@ def matching_probabilities(plan: ArrayLike, k: int = 1, *, truth: ArrayLike | No
 
 def category_probabilities(
     plan: ArrayLike,
-    categories: ArrayLike,
+    categories: Categories | ArrayLike,
     k: int = 1,
     *,
-    target_categories: ArrayLike | None = None,
+    target_categories: Categories | ArrayLike | None = None,
     uncategorised: Uncategorised = "exclude",
 ) -> tuple[FloatArray, BoolArray]:
     """Of each source item the probability that any of its k most probable targets shares a category with it.
@@ -224,10 +226,10 @@ def matching_rate_of_top(top: ArrayLike, k: int = 1, truth: ArrayLike | None = N
 
 def category_matching_rate_of_top(
     top: ArrayLike,
-    categories: ArrayLike,
+    categories: Categories | ArrayLike,
     k: int = 1,
     *,
-    target_categories: ArrayLike | None = None,
+    target_categories: Categories | ArrayLike | None = None,
     uncategorised: Uncategorised = "exclude",
 ) -> float:
     """`category_matching_rate` where only the most probable targets are known; ties are as `top` broke them.
@@ -288,6 +290,10 @@ def hit_probability(n_tied: ArrayLike, n_hits: ArrayLike, places: ArrayLike) -> 
 
 
 def _plan(plan: ArrayLike) -> FloatArray:
+    for inside in ("lowest_loss", "plan"):
+        if hasattr(plan, inside):
+            path = "lowest_loss.plan" if inside == "lowest_loss" else inside
+            raise ValueError(f"plan must be an array (n, m), got {type(plan).__name__}; pass its .{path}")
     values = check.array("plan", plan, 2)
     if values.min() < 0:
         i, j = (int(x) for x in np.unravel_index(int(values.argmin()), values.shape))

@@ -17,6 +17,7 @@ from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.embedding import Embedding
 from gwrsa.factored import Factored
+from gwrsa.rates import explained
 from gwrsa.rdm import METRICS, RDM, Metric
 from gwrsa.solution import GWSolution
 from gwrsa.solve import as_cost, sinkhorn
@@ -62,6 +63,9 @@ class Polished:
     category: dict[int, float] = field(default_factory=dict)
     """Category matching rate, the same; empty without categories."""
     _plan: FloatArray | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        explained(self)
 
     @property
     def plan(self) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +93,12 @@ def plan(
         )
     unit = 1.0 if absolute else critical
     low, high = _bounds(search, epsilon)
+    if 0 < critical < low * unit:
+        warnings.warn(
+            f"epsilon {low * unit:.4g} is above the critical epsilon of this pair, {critical:.4g} (absolute), where the uniform plan "
+            "is stable: plans are then near it, and rates near chance",
+            stacklevel=3,
+        )
     if search == "multistart":
         values = [unit * _draw(low, high, seed, i) for i in range(n)]
         return [Planned("random", seed, i, [value]) for i, value in enumerate(values)]

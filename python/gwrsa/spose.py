@@ -37,6 +37,7 @@ from gwrsa import _validate as check
 from gwrsa.choice import odd_one_out_probabilities
 from gwrsa.embedding import Embedding
 from gwrsa.shards import digest, load_arrays, save_arrays
+from gwrsa.torch_device import device_of
 from gwrsa.triplets import Triplets, as_triplets, split
 
 if TYPE_CHECKING:
@@ -154,10 +155,10 @@ def fit_spose(
     }
     train, held_out = split("validation", given, validation, seed)
     try:
-        from gwrsa.torch_device import device_of
+        where = device_of(device, auto=True)
     except ImportError as error:
         raise ImportError("fit_spose needs torch: pip install 'gwrsa[torch]'") from error
-    fit = _Fit(settings, train, held_out, device_of(device, auto=True))
+    fit = _Fit(settings, train, held_out, where)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.suffix != ".npz":
         raise ValueError(f"checkpoint must end in .npz, got {str(checkpoint)!r}")

@@ -65,12 +65,14 @@ class Study:
         Raises
         ------
         FileNotFoundError
-            If it is not there.
+            If it is not there, or a file that it names; the message says by which key.
         ValueError
             If it is no TOML, a key is unknown or missing, or a value is not what it has to be.
         """
         settings, text = Settings.read(path)
-        return cls(settings, Path(path).parent if base is None else Path(base), text)
+        study = cls(settings, Path(path).parent if base is None else Path(base), text)
+        Inputs(settings, study.base).check_there()
+        return study
 
     def run(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,17 +39,40 @@ class Inputs:
         FileNotFoundError
             If one is not there.
         """
+        self.check_there()
+        for _, path in self._named():
+            self._hash(path)
+
+    def check_there(self) -> None:
+        """Every file that the settings name has to be there.
+
+        Raises
+        ------
+        FileNotFoundError
+            That says which key names one that is not.
+        """
+        for key, path in self._named():
+            if not (self.base / path).exists():
+                raise FileNotFoundError(f"{key} must be there, got {path!r}: there is no {self.base / path}")
+
+    def _named(self) -> Iterator[tuple[str, str]]:
+        """Key and path of every file that the settings name."""
         s = self.settings
-        for path in (s.items, s.objects, s.categories.file, s.images.root):
-            self._hash(path)
-        for path in (s.human.embedding, s.human.rdm, s.human.triplets, s.human.calibrate, s.human.items):
-            self._hash(path)
-        for model in s.models:
-            for path in (model.texts, model.checkpoint, model.items):
-                self._hash(path)
-            for path in (model.embedding, model.rdm):
-                for seed in range(model.seeds):
-                    self._hash(path and path.replace("{seed}", str(seed)))
+        sides: list[tuple[str, Any, tuple[str, ...]]] = [
+            ("", s, ("items", "objects")),
+            ("categories.", s.categories, ("file",)),
+            ("images.", s.images, ("root",)),
+            ("human.", s.human, ("embedding", "rdm", "triplets", "calibrate", "items")),
+        ]
+        for i, model in enumerate(s.models):
+            sides.append((f"models[{i}].", model, ("texts", "checkpoint", "items", "embedding", "rdm")))
+        for where, side, keys in sides:
+            for key in keys:
+                path = getattr(side, key)
+                if path is not None:
+                    seeds = side.seeds if "{seed}" in path and key in ("embedding", "rdm") else 1
+                    for seed in range(seeds):
+                        yield where + key, path.replace("{seed}", str(seed)) if seeds > 1 else path
 
     def human(self) -> Embedding | RDM:
         """The human side, of the study's objects in their order."""
@@ -103,7 +127,10 @@ class Inputs:
         if human.items is not None:
             return found.select(human.items)
         if len(found) != len(human):
-            raise ValueError(f"categories.file must have {len(human)} rows, one an object, got {len(found)}")
+            raise ValueError(
+                f"the human side {human.name!r} must have labels, or as many objects as categories.file, got {len(human)} without "
+                f"labels and {len(found)}; give items, a file of labels"
+            )
         return found
 
     def _file(self, side: Human | Model, replicate: int) -> Embedding | RDM:
@@ -168,12 +195,10 @@ class Inputs:
                     f"the study names {path!r}, which changed while it was read; run again when it is as it should be"
                 )
 
-    def _hash(self, path: str | None) -> None:
-        if path is None or path in self.hashes:
+    def _hash(self, path: str) -> None:
+        if path in self.hashes:
             return
         where = self.base / path
-        if not where.exists():
-            raise FileNotFoundError(f"the study names {path!r}, but there is no {where}")
         self._stamps[path] = _stamp(where)
         self.hashes[path] = hashed(where)
 

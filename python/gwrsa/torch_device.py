@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-import torch
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def check_name(name: object, *, auto: bool = False) -> None:
+    """The name of a CPU or CUDA device, None, or with `auto` "auto" in its place; torch is not asked, which may be missing.
+
+    Raises
+    ------
+    ValueError
+        If it is another.
+    """
+    if name == "auto" if auto else name is None:
+        return
+    # A torch.device is told by its text; a number is one of CUDA's to torch, and of nobody knows what to a reader.
+    if name is None or isinstance(name, int) or not re.fullmatch(r"cpu(:0)?|cuda(:(\d|[1-9]\d))?", str(name)):
+        first = "'auto'" if auto else "None"
+        raise ValueError(f"device must be {first}, 'cpu', 'cuda' or 'cuda:N', got {name!r}")
 
 
 def device_of(name: object, *, auto: bool = False) -> torch.device:
@@ -13,18 +33,12 @@ def device_of(name: object, *, auto: bool = False) -> torch.device:
     ValueError
         If it is not a CPU or CUDA device, or not there.
     """
-    if auto and name == "auto":
+    check_name(name, auto=auto)
+    import torch
+
+    if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not auto and name is None:
-        return torch.device("cpu")
-    first = "'auto'" if auto else "None"
-    expected = f"device must be {first}, 'cpu', 'cuda' or 'cuda:N', got {name!r}"
-    try:
-        device: torch.device = torch.device(name)  # type: ignore[call-overload]
-    except (RuntimeError, TypeError):
-        raise ValueError(expected) from None
-    if isinstance(name, int) or device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
-        raise ValueError(expected)
+    device: torch.device = torch.device("cpu" if name is None else str(name))
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device must be there, got {name!r} and {torch.cuda.device_count()} CUDA devices")
     return device

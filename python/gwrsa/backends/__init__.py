@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gwrsa import _validate as check
+from gwrsa import torch_device
 from gwrsa._validate import FloatArray
 from gwrsa.factored import Factored
 
@@ -104,6 +105,7 @@ def chosen(backend: str, device: str | None) -> str:
 def check_device(backend: str, device: str | None) -> None:
     """Raise a ValueError unless this backend can solve on this device, an ImportError where it needs a package that is not there."""
     if chosen(backend, device) == "torch":
+        torch_device.check_name(device)
         _torch().device_of(device)
     elif device not in (None, "cpu"):
         raise ValueError(f"device must be None or 'cpu' with backend {backend!r}, got {device!r}")

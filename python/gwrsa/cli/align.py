@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def align(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(help="Embedding or RDM.")],
     target: Annotated[Path, typer.Argument(help="Embedding or RDM of the same objects.")],
     metric: Annotated[MetricName, typer.Option(help="Dissimilarity of embeddings.")] = "cosine",
@@ -69,7 +70,7 @@ def align(
     check_folder(out)
     if absolute and epsilon is None:
         raise ValueError("--absolute needs --epsilon, the value that is absolute")
-    a, b = load_pair((source, target), items, kind)
+    a, b = load_pair(context, (source, target), items, kind)
     groups = load_categories(categories) if categories else None
     for name in drop_category or []:
         if groups is None:

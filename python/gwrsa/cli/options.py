@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
@@ -22,8 +23,8 @@ Method = Literal["corr", "spearman", "kendall", "tau-a", "rho-a", "cosine"]
 
 def load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:
     """Read a representation, say what it is, and label it with `items` where the file does not."""
+    from gwrsa import embedding as embeddings
     from gwrsa.condensed import is_dissimilarity
-    from gwrsa.embedding import Embedding
     from gwrsa.loaders import load_array
     from gwrsa.rdm import RDM
     from gwrsa.rsatoolbox_files import is_rdms
@@ -41,7 +42,7 @@ def load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:
                 "gwrsa rdm --kind triplets, or say --kind embedding"
             )
         kind = "rdm" if is_dissimilarity(values) else "embedding"
-    read = RDM.load if kind == "rdm" else Embedding.load
+    read = RDM.load if kind == "rdm" else embeddings.read  # what it is has been said, or looked at
     loaded: RDM | Embedding = read(path)
     # --items labels what has no labels; it does not rename what has.
     if loaded.items is None and items is not None:
@@ -50,14 +51,26 @@ def load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:
     return loaded
 
 
-def load_pair(paths: tuple[Path, Path], items: Path | None, kind: Kind) -> tuple[RDM | Embedding, RDM | Embedding]:
-    """`load` both files; labels that disagree are an error that names the files."""
+def load_pair(
+    context: typer.Context, paths: tuple[Path, Path], items: Path | None, kind: Kind
+) -> tuple[RDM | Embedding, RDM | Embedding]:
+    """`load` both files; labels that disagree are an error that names the files, a metric that neither needs is a warning."""
+    from gwrsa.rdm import RDM
     from gwrsa.same_items import check_same_labels
 
     a, b = (load(path, items, kind) for path in paths)
+    if isinstance(a, RDM) and isinstance(b, RDM):
+        say_unused_metric(context, "both files hold dissimilarities")
     if len(a) == len(b):
         check_same_labels((str(paths[0]), str(paths[1])), (a.items, b.items), (len(a), len(b)))
     return a, b
+
+
+def say_unused_metric(context: typer.Context, why: str) -> None:
+    """Warn who gave a metric that plays no part."""
+    source = context.get_parameter_source("metric")
+    if source is not None and source.name == "COMMANDLINE":
+        warnings.warn(f"--metric {context.params['metric']} is not used: {why}", stacklevel=2)
 
 
 def check_folder(out: Path | None) -> None:

@@ -7,10 +7,21 @@ from typing import Annotated, Any, Literal, Optional
 
 import typer
 
-from gwrsa.cli.options import Items, Kind, Method, MetricName, Missing, as_rdm, check_archive, load_pair
+from gwrsa.cli.options import (
+    Items,
+    Kind,
+    Method,
+    MetricName,
+    Missing,
+    as_rdm,
+    check_archive,
+    load_pair,
+    say_unused_metric,
+)
 
 
 def rdm(
+    context: typer.Context,
     embedding: Annotated[
         Path,
         typer.Argument(
@@ -33,20 +44,30 @@ def rdm(
 
     Example: gwrsa rdm human.npy --items names.txt --metric choice --calibrate triplets.npy --out human_rdm.npz
     """
+    from gwrsa import embedding as embeddings
     from gwrsa.choice import calibrate as scaled
-    from gwrsa.embedding import Embedding
+    from gwrsa.condensed import is_dissimilarity
     from gwrsa.loaders import load_array
+    from gwrsa.rsatoolbox_files import is_rdms
     from gwrsa.triplets import Triplets, is_triplets
 
     check_archive(out)
-    if kind is None and not embedding.is_dir() and is_triplets(load_array(embedding).values):
-        raise ValueError(
-            f"{embedding} holds n x 3 whole numbers, as triplets do: did you mean --kind triplets? If not, say --kind embedding"
-        )
+    if kind is None and not embedding.is_dir():
+        values = None if is_rdms(embedding) else load_array(embedding).values
+        if values is None or is_dissimilarity(values):
+            raise ValueError(
+                f"{embedding} holds dissimilarities, so it is an RDM already: give it to gwrsa rsa or align as it is, or read it by "
+                "gwrsa.RDM.load. If it is an embedding all the same, say --kind embedding"
+            )
+        if is_triplets(values):
+            raise ValueError(
+                f"{embedding} holds n x 3 whole numbers, as triplets do: did you mean --kind triplets? If not, say --kind embedding"
+            )
     if kind == "triplets":
+        say_unused_metric(context, "triplets are counted")
         made = Triplets.load(embedding, items=items).rdm(missing)
     else:
-        loaded = Embedding.load(embedding, items=items)
+        loaded = embeddings.read(embedding, items=items)
         if calibrate is not None:
             loaded = scaled(loaded, Triplets.load(calibrate, items=items))
         made = loaded.rdm(metric)
@@ -90,6 +111,7 @@ def spose(
 
 
 def rsa(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(help="Embedding or RDM.")],
     target: Annotated[Path, typer.Argument(help="Embedding or RDM of the same objects.")],
     metric: Annotated[MetricName, typer.Option(help="Dissimilarity of embeddings.")] = "cosine",
@@ -105,7 +127,7 @@ def rsa(
     """
     from gwrsa.compare import rsa as compare
 
-    a, b = (as_rdm(side, metric) for side in load_pair((source, target), items, kind))
+    a, b = (as_rdm(side, metric) for side in load_pair(context, (source, target), items, kind))
     typer.echo(f"RSA ({method}) of {a.name} and {b.name}, {len(a)} objects: {compare(a, b, method):.6f}")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from gwrsa import _validate as check
 from gwrsa.embedding import Embedding
 from gwrsa.extraction import batches, cache, inputs
+from gwrsa.torch_device import check_name, device_of
 
 if TYPE_CHECKING:
     from gwrsa.extraction.models import Stated
@@ -93,8 +94,8 @@ def extract(
     seed = check.integer("seed", seed, 0, 2**63 - 1)
     batch_size = check.steps("batch_size", batch_size)
     check.choice("broken", broken, ("raise", "skip"))
+    check_name(device, auto=True)
     from gwrsa.extraction import models
-    from gwrsa.torch_device import device_of
 
     network = models.load(
         model, checkpoint=checkpoint, pretrained=pretrained, seed=seed, preprocessing=preprocessing, match=match
