@@ -7,6 +7,8 @@ import shutil
 import struct
 import zipfile
 import zlib
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,8 +67,16 @@ def study_of_mine(made, tmp_path_factory):
     """A finished study that may be broken, and is whole in the end."""
     folder = tmp_path_factory.mktemp("mine") / "out"
     shutil.copytree(made[1].folder, folder)
-    yield folder, contents(folder)
+    yield Mine(folder, contents(folder))
     assert study_check.check(folder).whole
+
+
+@dataclass(repr=False)
+class Mine:
+    """A study's folder and what its files held; not shown, as that is long."""
+
+    folder: Path
+    whole: dict[str, bytes]
 
 
 def contents(folder):
@@ -75,7 +85,7 @@ def contents(folder):
 
 @given(which=st.integers(0, 1 << 20), at=st.integers(0, 1 << 30), bit=st.integers(0, 7))
 def test_a_study_with_a_broken_file_is_checked(study_of_mine, which, at, bit):
-    folder, whole = study_of_mine
+    folder, whole = study_of_mine.folder, study_of_mine.whole
     names = [n for n in whole if n.endswith((".json", ".npz", ".parquet")) and n != "provenance.json"]
     name = names[which % len(names)]
     path, before = folder / name, whole[name]

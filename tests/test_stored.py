@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
@@ -114,6 +115,7 @@ def test_a_whole_study_is_said_to_be_whole(made):
         (lambda out: next((out / "plans").iterdir()).unlink(), "plans/", "gwrsa study aligns this pair again"),
         (lambda out: cut(next((out / "sides").iterdir())), "sides/", "gwrsa study makes it again from its input"),
         (lambda out: cut(out / "categories.npz"), "categories.npz", "gwrsa study makes it again"),
+        (lambda out: np.savez(out / "categories.npz", names=["a"]), "categories.npz", "gwrsa study makes it again"),
         (lambda out: cut(out / "tables" / "rates.parquet"), "tables/rates.parquet", "gwrsa merge write it again"),
         (lambda out: next((out / "shards").glob("*.json")).unlink(), "shards", "gwrsa study computes them"),
     ],

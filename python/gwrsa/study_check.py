@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gwrsa._core import __version__
-from gwrsa.shards import PART, Shards, file_digest, load_arrays
+from gwrsa.shards import PART, Shards, file_digest
 from gwrsa.sides import load_side
-from gwrsa.store import CATEGORIES, TABLES, load_provenance, need, read_table
+from gwrsa.store import CATEGORIES, TABLES, load_provenance, need, read_categories, read_table
 from gwrsa.study_gather import Opened
 from gwrsa.study_inputs import hashed
 
@@ -120,7 +120,7 @@ def _sides(root: Path) -> Iterator[Finding | None]:
     path = root / CATEGORIES
     if path.is_file():
         try:
-            load_arrays(path)
+            read_categories(root, None)
             yield None
         except ValueError as error:
             yield Finding(path.name, str(error), "gwrsa study makes it again from its input")
