@@ -19,6 +19,7 @@ $(VENV)/.tools: pyproject.toml
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.tools $(SOURCES)
+	@echo 'Building the core (two to three minutes the first time) and installing what it needs ...'
 	. $(BIN)/activate && maturin develop --release --quiet --extras study
 	touch $@
 

@@ -44,7 +44,7 @@ def test_alignment_and_start_are_one_line(found):
     )
     converged = sum(s.solution.converged for s in found.starts)
     sides = f"{found.source.name!r} vs {found.target.name!r}"
-    ends = f"{len(found.starts)} starts, {converged} converged, lowest GW loss {best.gw_loss:.6g}"
+    ends = f"{len(found.starts)} starts, {converged} converged, lowest_loss: GW loss {best.gw_loss:.6g}"
     assert repr(found) == f"Alignment({sides}, {ends})"
 
 
@@ -152,6 +152,7 @@ def test_labels_in_another_order_are_refused():
         ({"epsilon": 0}, "epsilon must be positive"),
         ({"epsilon": (1, 2, 3)}, r"epsilon must be a number or \(low, high\)"),
         ({"epsilon": 1e-300}, "epsilon must be above 1e-70 of the top of its ladder"),
+        ({"epsilon": 5e-324}, "epsilon must be above 1e-70 of the top of its ladder"),
         ({"epsilon": (1e-200, 1e200)}, "epsilon must be above 1e-70 of the top of its ladder"),
         ({"n_starts": 0}, "n_starts must be at least 1, got 0"),
         ({"n_starts": 2**64}, "n_starts must be at most 1000000"),

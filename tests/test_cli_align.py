@@ -40,7 +40,8 @@ def test_commands_on_files(tmp_path):
         *("--out", tmp_path / "out"),
     )
     assert aligned.exit_code == 0
-    assert "lowest loss" in aligned.output
+    assert "\nwithout labels" in aligned.output
+    assert "without labels: the start of lowest objective, GW loss - epsilon x entropy" in aligned.output
     assert "chance" in aligned.output
     assert len(pd.read_csv(tmp_path / "out" / "results.csv")) == 2
 

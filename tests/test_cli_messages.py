@@ -184,3 +184,8 @@ def test_a_result_that_is_written_over_is_said(folder, monkeypatch, capsys):
     assert "written over" not in first[2]
     assert "held an earlier result, which is written over" in again[2]
     assert "\n1 start: 1 " in first[1]
+
+
+def test_the_version_is_printed(monkeypatch, capsys):
+    code, said, _ = main(monkeypatch, capsys, "--version")
+    assert (code, said) == (0, f"gwrsa {gwrsa.__version__}\n")

@@ -229,7 +229,7 @@ def test_local_optima_circle_both_choices():
     axes = figures.local_optima(table)
     drawn = {c.get_label(): np.asarray(c.get_offsets()) for c in axes.collections}
     best = tables.chosen(table)
-    for label, choice in (("lowest GW loss", "lowest_loss"), ("highest matching", "highest_matching")):
+    for label, choice in (("chosen without labels", "lowest_loss"), ("highest matching", "highest_matching")):
         row = best[best["choice"] == choice].iloc[0]
         np.testing.assert_allclose(drawn[label], [[row["gw_loss"], 100 * row["top1"]]])
     np.testing.assert_allclose(drawn["not converged"], [[table["gw_loss"][4], 100 * table["top1"][4]]])

@@ -20,7 +20,7 @@ from gwrsa.figures.study_parts import slugs
 from gwrsa.report.numbers import model_rows
 from gwrsa.report.page import for_script
 from gwrsa.report.readings import readings
-from gwrsa.report.words import findings, methods
+from gwrsa.report.words import findings, methods, question
 from gwrsa.study import Study
 
 NASTY = "<script>alert('x')</script>"
@@ -136,7 +136,7 @@ def objects_figure(results, model="noise"):
 
 def test_objects_are_shown_with_their_own_images(results):
     drawing = objects_figure(results)
-    assert "counterparts; start of lowest GW loss. 2 of 24 objects have no image." in drawing.caption
+    assert "counterparts; start chosen without labels. 2 of 24 objects have no image." in drawing.caption
     axes = drawing.make()
     pixels = [tuple(child.images[0].get_array()[0, 0]) for child in axes.child_axes]
     labels = [t.get_text() for t in axes.texts if t.get_text().startswith("object ")]
@@ -208,7 +208,8 @@ def test_findings_say_the_numbers_of_the_study(results):
     rates = results.rates.query("choice == 'lowest_loss' and measure == 'matching' and k == 1")
     best = rates.groupby("target")["value"].mean().max()
     assert f"{100 * best:.1f} % of objects are found as themselves" in text
-    rsa = results.rsa.groupby("target")["value"].mean()
+    noise = [side["name"] for side in results.settings["models"] if side["noise"] is not None]
+    rsa = results.rsa[~results.rsa["target"].isin(noise)].groupby("target")["value"].mean()
     assert f"from {rsa.max():.2f} (" in text
     assert f"to {rsa.min():.2f} (" in text
     assert f"made {len(results.results)} starts" in text
@@ -438,3 +439,12 @@ def test_a_map_at_chance_names_no_nearest_model(results):
     assert "95th percentile of chance" in said
     assert "earest" not in said
     assert "Nearest to people" in readings(low)["figure_s5_map_of_models_gw_loss"]
+
+
+def test_noise_is_no_model(results):
+    noise = [side["name"] for side in results.settings["models"] if side["noise"] is not None]
+    assert noise
+    n_models = len({*results.rsa["target"]} - {*noise} - {*results.rsa[results.rsa["family"] == "human"]["target"]})
+    assert f"for {n_models} models and {len(noise)} baseline of noise. If all" in question(results)
+    fine = next(text for text in findings(results) if text.startswith("Fine grain"))
+    assert f" of {n_models} models exceed" in fine

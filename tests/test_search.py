@@ -8,6 +8,7 @@ import pytest
 
 import gwrsa
 from gwrsa import kicking, schedule, tables
+from gwrsa.cli.align import choice_in_words
 from gwrsa.solve import build_problem
 from problems import pair, points
 
@@ -242,7 +243,11 @@ def test_at_one_epsilon_the_objective_decides_and_the_loss_is_reported():
     assert ties[0] is best
     assert any(t.gw_loss == pytest.approx(lowest.gw_loss, rel=1e-6) for t in ties[1:])
     assert all(t.gw_loss <= 1.01 * best.gw_loss for t in ties)
-    assert f"lowest GW loss {best.gw_loss:.6g}" in repr(found)
+    assert f"lowest_loss: GW loss {best.gw_loss:.6g}" in repr(found)
+    said = choice_in_words(found)
+    named = said.split("but not the lowest objective at its epsilon: start ")[1].split("\n")[0]
+    assert str(best.number) not in named.replace(",", "").split()
+    assert "of these, one an epsilon" not in said
     table = tables.chosen(found.table.assign(source="x", target="y"))
     assert table[table["choice"] == "lowest_loss"]["start"].tolist() == [best.number]
 
@@ -260,4 +265,5 @@ def test_across_epsilons_the_loss_decides():
     # Each start at an epsilon of its own: the lowest loss.
     many = conflicting("multistart", epsilon=(0.2, 0.5))
     assert many.table["epsilon"].nunique() == 12
+    assert "of these, one an epsilon, the one of lowest GW loss" in choice_in_words(many)
     assert many.lowest_loss.gw_loss == many.table[many.table["status"] == "converged"]["gw_loss"].min()

@@ -121,7 +121,7 @@ class Alignment:
 
     def __repr__(self) -> str:
         converged = [s for s in self.starts if s.solution.converged]
-        lowest = f", lowest GW loss {lowest_of(converged).gw_loss:.6g}" if converged else ""
+        lowest = f", lowest_loss: GW loss {lowest_of(converged).gw_loss:.6g}" if converged else ""
         ends = f"{len(self.starts)} starts, {len(converged)} converged{lowest}"
         return f"Alignment({self.source.name!r} vs {self.target.name!r}, {ends})"
 
@@ -176,7 +176,7 @@ class Alignment:
 
     @property
     def lowest_loss(self) -> Start:
-        """The best start, of those that converged: by objective at one epsilon, by GW loss across epsilons.
+        """The start chosen without labels, of those that converged: by objective at one epsilon, by GW loss across epsilons.
 
         Of starts that end at one epsilon it is the one of lowest objective, `gw_loss + epsilon sum(T log T)`, which is what they all
         minimise. Objectives of two epsilons cannot be compared, since each holds its own share of entropy: of the best at each

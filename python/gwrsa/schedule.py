@@ -123,7 +123,8 @@ def ladder(top: float, end: float) -> list[float]:
     top = min(top, sys.float_info.max)
     if top <= end:
         return [end]
-    n_levels = math.floor((math.log(top) - math.log(end)) / -math.log(STEP) + 1e-9)
+    # A share of the critical epsilon can be too small to be a number.
+    n_levels = math.floor((math.log(top) - math.log(end)) / -math.log(STEP) + 1e-9) if end > 0 else _MOST_LEVELS + 1
     if n_levels > _MOST_LEVELS:
         raise ValueError(f"epsilon must be above 1e-70 of the top of its ladder, {top:g}, got {end:g}")
     return [end / STEP**level for level in range(n_levels, -1, -1)]

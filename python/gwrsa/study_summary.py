@@ -15,7 +15,7 @@ _SHORT = {"matching": "top", "category": "cat."}
 
 
 def summary(results: Results) -> str:
-    """A row a model: RSA with its adjusted p-value, then the rates of the start of lowest loss, and of the highest matching.
+    """A row a model: RSA with its adjusted p-value, then the rates of the start chosen without labels, and of the highest matching.
 
     Rates are in percent. Several replicates are their mean.
     """
@@ -48,7 +48,7 @@ def summary(results: Results) -> str:
     matched = ", histogram-matched" if s["alignment"]["match_histogram"] else ""
     note = (
         f"{s['name']}: {len(results.objects)} objects; {human} against each model ({search}{matched}); "
-        "rates in percent, of the start of lowest loss"
+        "rates in percent, of the start chosen without labels"
     )
     failed = sorted(set(results.rsa["target"]) - set(results.chosen["target"]))
     lost = f"\nno start of these had a plan: {', '.join(failed)}" if failed else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,23 @@ app = typer.Typer(
 )
 for verb in (rdm, rsa, align, spose, extract, models, study, merge, results, check, report, demo, doctor, bench):
     app.command()(verb)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from gwrsa import __version__
+
+        typer.echo(f"gwrsa {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Before any verb; typer takes the help of the whole from above."""
 
 
 def main() -> None:

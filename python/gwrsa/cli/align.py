@@ -33,8 +33,12 @@ def align(
         Optional[str], typer.Option(help="A value or LOW,HIGH, in units of the pair's critical epsilon.")
     ] = None,
     absolute: Annotated[bool, typer.Option("--absolute", help="Epsilon is absolute, as in POT.")] = False,
-    starts: Annotated[Optional[int], typer.Option(help="How many; by default 8 (anneal) or 20 (multistart).")] = None,
-    kicks: Annotated[int, typer.Option(help="Further starts, each from the lowest plan so far (anneal).")] = 0,
+    starts: Annotated[
+        Optional[int], typer.Option(help="How many (n_starts in Python); by default 8 (anneal) or 20 (multistart).")
+    ] = None,
+    kicks: Annotated[
+        int, typer.Option(help="Further starts, each from the lowest plan so far (anneal; n_kicks in Python).")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Of all random draws.")] = 0,
     workers: Annotated[Optional[int], typer.Option(help="Threads; by default one a core.")] = None,
     categories: Annotated[Optional[Path], typer.Option(help="Categories of the objects (.csv or .tsv).")] = None,
@@ -50,7 +54,8 @@ def align(
     ] = "auto",
     device: Annotated[Optional[str], typer.Option(help="cpu, cuda or cuda:N; by default the CPU.")] = None,
     polish: Annotated[
-        bool, typer.Option("--polish", help="Follow the lowest loss down to a permutation, without entropy.")
+        bool,
+        typer.Option("--polish", help="Follow the start chosen without labels down to a permutation, without entropy."),
     ] = False,
     items: Items = None,
     kind: Annotated[
@@ -144,12 +149,12 @@ def _report(found: Alignment, members: ArrayLike | None, uncategorised: Uncatego
     typer.echo(found.table[shown].to_string(index=False, formatters={k: v for k, v in _SHOWN.items() if k in shown}))
     typer.echo("")
     typer.echo(f"critical epsilon {found.critical_epsilon:.6g} (absolute)")
-    best = [("lowest loss", found.lowest_loss)]
+    best = [("without labels", found.lowest_loss)]
     paired = bool(found.starts[0].matching)
     if paired:
         typer.echo(f"RSA {found.rsa:.4f} (told the correspondence)")
         best.append(("highest matching", found.highest_matching()))
-    head = f"{'':<18}{'GW loss':>11}{'epsilon':>11}"
+    head = f"{'':<18}{'start':>6}{'GW loss':>11}{'epsilon':>11}"
     for k in (1, 5, 10):
         head += f"{f'top-{k}':>9}" if paired else ""
     for k in (1, 5, 10):
@@ -157,17 +162,23 @@ def _report(found: Alignment, members: ArrayLike | None, uncategorised: Uncatego
     typer.echo(head)
     for name, start in best:
         rates = [*start.matching.values(), *start.category.values()]
-        typer.echo(f"{name:<18}{start.gw_loss:>11.6f}{start.epsilon:>11.5g}" + "".join(f"{r:>9.2%}" for r in rates))
+        typer.echo(
+            f"{name:<18}{start.number:>6}{start.gw_loss:>11.6f}{start.epsilon:>11.5g}"
+            + "".join(f"{r:>9.2%}" for r in rates)
+        )
     if found.polished is not None:
         end = found.polished
         rates = [*end.matching.values(), *end.category.values()]
-        typer.echo(f"{'polished':<18}{end.gw_loss:>11.6f}{'none':>11}" + "".join(f"{r:>9.2%}" for r in rates))
+        typer.echo(
+            f"{'polished':<18}{end.start:>6}{end.gw_loss:>11.6f}{'none':>11}" + "".join(f"{r:>9.2%}" for r in rates)
+        )
     n, m = len(found.source), len(found.target)
     ks = [min(k, m) for k in (1, 5, 10)]
     chances = [chance_level(m, k).exact for k in ks] if paired else []
     if members is not None and n == m:
         chances += [chance_level(n, k, members, uncategorised=uncategorised).exact for k in ks]
-    typer.echo(f"{'chance':<40}" + "".join(f"{c:>9.2%}" for c in chances))
+    typer.echo(f"{'chance':<46}" + "".join(f"{c:>9.2%}" for c in chances))
+    typer.echo("\n" + choice_in_words(found))
     ended = found.table["status"].value_counts()
     typer.echo(
         f"{len(found.starts)} start{'s' if len(found.starts) > 1 else ''}: "
@@ -175,19 +186,45 @@ def _report(found: Alignment, members: ArrayLike | None, uncategorised: Uncatego
     )
 
 
+def choice_in_words(found: Alignment) -> str:
+    """By what the row without labels was chosen, and which starts have a lower GW loss all the same; then what needs a note."""
+    best = found.lowest_loss
+    among = "converged" if best.solution.converged else "have a plan"
+    said = (
+        f"without labels: the start of lowest objective, GW loss - epsilon x entropy of the plan, of those that {among}"
+    )
+    if len({s.epsilon for s in found.starts}) > 1:
+        said += "\nat its epsilon; of these, one an epsilon, the one of lowest GW loss"
+    lower = [s for s in found.starts if s.gw_loss < best.gw_loss * (1 - _SAME_LOSS)]
+    for same, why in ((True, "the lowest objective at its epsilon"), (False, best.status)):
+        some = [str(s.number) for s in lower if (s.status == best.status) == same]
+        if some:
+            more = f" and {len(some) - _MOST_NAMED} more" if len(some) > _MOST_NAMED else ""
+            said += f"\nlower GW loss, but not {why}: start {', '.join(some[:_MOST_NAMED])}{more}"
+    if found.polished is not None and found.polished.permutation is not None and found.polished.matching:
+        said += (
+            "\npolished: a permutation names one target an object; all others are tied for the further places of top-5\n"
+            "and top-10, and count by their chance of one"
+        )
+    return said
+
+
 def _percent(value: float) -> str:
     return f"{value:.2%}"
 
 
+# Relative: two starts at one plan differ by the tolerance of a solve.
+_SAME_LOSS = 1e-4
+_MOST_NAMED = 5
 _SHOWN: dict[str, Callable[..., str]] = {
     "start": "{:d}".format,
     "init": str,
     "epsilon": "{:.5g}".format,
     "epsilon_ratio": "{:.3f}".format,
     "gw_loss": "{:.6f}".format,
+    "objective": "{:.6f}".format,
     "status": str,
     "n_outer": "{:d}".format,
-    "marginal_error": "{:.1e}".format,
     "top1": _percent,
     "top5": _percent,
     "top10": _percent,

@@ -31,7 +31,7 @@ _CHANCE_STYLES = (":", "--", "-", "-.")
 _CEILING_STYLES = ("-", "--", ":", "-.")
 _EMPTY = None
 _METHODS = {"corr": "Pearson correlation", "spearman": "Spearman correlation", "cosine": "cosine similarity"}
-_TITLES = {"lowest_loss": "Lowest GW loss", "highest_matching": "Highest matching rate"}
+_TITLES = {"lowest_loss": "Chosen without labels", "highest_matching": "Highest matching rate"}
 _LABELS = {"matching": "matching rate (%)", "category": "category matching rate (%)"}
 
 

@@ -84,7 +84,7 @@ def local_optima(results: pd.DataFrame, *, rate: str = "top1", ax: Axes | None =
         )
     best = chosen(results)
     for choice, text, size, style in (
-        ("lowest_loss", "lowest GW loss", 60, "-"),
+        ("lowest_loss", "chosen without labels", 60, "-"),
         ("highest_matching", "highest matching", 110, "--"),
     ):
         for row in best[best["choice"] == choice].to_dict("records"):

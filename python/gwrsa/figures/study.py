@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gwrsa.store import Results
 
-_CHOICES = {"lowest_loss": "the start of lowest GW loss", "highest_matching": "the start that matches most objects"}
+_CHOICES = {"lowest_loss": "the start chosen without labels", "highest_matching": "the start that matches most objects"}
 
 
 def draw(results: Results, out: str | Path | None = None) -> list[Path]:
@@ -68,8 +68,8 @@ def _of_all(results: Results) -> Iterator[Drawing]:
         yield Drawing(
             "figure_1_workflow",
             "Figure 1. The study in one picture",
-            f"The dissimilarities of {human} and of {first['target']}, the model that matches most objects by its start of lowest GW loss. "
-            "The plan between them is found without labels. RSA is told which object is which.",
+            f"The dissimilarities of {human} and of {first['target']}, the model that matches most objects by its start chosen without "
+            "labels. The plan between them is found without labels. RSA is told which object is which.",
             lambda: _workflow(results, first),
         )
     rsa, rates = tables.summarise_rsa(results.rsa), tables.summarise(results.rates)
@@ -139,8 +139,8 @@ def _of_all(results: Results) -> Iterator[Drawing]:
         yield Drawing(
             "figure_s3_category_rates",
             "Figure S3. Fine-grained match, category by category",
-            "Share of the objects of each category that meet themselves, start of lowest GW loss; a point a model; in brackets, how many "
-            f"objects.{left_out}",
+            "Share of the objects of each category that meet themselves, start chosen without labels; a point a model; in brackets, how "
+            f"many objects.{left_out}",
             lambda: category_rates(mean),
         )
 

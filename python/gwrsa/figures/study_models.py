@@ -57,14 +57,14 @@ def of_models(results: Results) -> Iterator[Drawing]:
         yield Drawing(
             f"figure_3_plan_{name}",
             f"Figure 3. Plan between {human} and {target}",
-            f"Start of lowest GW loss{order}; at its right, the share of each object's mass on its own counterpart.{alone}{which}",
+            f"Start chosen without labels{order}; at its right, the share of each object's mass on its own counterpart.{alone}{which}",
             lambda key=key, target=target: plan(coupling(key), by, source=human, target=target),  # type: ignore[misc]
             target,
         )
         yield Drawing(
             f"figure_3_top_{name}",
             f"Figure 3. Objects and their counterparts in {target}",
-            f"Ten objects, evenly taken, and their {k} most probable counterparts; start of lowest GW loss.{bare}{which}",
+            f"Ten objects, evenly taken, and their {k} most probable counterparts; start chosen without labels.{bare}{which}",
             lambda top=top, k=k: top_table(top, items, categories=members, k=k, images=folder),  # type: ignore[misc]
             target,
         )
@@ -90,13 +90,13 @@ def of_models(results: Results) -> Iterator[Drawing]:
 
 
 def _by_objective(starts: pd.DataFrame) -> str:
-    """What a caption says where the start that is called of lowest loss need not lie farthest left."""
+    """What a caption says where the start that is chosen without labels does not lie farthest left."""
     converged = starts[starts["status"] == "converged"]
     if not len(converged) or (converged["epsilon"] != converged["epsilon"].iloc[0]).any():
         return ""
     if converged["gw_loss"].idxmin() == converged["objective"].idxmin():
         return ""
-    return " At one epsilon starts are compared by the entropic objective: the one chosen has not the lowest loss by itself."
+    return " At one epsilon starts are compared by the entropic objective: the one chosen has not the lowest GW loss."
 
 
 def of_pairs(results: Results) -> Iterator[Drawing]:
@@ -128,7 +128,7 @@ def of_pairs(results: Results) -> Iterator[Drawing]:
         yield Drawing(
             f"figure_s{nth}_map_of_models_{what}",
             f"Figure S{nth}. Map of the models by {title}",
-            f"Classical MDS of the {title} of all pairs; start of lowest GW loss, first replicates.{held}",
+            f"Classical MDS of the {title} of all pairs; start chosen without labels, first replicates.{held}",
             lambda between=between, title=title: map_of_models(between, names, of, title=title),  # type: ignore[misc]
         )
     for letter, column, title, percent in (
@@ -139,7 +139,7 @@ def of_pairs(results: Results) -> Iterator[Drawing]:
         if column not in pairs:
             continue
         between = square(pairs[column].to_numpy(dtype=float))
-        told = "told which object is which" if column == "rsa" else "top-1, start of lowest GW loss"
+        told = "told which object is which" if column == "rsa" else "top-1, start chosen without labels"
         yield Drawing(
             f"figure_s7{letter}_pairs_{column}",
             f"Figure S7{letter}. {title[0].upper()}{title[1:]} of all pairs",

@@ -118,14 +118,15 @@ class _Readings:
             return ""
         same = sum(g == 0 for g, _ in found)
         if same == len(found):
-            return "No rate differs from that of the start of lowest GW loss."
+            return "No rate differs from that of the start chosen without labels."
         # Chosen by objects, this start can also have fewer in their category.
         ends = [e for e in (max(found), min(found)) if e[0] != 0]
-        changes = " and ".join(f"{100 * g:+.2g} points ({target})" for g, target in dict.fromkeys(ends))
-        against = "Against the start of lowest GW loss the rate changes by"
+        changes = [f"{100 * g:+.2g} points ({target})" for g, target in dict.fromkeys(ends)]
+        against = "Against the start chosen without labels the rate changes"
         if len(found) == 1:
-            return f"{against} {changes}."
-        return f"{against} at most {changes}; {same} of {len(found)} do not change."
+            return f"{against} by {changes[0]}."
+        span = f"by {changes[0]} at most" if len(changes) == 1 else f"between {changes[1]} and {changes[0]}"
+        return f"{against} {span}; {same} of {len(found)} do not change."
 
     def _grains(self) -> str:
         if not {"matching", "category"} <= set(self.chance):
@@ -149,7 +150,8 @@ class _Readings:
             return ""
         by = sorted(rows, key=lambda r: r["starts"]["lowest_loss"]["gw_loss"])
         loss = [r["starts"]["lowest_loss"]["gw_loss"] for r in by]
-        text = f"Lowest losses go from {loss[0]:.3g} ({by[0]['target']}) to {loss[-1]:.3g} ({by[-1]['target']})."
+        least, most = (f"{loss[i]:.3g} ({by[i]['target']})" for i in (0, -1))
+        text = f"GW losses of the starts chosen without labels go from {least} to {most}."
         if not self.results.settings["alignment"]["match_histogram"]:
             return f"{text} Histograms were not matched, so that losses of different models cannot be compared."
         rho = self._rank_agreement([r["starts"]["lowest_loss"]["gw_loss"] for r in rows], "matching")

@@ -125,7 +125,7 @@ class Explorer {
     }
     if (Object.keys(this.plans).length > 1) {
       const pick = add("Solution", make("select"));
-      pick.append(new Option("lowest GW loss", "lowest_loss"), new Option("highest matching", "highest_matching"));
+      pick.append(new Option("chosen without labels", "lowest_loss"), new Option("highest matching", "highest_matching"));
       pick.addEventListener("input", () => { this.choice = pick.value; this.draw(); this.show(this.item); });
     }
     this.message = make("p", "note message");

@@ -22,9 +22,14 @@ _ENOUGH_MODELS = 4
 
 def question(results: Results) -> str:
     """The question, for a reader who knows none of the terms."""
-    sides = results.rsa.drop_duplicates("target")["family"].str.lower() == "human"
-    whom = [_counted(int((~sides).sum()), "model"), _counted(int(sides.sum()), "group")]
-    others = " and ".join(text for text in whom if text) + (" of people" if whom[1] else "")
+    sides = results.rsa.drop_duplicates("target")
+    people, noise = sides["family"].str.lower() == "human", sides["target"].isin(_noise(results))
+    whom = [
+        _counted(int((~people & ~noise).sum()), "model"),
+        _counted(int(people.sum()), "group of people", "groups of people"),
+        _counted(int(noise.sum()), "baseline of noise", "baselines of noise"),
+    ]
+    others = " and ".join(text for text in whom if text)
     return (
         f"How similar {len(results.objects):,} objects are to each other is known for the reference ({results.human.name or 'human'}) and "
         f"for {others}. If all names were taken off, could objects be recognised by their similarities alone: each one as itself (the "
@@ -38,7 +43,8 @@ def findings(results: Results) -> list[str]:
     k = min(int(x) for x in results.rates["k"]) if len(results.rates) else 1
     chance = {r["measure"]: r for r in results.chance.to_dict("records") if int(r["k"]) == k}
     people = [r for r in rows if r["family"].lower() == "human"]
-    models = [r for r in rows if r["family"].lower() != "human"] or rows
+    noise = _noise(results)
+    models = [r for r in rows if r["family"].lower() != "human" and r["target"] not in noise] or rows
     statistics = results.settings["statistics"]
     # Benjamini and Hochberg's smallest p is not multiplied where all are as small.
     n_tests = len(rows) if statistics["correction"] == "holm" else 1
@@ -54,8 +60,8 @@ def findings(results: Results) -> list[str]:
         best = found[0]
         above = [r for r in found if value_of(r, measure, k) > c["high"]]
         text = (
-            f"{what}: {best['target']} comes out highest: {percent(value_of(best, measure, k))} {meets} without labels (top-{k}, lowest GW "
-            f"loss; chance {percent(c['value'])}). {len(above)} of {len(found)} models exceed the 95th percentile of "
+            f"{what}: {best['target']} comes out highest: {percent(value_of(best, measure, k))} {meets} without labels (top-{k}; "
+            f"chance {percent(c['value'])}). {len(above)} of {len(found)} models exceed the 95th percentile of "
             "chance, as 1 in 20 random assignments does."
         )
         others = having(people, measure, k) if models is not rows else []
@@ -138,12 +144,12 @@ def _by_the_answer(models: list[dict[str, Any]], k: int) -> list[str]:
         return []
     gain, r = max(gains, key=lambda g: g[0])
     if gain <= 0:
-        return ["For every model no eligible start matches more objects than that of lowest GW loss."]
+        return ["For every model no eligible start matches more objects than the one chosen without labels."]
     end = r["rates"]["highest_matching", "matching", k]["value"]
     return [
         (
             f"If of each model's starts the one that matches most objects is taken, for which the right answer has to be known, in place of "
-            f"that of lowest GW loss, the matching rate rises most for {r['target']}: from {percent(value_of(r, 'matching', k))} to "
+            f"the one chosen without labels, the matching rate rises most for {r['target']}: from {percent(value_of(r, 'matching', k))} to "
             f"{percent(end)}. That is an upper end, not an estimate."
         )
     ]
@@ -193,8 +199,9 @@ def methods(results: Results) -> list[str]:
             "those that failed never are."
         ),
         (
-            "Two solutions are shown of each pair: the start of lowest GW loss, chosen without labels (of starts that end at one epsilon by the "
-            "entropic objective, which they minimise), and the start of highest matching rate, chosen by the answer."
+            "Two solutions are shown of each pair. One is chosen without labels: of starts that end at one epsilon the one of lowest objective, "
+            "GW loss - epsilon H(T), which they minimise, and of several epsilons, of these the one of lowest GW loss; a start of lower GW "
+            "loss can therefore be among the others. The other is the start of highest matching rate, chosen by the answer."
         ),
         (
             f"Rates. Matching rate, top-k: share of objects whose own counterpart is among their k most probable targets, k = "
@@ -246,8 +253,13 @@ def _metric(side: dict[str, Any]) -> str:
     return str(side["metric"])
 
 
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}" if n else ""
+def _noise(results: Results) -> set[str]:
+    """Baselines that no one takes for a model."""
+    return {side["name"] for side in results.settings["models"] if side.get("noise") is not None}
+
+
+def _counted(n: int, noun: str, nouns: str | None = None) -> str:
+    return f"{n} {noun if n == 1 else nouns or f'{noun}s'}" if n else ""
 
 
 def _range(values: pd.Series[float]) -> str:
