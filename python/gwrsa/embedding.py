@@ -113,7 +113,7 @@ class Embedding:
             raise ValueError(
                 f"{path} must hold an embedding, got a symmetric array of shape {made.values.shape} with a zero diagonal, which is an "
                 "RDM: read it by gwrsa.RDM.load, in a study as rdm, at the command line with --kind rdm. If it is an embedding all "
-                "the same, make it by gwrsa.Embedding(values), or say --kind embedding"
+                "the same, make it by gwrsa.Embedding(values), whose save is read back, or say --kind embedding"
             )
         return made
 
