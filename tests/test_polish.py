@@ -215,9 +215,10 @@ def test_command_line_prints_what_was_polished(tmp_path):
     )
     assert (plain.exit_code, asked.exit_code) == (0, 0), asked.output
     assert "polished" not in plain.output
-    (line,) = (line for line in asked.output.splitlines() if line.startswith("polished"))
+    (line,) = (line for line in asked.output.splitlines() if line.startswith("polished "))
+    assert "polished: a permutation names one target an object" in asked.output
     saved = json.loads((tmp_path / "out" / "summary.json").read_text())["polished"]
-    assert line.split()[1:4] == [f"{saved['gw_loss']:.6f}", "none", f"{saved['top1']:.2%}"]
+    assert line.split()[1:5] == [str(saved["start"]), f"{saved['gw_loss']:.6f}", "none", f"{saved['top1']:.2%}"]
 
 
 def test_invalid_arguments_are_named():

@@ -30,10 +30,12 @@ def test_a_rate_that_falls_with_the_other_solution_is_said_to_fall(results):
     flat = with_rates(results, "lowest_loss", "category", 0.5)
     fallen = with_rates(flat, "highest_matching", "category", lambda name: 0.25 if name == "far" else 0.5)
     text = readings(fallen)["figure_5b_category_highest_matching"]
-    assert "the rate changes by at most -25 points (far); 3 of 4 do not change." in text
+    assert "the rate changes by -25 points (far); 3 of 4 do not change." in text
     both = with_rates(flat, "highest_matching", "category", lambda name: {"far": 0.25, "near": 0.75}.get(name, 0.5))
     text = readings(both)["figure_5b_category_highest_matching"]
-    assert "+25 points (near) and -25 points (far); 2 of 4 do not change." in text
+    assert "the rate changes between -25 points (far) and +25 points (near); 2 of 4 do not change." in text
+    two = with_rates(flat, "highest_matching", "category", lambda name: {"far": 0.25, "near": 0.4}.get(name, 0.5))
+    assert "changes by -25 points (far) at most; 2 of 4" in readings(two)["figure_5b_category_highest_matching"]
     same = with_rates(flat, "highest_matching", "category", 0.5)
     assert readings(same)["figure_5b_category_highest_matching"].startswith("No rate differs")
 

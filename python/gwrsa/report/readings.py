@@ -125,7 +125,10 @@ class _Readings:
         against = "Against the start chosen without labels the rate changes"
         if len(found) == 1:
             return f"{against} by {changes[0]}."
-        span = f"by {changes[0]} at most" if len(changes) == 1 else f"between {changes[1]} and {changes[0]}"
+        if len(found) - same == 1:
+            span = f"by {changes[0]}"
+        else:
+            span = f"by {changes[0]} at most" if len(changes) == 1 else f"between {changes[1]} and {changes[0]}"
         return f"{against} {span}; {same} of {len(found)} do not change."
 
     def _grains(self) -> str:
