@@ -1,5 +1,7 @@
 """The commands that align files, and the demo."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +46,38 @@ def test_commands_on_files(tmp_path):
     assert "without labels: the start of lowest objective, GW loss - epsilon x entropy" in aligned.output
     assert "chance" in aligned.output
     assert len(pd.read_csv(tmp_path / "out" / "results.csv")) == 2
+
+
+@pytest.mark.parametrize(("epsilon", "one"), [("0.5", True), ("0.1,0.5", False)])
+def test_it_is_said_how_the_start_without_labels_was_chosen(tmp_path, epsilon, one):
+    """A pair that has starts of lower GW loss and higher objective at half the critical epsilon."""
+    a, b = (side.save(tmp_path / f"{side.name}.npz") for side in pair(20, noise=0.3, seed=3))
+    how = (
+        "--metric",
+        "euclidean",
+        "--starts",
+        12,
+        "--seed",
+        3,
+        "--epsilon",
+        epsilon,
+        "--no-progress",
+        "--out",
+        tmp_path,
+    )
+    said = call("align", a, b, *how, "--search", "anneal" if one else "multistart").output
+    table = pd.read_csv(tmp_path / "results.csv")
+    row = next(line.split() for line in said.splitlines() if line.startswith("without labels "))
+    best = table.loc[int(row[2])]
+    # The column by which it was chosen stands in the table.
+    assert f"{best.gw_loss:.6f} {best.objective:.6f}" in said
+    assert row[3] == f"{best.gw_loss:.6f}"
+    assert "start of lowest objective, GW loss - epsilon x entropy of the plan" in said
+    assert ("one an epsilon" in said) is not one
+    told = re.findall(r"not the lowest objective at its epsilon: start (.+)", said)
+    lower = table.query("gw_loss < @best.gw_loss * (1 - 1e-4)")["start"]
+    assert told == ([", ".join(map(str, lower))] if one else [])
+    assert len(lower) == (3 if one else 0)
 
 
 def test_errors_are_one_line(tmp_path, capsys, monkeypatch):

@@ -67,7 +67,7 @@ figures.rsa_bars(tables.summarise_rsa(results.rsa));
 # %% [markdown]
 # ## Figure 4: matching rates
 #
-# By objects found they do not. The bars are the start of lowest GW loss, which is chosen without labels.
+# By objects found they do not. The bars are the start chosen without labels: of those at one epsilon the one of lowest objective, of these the one of lowest GW loss.
 
 # %%
 rates = tables.summarise(results.rates)
