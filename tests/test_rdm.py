@@ -258,3 +258,11 @@ def test_things_rsa_is_as_published(things_dir):
     male, female = load("human_male").rdm("euclidean"), load("human_female").rdm("euclidean")
     assert gwrsa.rsa(male, female) == pytest.approx(0.9664183470666763, abs=1e-12)
     assert gwrsa.rsa(load("human_spose66"), load("model_clip_vitb32")) == pytest.approx(0.43423, abs=5e-6)
+
+
+def test_matched_histograms_keep_the_order_to_the_last_bit():
+    values = np.array([12.0, 4, 4, 8, 0, 8, 8, 4, 12, 8, 4, 4, 12, 4, 8])
+    order = np.argsort(values, kind="stable")
+    for high in np.random.default_rng(0).uniform(size=300) * 2.5e-4:
+        matched = gwrsa.RDM(values).match_histogram(gwrsa.RDM([0, high, high])).dissimilarities
+        assert (np.diff(matched[order]) >= 0).all()

@@ -179,7 +179,7 @@ class RDM:
         wanted = np.sort(to.dissimilarities)
         n_pairs = len(self.dissimilarities)
         if len(wanted) != n_pairs:
-            wanted = np.quantile(wanted, (np.arange(n_pairs) + 0.5) / n_pairs)
+            wanted = np.maximum.accumulate(np.quantile(wanted, (np.arange(n_pairs) + 0.5) / n_pairs))
         order = np.argsort(self.dissimilarities, kind="stable")
         ordered = self.dissimilarities[order]
         group = np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])])
@@ -187,9 +187,9 @@ class RDM:
         if group[-1] == n_pairs - 1:  # no ties: nothing is averaged, so nothing is rounded
             values[order] = wanted
         else:
-            # Rounding must not carry the mean of equal values beyond them.
+            # Rounding must not carry the mean of equal values beyond them, nor below the mean before.
             means = np.bincount(group, wanted) / np.bincount(group)
-            values[order] = np.clip(means, wanted[0], wanted[-1])[group]
+            values[order] = np.maximum.accumulate(np.clip(means, wanted[0], wanted[-1]))[group]
         return self._transformed(values, f"{self.metric}, histogram-matched")
 
     def rank(self) -> RDM:
