@@ -13,8 +13,9 @@ from pathlib import Path
 
 import mutations
 
-# Files that a process reads.
+# Files that a process reads, and seconds that it may take for them.
 _BATCH = 2000
+_PATIENCE = 1200
 
 
 def batch(files, seed, folder):
@@ -52,8 +53,10 @@ def main():
                 target=batch, args=(files, f"{given.seed}-{number}", folder)
             )
             process.start()
-            process.join()
-            if process.exitcode:
+            process.join(_PATIENCE)
+            if process.exitcode != 0:
+                process.kill()
+                process.join()
                 failed += 1
                 given.kept.mkdir(exist_ok=True)
                 for path in folder.glob("*.kept"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import scipy.io
 import scipy.sparse
 from hypothesis import strategies as st
@@ -41,6 +42,13 @@ def bounded(room=ROOM):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def refused(path, match):
+    """That reading an array from a file fails with a ValueError that says so, and names the file."""
+    with bounded(), pytest.raises(ValueError, match=match) as caught:
+        loaders.load_array(path)
+    assert path.name in str(caught.value)
 
 
 def whole(folder):

@@ -244,6 +244,16 @@ def test_a_table_whose_footer_says_less_than_its_pages(tmp_path, parquet):
     refused(store.read_table, path, "the table claims")
 
 
+@pytest.mark.parametrize("kind", ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"])
+def test_integers_of_every_width_are_read(tmp_path, parquet, kind):
+    import pyarrow as pa
+
+    parquet.write_table(pa.table({"x": np.arange(100, dtype=kind)}), tmp_path / "a.parquet")
+    found = store.read_table(tmp_path / "a.parquet")["x"]
+    assert found.dtype == kind
+    assert found.tolist() == list(range(100))
+
+
 def test_a_table_whose_footer_contradicts_itself(tmp_path, parquet):
     """Arrow's account of such a column would end the process."""
     import pyarrow as pa

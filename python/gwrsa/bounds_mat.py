@@ -16,7 +16,9 @@ from pathlib import Path
 from gwrsa.bounds import fits, most
 
 _HEADER = 128
-_INT8, _UINT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 2, 5, 6, 14, 15
+_MATRIX, _COMPRESSED = 14, 15
+# Of integers of 32 bits, whatever their sign, and of names.
+_INT32, _NAME = frozenset({5, 6}), frozenset({1, 16})
 # Of elements: integers of 8 to 32 bits, floats, integers of 64 bits; and UTF-8 to UTF-32.
 _NUMBERS = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 12, 13})
 _TEXT = _NUMBERS | {16, 17, 18}
@@ -58,11 +60,11 @@ def _check_matrix(content: memoryview, order: str, depth: int) -> int:
     if not content:
         return 0  # an empty cell
     elements = _Elements(content, order)
-    flags = elements.numbers("the flags", _UINT32, 2)
+    flags = elements.numbers("the flags", 2)
     class_of, is_complex = flags[0] & 0xFF, bool(flags[0] & _COMPLEX)
     if class_of == _OPAQUE:
         for part in ("name", "type", "class"):
-            elements.take(f"the {part}", {_INT8, _UINT8})
+            elements.take(f"the {part}", _NAME)
         elements.matrix(depth)
         return elements.at
     elements.array(class_of, depth, is_complex=is_complex)
@@ -106,14 +108,14 @@ class _Elements:
 
     def array(self, class_of: int, depth: int, *, is_complex: bool) -> None:
         """Check dimensions, name and what there is of a matrix of any class but the opaque."""
-        shape = self.numbers("the dimensions", _INT32)
+        shape = self.numbers("the dimensions")
         if len(shape) < 2:
             raise ValueError(f"a matrix must have 2 dimensions or more, got {len(shape)}")
         if min(shape) < 0:
             raise ValueError(f"dimensions must not be negative, got {shape}")
         if class_of != _SPARSE:
             fits(f"an array of shape {shape}", math.prod(shape), len(self.content))
-        self.take("the name", {_INT8, _UINT8})
+        self.take("the name", _NAME)
         if class_of in {_CELL, _STRUCT, _OBJECT, _FUNCTION}:
             self.matrices(class_of, math.prod(shape), depth)
         elif class_of == _CHAR:
@@ -127,27 +129,27 @@ class _Elements:
     def matrices(self, class_of: int, count: int, depth: int) -> None:
         """Check the matrices of `count` cells, or of the fields of so many structs or objects, or the one of a function."""
         if class_of == _OBJECT:
-            self.take("the name of the class", {_INT8, _UINT8})
+            self.take("the name of the class", _NAME)
         if class_of in {_STRUCT, _OBJECT}:
             count *= self.fields()
         fits("an array of cells or fields", count, len(self.content))
         for _ in range(1 if class_of == _FUNCTION else count):
             self.matrix(depth)
 
-    def numbers(self, what: str, kind: int, count: int | None = None) -> tuple[int, ...]:
+    def numbers(self, what: str, count: int | None = None) -> tuple[int, ...]:
         """Integers of 32 bits."""
-        content = self.take(what, {kind})
+        content = self.take(what, _INT32)
         found = len(content) // 4
         if len(content) % 4 or found != (found if count is None else count):
             raise ValueError(
                 f"{what} must have {'whole numbers' if count is None else count}, got {len(content)} bytes"
             )
-        return struct.unpack(f"{self.order}{found}{'i' if kind == _INT32 else 'I'}", content)
+        return struct.unpack(f"{self.order}{found}i", content)
 
     def fields(self) -> int:
         """Number of fields of a struct, from the length of a name and all names."""
-        length = self.numbers("the length of names", _INT32, 1)[0]
-        names = len(self.take("the names of fields", {_INT8, _UINT8}))
+        length = self.numbers("the length of names", 1)[0]
+        names = len(self.take("the names of fields", _NAME))
         if names and (length < 1 or names % length):
             raise ValueError(f"the names of fields must be whole names of {length} letters, got {names} in all")
         return names // length if names else 0

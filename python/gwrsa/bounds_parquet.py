@@ -17,7 +17,7 @@ from gwrsa.bounds import fits, most
 
 # Encodings in which a value takes as much as it is long: plain, or in a dictionary, or runs of numbers.
 _ENCODINGS = {0: "PLAIN", 2: "PLAIN_DICTIONARY", 3: "RLE", 8: "RLE_DICTIONARY"}
-_STOP, _TRUE, _FALSE, _INT32, _INT64, _DOUBLE, _TEXT, _LIST, _STRUCT = 0, 1, 2, 5, 6, 7, 8, 9, 12
+_STOP, _TRUE, _FALSE, _BYTE, _INT32, _INT64, _DOUBLE, _TEXT, _LIST, _STRUCT = 0, 1, 2, 3, 5, 6, 7, 8, 9, 12
 _WHOLE_NUMBERS = {4, _INT32, _INT64}
 # Numbers and kinds of fields: of the footer, of a group of rows, of a column's part of it, of what is said of that.
 _GROUPS = 4, _LIST
@@ -123,6 +123,8 @@ def _value(content: mmap.mmap, at: int, kind: int, depth: int) -> tuple[Any, int
     if kind in _WHOLE_NUMBERS:
         raw, at = _varint(content, at)
         return _signed(raw), at
+    if kind == _BYTE:
+        return content[at], at + 1
     if kind == _DOUBLE:
         return None, at + 8
     if kind == _TEXT:
