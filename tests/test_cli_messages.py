@@ -75,6 +75,7 @@ def test_an_rdm_is_not_read_as_an_embedding(folder, monkeypatch, capsys):
     assert len(gwrsa.RDM.load(folder / "rdm.npz")) == N
     saved = gwrsa.Embedding(square).save(folder / "saved.npz")
     assert np.array_equal(gwrsa.Embedding.load(saved).values, square)
+    assert main(monkeypatch, capsys, "rdm", saved, "--out", folder / "again.npz")[0] == 0
 
 
 @pytest.mark.parametrize("change", [lambda x: x + np.eye(N), lambda x: np.triu(x, 1), np.zeros_like])

@@ -294,3 +294,8 @@ def test_categories_are_taken_as_they_are_loaded():
         gwrsa.category_matching_rate(plan, groups, target_categories=other)
     with pytest.raises(ValueError, match=r"got 'groups.csv'; a file is read by gwrsa.load_categories"):
         gwrsa.category_matching_rate(plan, "groups.csv")
+
+
+def test_a_table_may_have_a_column_called_plan():
+    pd = pytest.importorskip("pandas")
+    assert gwrsa.matching_rate(pd.DataFrame(np.eye(3), columns=["plan", "lowest_loss", "c"])) == 1.0

@@ -36,6 +36,10 @@ def test_a_rate_that_falls_with_the_other_solution_is_said_to_fall(results):
     assert "the rate changes between -25 points (far) and +25 points (near); 2 of 4 do not change." in text
     two = with_rates(flat, "highest_matching", "category", lambda name: {"far": 0.25, "near": 0.4}.get(name, 0.5))
     assert "changes by -25 points (far) at most; 2 of 4" in readings(two)["figure_5b_category_highest_matching"]
+    alike = with_rates(flat, "highest_matching", "category", 0.75)
+    text = readings(alike)["figure_5b_category_highest_matching"]
+    assert "between" not in text
+    assert text.count("+25 points") == 1
     same = with_rates(flat, "highest_matching", "category", 0.5)
     assert readings(same)["figure_5b_category_highest_matching"].startswith("No rate differs")
 

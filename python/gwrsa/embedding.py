@@ -105,11 +105,7 @@ class Embedding:
         Embedding('human', 60 objects x 40, labelled)
         """
         made = read(path, items=items, key=key, name=name)
-        if (
-            made.values.any()
-            and is_dissimilarity(made.values)
-            and (Path(path).is_dir() or _provenance(Path(path))[0] is None)
-        ):
+        if looks_like_rdm(path, made.values):
             raise ValueError(
                 f"{path} must hold an embedding, got a symmetric array of shape {made.values.shape} with a zero diagonal, which is an "
                 "RDM: read it by gwrsa.RDM.load, in a study as rdm, at the command line with --kind rdm. If it is an embedding all "
@@ -281,6 +277,13 @@ def read(
             name=name or stored_name or Path(path).stem,
             meta=meta,
         )
+
+
+def looks_like_rdm(path: str | Path, values: FloatArray) -> bool:
+    """Whether what a file holds is to be taken for dissimilarities: zeros are not, nor what `Embedding.save` wrote."""
+    if not values.any() or not is_dissimilarity(values):
+        return False
+    return Path(path).is_dir() or _provenance(Path(path))[0] is None
 
 
 def _provenance(path: Path) -> tuple[str | None, dict[str, Any]]:

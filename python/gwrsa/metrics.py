@@ -291,7 +291,8 @@ def hit_probability(n_tied: ArrayLike, n_hits: ArrayLike, places: ArrayLike) -> 
 
 def _plan(plan: ArrayLike) -> FloatArray:
     for inside in ("lowest_loss", "plan"):
-        if hasattr(plan, inside):
+        # Of its class: a column of a table may be called so, and what forms a plan need not do it here.
+        if hasattr(type(plan), inside):
             path = "lowest_loss.plan" if inside == "lowest_loss" else inside
             raise ValueError(f"plan must be an array (n, m), got {type(plan).__name__}; pass its .{path}")
     values = check.array("plan", plan, 2)

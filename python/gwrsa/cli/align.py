@@ -190,14 +190,14 @@ def choice_in_words(found: Alignment) -> str:
     """By what the row without labels was chosen, and which starts have a lower GW loss all the same; then what needs a note."""
     best = found.lowest_loss
     among = "converged" if best.solution.converged else "have a plan"
-    said = (
-        f"without labels: the start of lowest objective, GW loss - epsilon x entropy of the plan, of those that {among}"
-    )
-    if len({s.epsilon for s in found.starts}) > 1:
-        said += "\nat its epsilon; of these, one an epsilon, the one of lowest GW loss"
+    chosen = f"start of lowest objective, GW loss - epsilon x entropy of the plan, of those that {among}"
+    if len({s.epsilon for s in found.starts}) == 1:
+        said = f"without labels: the {chosen}"
+    else:
+        said = f"without labels: at each epsilon the {chosen};\nof these, one an epsilon, the one of lowest GW loss"
     lower = [s for s in found.starts if s.gw_loss < best.gw_loss * (1 - _SAME_LOSS)]
-    for same, why in ((True, "the lowest objective at its epsilon"), (False, best.status)):
-        some = [str(s.number) for s in lower if (s.status == best.status) == same]
+    for eligible, why in ((True, "the lowest objective at its epsilon"), (False, "converged")):
+        some = [str(s.number) for s in lower if (s.solution.converged == best.solution.converged) == eligible]
         if some:
             more = f" and {len(some) - _MOST_NAMED} more" if len(some) > _MOST_NAMED else ""
             said += f"\nlower GW loss, but not {why}: start {', '.join(some[:_MOST_NAMED])}{more}"

@@ -46,7 +46,6 @@ def rdm(
     """
     from gwrsa import embedding as embeddings
     from gwrsa.choice import calibrate as scaled
-    from gwrsa.condensed import is_dissimilarity
     from gwrsa.loaders import load_array
     from gwrsa.rsatoolbox_files import is_rdms
     from gwrsa.triplets import Triplets, is_triplets
@@ -54,7 +53,7 @@ def rdm(
     check_archive(out)
     if kind is None and not embedding.is_dir():
         values = None if is_rdms(embedding) else load_array(embedding).values
-        if values is None or is_dissimilarity(values):
+        if values is None or embeddings.looks_like_rdm(embedding, values):
             raise ValueError(
                 f"{embedding} holds dissimilarities, so it is an RDM already: give it to gwrsa rsa or align as it is, or read it by "
                 "gwrsa.RDM.load. If it is an embedding all the same, say --kind embedding"

@@ -120,15 +120,16 @@ class _Readings:
         if same == len(found):
             return "No rate differs from that of the start chosen without labels."
         # Chosen by objects, this start can also have fewer in their category.
-        ends = [e for e in (max(found), min(found)) if e[0] != 0]
-        changes = [f"{100 * g:+.2g} points ({target})" for g, target in dict.fromkeys(ends)]
+        # Lowest and highest; of models that change alike one stands for them.
+        ends = {g: target for g, target in (min(found), max(found)) if g != 0}
+        changes = [f"{100 * g:+.2g} points ({target})" for g, target in ends.items()]
         against = "Against the start chosen without labels the rate changes"
         if len(found) == 1:
             return f"{against} by {changes[0]}."
         if len(found) - same == 1:
             span = f"by {changes[0]}"
         else:
-            span = f"by {changes[0]} at most" if len(changes) == 1 else f"between {changes[1]} and {changes[0]}"
+            span = f"by {changes[0]} at most" if len(changes) == 1 else f"between {changes[0]} and {changes[1]}"
         return f"{against} {span}; {same} of {len(found)} do not change."
 
     def _grains(self) -> str:
