@@ -220,6 +220,9 @@ def test_an_epsilon_above_the_critical_one_is_said():
             gwrsa.align(a, b, **how, **args)
         assert len(said) == 1
         assert said[0].filename == __file__
+        # The number that was given, in the unit that it was given in.
+        given = 1.5 * critical if "absolute" in how else 1.5
+        assert str(said[0].message).startswith(f"epsilon {given:.4g} is above")
     # The top of a ladder is there to come down from.
     gwrsa.align(a, b, epsilon=(0.5, 3), **args)
 

@@ -76,6 +76,10 @@ def test_an_rdm_is_not_read_as_an_embedding(folder, monkeypatch, capsys):
     saved = gwrsa.Embedding(square).save(folder / "saved.npz")
     assert np.array_equal(gwrsa.Embedding.load(saved).values, square)
     assert main(monkeypatch, capsys, "rdm", saved, "--out", folder / "again.npz")[0] == 0
+    code, _, said = main(monkeypatch, capsys, "rsa", saved, folder / "rdm.npz")
+    assert code == 0
+    assert "saved.npz: Embedding(" in said
+    assert f"{N} objects x {N}" in said
 
 
 @pytest.mark.parametrize("change", [lambda x: x + np.eye(N), lambda x: np.triu(x, 1), np.zeros_like])

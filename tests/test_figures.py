@@ -253,6 +253,17 @@ def test_loss_against_epsilon_joins_the_lowest():
     np.testing.assert_allclose(line.get_ydata(), starts(3)["gw_loss"])
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.0123, 0.0127), (0.95e-3, 1.04e-3), (0.011, 0.019), (1e-4, 3e-2)])
+def test_epsilons_of_any_range_have_ticks_that_differ(low, high):
+    """A range of a few hundredths holds one round number or none."""
+    axes = figures.loss_against_epsilon(starts(5).assign(epsilon=np.geomspace(low, high, 5)))
+    ticks = axes.xaxis.get_majorticklocs()
+    assert len(ticks) >= 2
+    assert low <= ticks.min() <= ticks.max() <= high
+    texts = [label.get_text() for label in axes.xaxis.get_majorticklabels()]
+    assert len(set(texts)) == len(ticks)
+
+
 def test_histograms_are_densities():
     values = np.random.default_rng(0).normal(size=20_000)
     axes = figures.rdm_histograms({"a": values, "b": values + 1})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Sequence
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -146,7 +147,9 @@ def choice(name: str, value: Any, options: Sequence[_Choice]) -> _Choice:  # noq
     """One of the options."""
     if not isinstance(value, Hashable) or value not in options:
         expected = ", ".join(repr(o) for o in options)
-        raise ValueError(f"{name} must be one of {expected}, got {value!r}")
+        near = get_close_matches(value, [o for o in options if isinstance(o, str)], 1) if isinstance(value, str) else ()
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {expected}, got {value!r}{hint}")
     return next(option for option in options if option == value)
 
 

@@ -91,7 +91,7 @@ def align(
         Threads, also of what is asked of the result later, such as a plan. None: one a core. Threads that prepare the starts, with a
         CUDA device.
     progress : bool
-        A bar on stderr.
+        A bar on stderr, which counts the epsilons that all starts have gone through.
     absolute : bool
         Epsilon, which must then be given, is POT's, in units of squared dissimilarity.
     metric : str
@@ -192,7 +192,10 @@ def align(
     ladder = schedule.ladder(kicking.REHEATED * last, last)
     total = sum(_n_levels([start.epsilons for start in planned])) + n_kicks * (len(ladder) + 1)
     with tqdm(
-        total=total, disable=not check.flag("progress", progress), unit="level", desc=f"{source.name} vs {target.name}"
+        total=total,
+        disable=not check.flag("progress", progress),
+        unit=" epsilon step",
+        desc=f"{source.name} vs {target.name}",
     ) as bar:
         settings = {"precision": precision, "tol": tol, "max_outer": max_outer, "max_sinkhorn": max_sinkhorn}
         run = _Run(problem, rates, seed, settings | {"threads": threads}, bar, first_start)
@@ -213,7 +216,7 @@ def align(
 
 
 def _polished(found: Alignment, rates: _Rates) -> Alignment:
-    """With its lowest loss polished; as it is, with a warning, where that cannot be, so that the search is not lost."""
+    """With the start chosen without labels polished; as it is, with a warning, where that cannot be, so that the search is not lost."""
     try:
         best = found.lowest_loss
         end = polishing.polish(best.solution, found.source, found.target, metric=found.metric)

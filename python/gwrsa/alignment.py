@@ -140,7 +140,7 @@ class Alignment:
 
     @cached_property
     def paths(self) -> pd.DataFrame:
-        """The way of each start through epsilon, a row a level.
+        """The way of each start through epsilon, a row a level: one value of epsilon that it was solved at, the first is level 0.
 
         Columns: start, init, level, epsilon (absolute), n_outer, change (relative, of the last outer step). The way of a start that was
         merged ends where it met the other.
@@ -238,7 +238,7 @@ class Alignment:
         return rsa(_as_rdm(self.source, self.metric), _as_rdm(self.target, self.metric))
 
     def save(self, folder: str | Path) -> Path:
-        """Write `results.csv` (the table), `summary.json`, and `plans/*.npz`: lowest loss, highest matching, polished.
+        """Write `results.csv` (the table), `summary.json`, and `plans/*.npz`: chosen without labels, highest matching, polished.
 
         Each file is written under a temporary name and renamed, so that no half file is ever seen. Returns the folder.
         """

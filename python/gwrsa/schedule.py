@@ -94,9 +94,10 @@ def plan(
     unit = 1.0 if absolute else critical
     low, high = _bounds(search, epsilon)
     if 0 < critical < low * unit:
+        limit = f"{critical:.4g}" if absolute else "which is the unit"
         warnings.warn(
-            f"epsilon {low * unit:.4g} is above the critical epsilon of this pair, {critical:.4g} (absolute), where the uniform plan "
-            "is stable: plans are then near it, and rates near chance",
+            f"epsilon {low:.4g} is above the critical epsilon of this pair, {limit}, where the uniform plan is stable: plans are "
+            "then near it, and rates near chance",
             stacklevel=3,
         )
     if search == "multistart":

@@ -48,13 +48,30 @@ def summary(results: Results) -> str:
     matched = ", histogram-matched" if s["alignment"]["match_histogram"] else ""
     note = (
         f"{s['name']}: {len(results.objects)} objects; {human} against each model ({search}{matched}); "
-        "rates in percent, of the start chosen without labels"
+        "rates in percent, of the start chosen without labels; best top 1: of the one that matches most"
     )
     failed = sorted(set(results.rsa["target"]) - set(results.chosen["target"]))
     lost = f"\nno start of these had a plan: {', '.join(failed)}" if failed else ""
     position = results.provenance["by_position"]
     rows_by = f"\nrows matched by position, for want of labels: {', '.join(position)}" if position else ""
-    return "\n".join([note, "", *lines]) + lost + rows_by
+    return "\n".join([note, "", *lines]) + lost + rows_by + _pairs(results)
+
+
+def _pairs(results: Results) -> str:
+    """What was found of all pairs: how many, the ends of RSA and rates, and where the others are."""
+    if results.pairs is None or results.pairs.empty:
+        return ""
+    said = f"\n\nall pairs, {len(results.pairs)} of them, start chosen without labels:"
+    for column, what in (("rsa", "RSA"), ("top1", "top 1"), ("category", "cat. 1")):
+        if column not in results.pairs or results.pairs[column].isna().all():
+            continue
+        ranked = results.pairs.dropna(subset=[column]).sort_values(column, kind="stable").to_dict("records")
+        low, high = (
+            f"{f'{r[column]:.3f}' if column == 'rsa' else f'{_percent(r[column])} %'} ({r['source']} and {r['target']})"
+            for r in (ranked[0], ranked[-1])
+        )
+        said += f"\n{what:<6} from {low} to {high}"
+    return f"{said}\nevery pair: {results.folder / 'tables' / 'pairs.parquet'}"
 
 
 def _measures(results: Results) -> list[tuple[str, int]]:

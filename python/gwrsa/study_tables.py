@@ -145,7 +145,7 @@ def objects_table(work: Work) -> pd.DataFrame:
 
 
 def pairs_table(work: Work, chosen: pd.DataFrame) -> pd.DataFrame:
-    """A row a pair of the human side and the models that are compared with each other: the start of lowest loss."""
+    """A row a pair of the human side and the models that are compared with each other: the start chosen without labels."""
     import pandas as pd
 
     def row(source: Entry, target: Entry, start: Any, statistic: float) -> dict[str, Any]:  # noqa: ANN401

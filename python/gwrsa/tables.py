@@ -19,9 +19,9 @@ CHOICES = ("lowest_loss", "highest_matching")
 
 
 def chosen(results: pd.DataFrame) -> pd.DataFrame:
-    """The starts that the figures show: of each pair the one of lowest loss and the one that matches most items.
+    """The starts that the figures show: of each pair the one chosen without labels and the one that matches most items.
 
-    Lowest loss as in `Alignment.lowest_loss`: at one epsilon by objective, across epsilons by GW loss.
+    Without labels as in `Alignment.lowest_loss`: at one epsilon by objective, across epsilons by GW loss.
 
     Parameters
     ----------

@@ -24,7 +24,6 @@ Method = Literal["corr", "spearman", "kendall", "tau-a", "rho-a", "cosine"]
 def load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:
     """Read a representation, say what it is, and label it with `items` where the file does not."""
     from gwrsa import embedding as embeddings
-    from gwrsa.condensed import is_dissimilarity
     from gwrsa.loaders import load_array
     from gwrsa.rdm import RDM
     from gwrsa.rsatoolbox_files import is_rdms
@@ -41,7 +40,7 @@ def load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:
                 f"{path} looks like triplets, {len(values)} x 3 whole numbers: make an RDM of it first, "
                 "gwrsa rdm --kind triplets, or say --kind embedding"
             )
-        kind = "rdm" if is_dissimilarity(values) else "embedding"
+        kind = "rdm" if embeddings.looks_like_rdm(path, values) else "embedding"
     read = RDM.load if kind == "rdm" else embeddings.read  # what it is has been said, or looked at
     loaded: RDM | Embedding = read(path)
     # --items labels what has no labels; it does not rename what has.

@@ -307,16 +307,18 @@ def _mappable(norm: LogNorm) -> ScalarMappable:
 
 def _plain_log_ticks(axis: Axis, low: float, high: float) -> None:
     """A few round numbers inside a range that may be shorter than a decade."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
     decades = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
     for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
         ticks = [s * 10.0**d for d in decades for s in steps if low <= s * 10.0**d <= high]
         if len(ticks) >= 3:
             break
-    axis.set_major_locator(FixedLocator(ticks or [low]))
+    # A range of less than a tenth holds none of them, or one.
+    spread = [float(x) for x in MaxNLocator(4).tick_values(low, high) if low <= x <= high]
+    axis.set_major_locator(FixedLocator(ticks if len(ticks) > 1 else spread or [low]))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
 
 
 def _rate_label(rate: str) -> str:

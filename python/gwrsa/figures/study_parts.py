@@ -37,7 +37,7 @@ def shown_plan(results: Results, target: str, choice: str = "lowest_loss") -> di
 
 
 def showcase(results: Results) -> dict[Any, Any] | None:
-    """Row of `chosen`, lowest loss, of the model that matches most objects; a group of people only where there is nothing else."""
+    """Row of `chosen`, without labels, of the model that matches most objects; a group of people only where there is nothing else."""
     rows = results.chosen[results.chosen["choice"] == "lowest_loss"]
     models = rows[rows["family"].str.lower() != "human"]
     best = (models if len(models) else rows).sort_values("top1", ascending=False, kind="stable").to_dict("records")

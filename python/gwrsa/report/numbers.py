@@ -37,14 +37,14 @@ def model_rows(results: Results) -> list[dict[str, Any]]:
 
 
 def having(rows: list[dict[str, Any]], measure: str, k: int) -> list[dict[str, Any]]:
-    """Those that have the rate of the start of lowest loss, the highest first."""
+    """Those that have the rate of the start chosen without labels, the highest first."""
     return sorted(
         (r for r in rows if ("lowest_loss", measure, k) in r["rates"]), key=lambda r: -value_of(r, measure, k)
     )
 
 
 def value_of(row: dict[str, Any], measure: str, k: int) -> float:
-    """The rate of the start of lowest loss."""
+    """The rate of the start chosen without labels."""
     return float(row["rates"]["lowest_loss", measure, k]["value"])
 
 
