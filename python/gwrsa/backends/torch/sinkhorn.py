@@ -15,12 +15,17 @@ from torch import Tensor
 
 from gwrsa.backends.torch import graphs, kernels
 from gwrsa.backends.torch.kernels import Side
+from gwrsa.backends.torch.newton import Newton
 from gwrsa.backends.torch.relaxation import Relaxation
 from gwrsa.backends.torch.slots import Slots
 
 RUNNING, CONVERGED, MAX_SWEEPS, NUMERICAL_ERROR = range(4)
-_GOOD, _STRETCHED, _BROKEN = range(3)
+# Of a sweep; hardly moving starts wait for a step of Newton's method.
+_GOOD, _STRETCHED, _BROKEN, _HARDLY_MOVING = range(4)
+# As in the core.
 _MAX_STABILISATIONS = 20
+_PATIENCE = 200
+_CLOSE = 1e-3
 _SLOW = 1.9
 _ABSORB_AT = {torch.float32: 1e10, torch.float64: 1e60}
 # Sweeps between two questions of the host; on a CPU asking costs nothing.
@@ -62,8 +67,8 @@ class Scaling(Slots):
         self.fresh = [True] * b
         self.relaxation = Relaxation(b, device)
         self.sums = torch.zeros_like(self.g)
-        self.error, self.tol, self.omega, self.sweeps, self.stabilisations = torch.ones(
-            5, b, dtype=torch.float64, device=device
+        self.error, self.tol, self.omega, self.sweeps, self.stabilisations, self.patience = torch.ones(
+            6, b, dtype=torch.float64, device=device
         ).unbind()
         self.ended, self.outcome = torch.zeros(2, b, dtype=torch.int64, device=device).unbind()
         self.max_sweeps = 0
@@ -113,6 +118,7 @@ class Scaling(Slots):
         self.error.fill_(torch.inf)
         self.omega.fill_(1)
         self.sweeps.fill_(1)
+        self.patience.fill_(_PATIENCE)
         for x in (self.stabilisations, self.ended, self.outcome):
             x.zero_()
         self.relaxation.begin()
@@ -125,7 +131,11 @@ class Scaling(Slots):
             mended = False
             for slot, (end, how) in enumerate(zip(ended, outcome, strict=True)):
                 if end == RUNNING and how != _GOOD:
-                    self._mend(slice(slot, slot + 1), broken=how == _BROKEN)
+                    at = slice(slot, slot + 1)
+                    if how == _HARDLY_MOVING:
+                        self._newton(at)
+                    else:
+                        self._mend(at, broken=how == _BROKEN)
                     mended = True
             if not mended:
                 self._burst()
@@ -142,6 +152,8 @@ class Scaling(Slots):
             if new:
                 at = slice(slot, slot + 1)
                 self.stabilisations[at] = 0
+                # Nothing is known of it.
+                self.g[at], self.v[at] = 0, 1
                 self._rebuild_centred(at)
 
     def _mend(self, at: slice, *, broken: bool) -> None:
@@ -153,6 +165,19 @@ class Scaling(Slots):
         else:
             self.relaxation.begin(at)
             self._rebuild(at)
+
+    def _newton(self, at: slice) -> None:
+        """A step of Newton's method, which counts as so many sweeps as it makes passes over the kernel."""
+        kernel, u, v = self.kernel[at], self.u[at], self.v[at]
+        newton = Newton(self.passes, kernel, self.weights, (u, v), self._blocks(1))
+        passes, error = newton.step(float(self.error[at]), self.max_sweeps - int(self.sweeps[at]) - 1)
+        self.sweeps[at] += passes
+        # One that gained is followed by another.
+        self.patience[at] = self.sweeps[at] + (0 if error is not None else _PATIENCE)
+        if error is None:
+            self.outcome[at] = _GOOD
+        else:
+            self._settle(at, v.clone(), self.error.new_tensor([error]))
 
     def _absorb(self, at: slice) -> None:
         """Move the scalings into the potentials, which stay numbers of the kernel's precision, so that it sees them exactly."""
@@ -173,9 +198,13 @@ class Scaling(Slots):
             self.v[at] *= ~self.weights.q.none
 
     def _rebuild(self, at: slice) -> None:
-        """Form kernels with the present potentials, absorbed; each block's first sweep runs while it is in cache."""
+        """Form kernels with the present potentials, absorbed."""
         self._absorb(at)
         self._reset_columns(at)
+        self._form(at)
+
+    def _form(self, at: slice) -> None:
+        """Form kernels; each block's first sweep runs while it is in cache."""
         kernel, f, g = self.kernel[at], self.f[at], self.g[at]
         self.sums[at] = 0
         for rows in self._blocks(len(kernel)):
@@ -185,30 +214,27 @@ class Scaling(Slots):
         self._finish(at)
 
     def _rebuild_centred(self, at: slice) -> None:
-        """Form kernels from nothing: shift rows, then columns, so that the largest entry of each is 1 and none underflows as a whole."""
-        kernel, f, g = self.kernel[at], self.f[at], self.g[at]
-        f.zero_()
-        g.zero_()
+        """Form kernels so that the largest entry of each row, and then of each column, is 1, and none underflows as a whole.
+
+        A sweep in which the largest entry stands for the sum: what is known of the columns is kept.
+        """
+        kernel, f, g, p, q = self.kernel[at], self.f[at], self.g[at], self.weights.p, self.weights.q
+        known = g + self.v[at].double().log()
+        # A column without weight has no say: a row whose largest entry it held could be 0 wherever mass may go.
+        known = q.barred(torch.where(known.isfinite(), known, g).to(self.dtype))
         self._reset_columns(at)
         top = torch.full_like(kernel[:, 0], -torch.inf)
-        blocks = self._blocks(len(kernel))
-        for rows in blocks:
+        nothing = torch.zeros_like(f)
+        for rows in self._blocks(len(kernel)):
             block = kernel[:, rows]
-            self.exponents.fill(block, at, rows, f, g)
-            # A column without weight has no say: a row whose largest entry it held could be 0 wherever mass may go.
-            shift = self.weights.p.rows(rows).barred(-self.weights.q.barred(block).amax(2))
+            self.exponents.fill(block, at, rows, nothing, known)
+            shift = p.rows(rows).barred(-block.amax(2))
             f[:, rows] = shift.double()
             block += shift[:, :, None]
             torch.maximum(top, block.amax(1), out=top)
-        shift = self.weights.q.barred(-top)
-        g.copy_(shift)
-        finite = self.weights.p.finite(f) & self.weights.q.finite(g)
-        self.sums[at] = 0
-        for rows in blocks:
-            block = kernel[:, rows]
-            block += shift[:, None]
-            self._first_sweep(block, at, rows)
-        self._finish(at)
+        g.copy_(q.barred(known - top))
+        finite = p.finite(f) & q.finite(g)
+        self._form(at)
         self.outcome[at] = torch.where(finite, self.outcome[at], _BROKEN)
 
     def _first_sweep(self, block: Tensor, at: slice, rows: slice) -> None:
@@ -236,22 +262,29 @@ class Scaling(Slots):
         self._finish(slice(0, len(self.kernel)), row_error, active)
 
     def _finish(self, at: slice, row_error: Tensor | None = None, active: Tensor | None = None) -> None:
-        """Marginal error, new column scalings, and whether all is in range; then whether a start has ended."""
-        q, v, u, sums, omega = self.weights.q, self.v[at], self.u[at], self.sums[at], self.omega[at]
+        """Marginal error and new column scalings; then what became of the start."""
+        q, v, sums, omega = self.weights.q, self.v[at], self.sums[at], self.omega[at]
         wide = v.double()
         error = (sums * wide).sub_(q.exact).abs_().sum(1)
         if row_error is not None:
             error = error + row_error
         new = kernels.rescaled(q.exact, q.none, wide, sums, omega[:, None]).to(self.dtype)
-        outcome = self._judged(u, new, error)
+        self._settle(at, new, error, active)
+
+    def _settle(self, at: slice, new: Tensor, error: Tensor, active: Tensor | None = None) -> None:
+        """Take these column scalings and errors where `active`; whether all is in range, and whether a start has ended."""
+        v, sweeps = self.v[at], self.sweeps[at]
+        outcome = self._judged(self.u[at], new, error)
         good, broken = outcome == _GOOD, outcome == _BROKEN
         stabilisations = self.stabilisations[at] + broken
-        exact = good & (omega == 1)
+        exact = good & (self.omega[at] == 1)
+        hardly = exact & (error < _CLOSE) & (sweeps >= self.patience[at]) & (sweeps + 1 < self.max_sweeps)
+        outcome = outcome.masked_fill(hardly, _HARDLY_MOVING)
         ended = torch.zeros_like(outcome)
         # Scalings that are stretched again and again are still numbers.
-        late = self.sweeps[at] > self.max_sweeps + _MAX_STABILISATIONS
+        late = sweeps > self.max_sweeps + _MAX_STABILISATIONS
         ended.masked_fill_(late, MAX_SWEEPS).masked_fill_(late & broken, NUMERICAL_ERROR)
-        ended.masked_fill_(exact & (self.sweeps[at] >= self.max_sweeps), MAX_SWEEPS)
+        ended.masked_fill_(exact & (sweeps >= self.max_sweeps), MAX_SWEEPS)
         ended.masked_fill_(stabilisations > _MAX_STABILISATIONS, NUMERICAL_ERROR)
         ended.masked_fill_(exact & (error <= self.tol[at]), CONVERGED)
         error = torch.where(broken, self.error[at], error)
