@@ -83,7 +83,7 @@ impl<R: Real> Mat<R> {
     /// A view of the whole matrix.
     #[must_use]
     pub fn view(&self) -> View<'_, R> {
-        View { data: &self.data, rows: self.rows, cols: self.cols, row_stride: self.cols, col_stride: 1 }
+        View::of(&self.data, self.rows, self.cols, self.cols)
     }
 
     /// A view of the first `cols` columns.
@@ -104,7 +104,13 @@ pub struct View<'a, R> {
     col_stride: usize,
 }
 
-impl<R: Real> View<'_, R> {
+impl<'a, R: Real> View<'a, R> {
+    /// A window on rows that are `pitch` apart.
+    #[must_use]
+    pub fn of(data: &'a [R], rows: usize, cols: usize, pitch: usize) -> Self {
+        Self { data, rows, cols, row_stride: pitch, col_stride: 1 }
+    }
+
     /// Row `i` of a view whose columns are contiguous.
     #[must_use]
     pub fn row(&self, i: usize) -> &[R] {
@@ -145,6 +151,13 @@ pub fn gemm_into<R: Real>(dst: &mut [R], lhs: View<R>, rhs: View<R>, alpha: f64,
     unsafe { gemm_at(Pointer(dst.as_mut_ptr()), rhs.cols, lhs, rhs, alpha, add) }
 }
 
+/// [`gemm_into`] for rows that are `pitch` apart, as many as `dst` holds; what lies between them stays.
+pub fn gemm_into_lines<R: Real>(dst: &mut [R], pitch: usize, lhs: View<R>, rhs: View<R>) {
+    assert!(rhs.cols <= pitch && dst.len() == lhs.rows * pitch, "the destination does not fit the product");
+    // SAFETY: rows of that pitch were just seen to fit.
+    unsafe { gemm_at(Pointer(dst.as_mut_ptr()), pitch, lhs, rhs, 1.0, false) }
+}
+
 /// Where a part of a matrix begins.
 #[derive(Clone, Copy)]
 struct Pointer<R>(*mut R);
@@ -176,6 +189,8 @@ unsafe fn gemm_at<R: Real>(dst: Pointer<R>, stride: usize, lhs: View<R>, rhs: Vi
         }
         return;
     }
+    // Of the process, so that products of two precisions side by side may take each other's; no bit depends on it.
+    gemm_common::gemm::set_lhs_packing_threshold_single_thread(R::UNPACKED_TILES);
     let last = |v: &View<R>| (v.rows - 1) * v.row_stride + (v.cols - 1) * v.col_stride;
     assert!(last(&lhs) < lhs.data.len() && last(&rhs) < rhs.data.len(), "a view leaves its data");
     // SAFETY: the caller's promise for dst; the farthest entry of either view lies inside its slice (asserted above).

@@ -8,12 +8,13 @@ use std::sync::atomic::AtomicBool;
 use crate::awake::each;
 use crate::cost::{Centred, Core, Skew};
 use crate::kernels::dot;
-use crate::mat::{Mat, chunk_rows, gemm_into, product, product_until};
+use crate::mat::{Mat, chunk_rows, gemm_into, gemm_into_lines, product, product_until};
+use crate::padded::Padded;
 use crate::power::largest;
 use crate::real::Real;
 
 /// The two costs of a problem, each in the unit of its largest entry, ready for outer steps. The source has the smaller rank.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Operator<R> {
     /// Source `A1 diag(sign) A1'`, symmetric.
     Factored {
@@ -50,10 +51,10 @@ pub enum Operator<R> {
 }
 
 /// The target's S2.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Right<R> {
     /// m x m.
-    Dense(Mat<R>),
+    Dense(Padded<R>),
     /// `A2 diag(sign) A2'`.
     Factored(Mat<R>, Vec<R>),
 }
@@ -66,6 +67,8 @@ pub struct Scratch<R> {
     small: Mat<R>,
     /// Summary and exponent of the factored costs inside [`Operator::Whole`].
     inside: Option<(Mat<R>, Mat<R>)>,
+    /// The exponent of a factored source as [`Operator::exponent_lines`] reads it, (r + 1) x m.
+    lines: Padded<R>,
 }
 
 /// Product of the relative asymmetries of the two costs below which the term `K1 T K2` is rounding noise of the symmetric one.
@@ -79,7 +82,7 @@ impl Operator<f64> {
     /// From centred costs. `source.rank() <= target.rank()` is the caller's care.
     pub(crate) fn new(source: &Centred, target: &Centred) -> Self {
         let right = || match &target.core {
-            Core::Dense(s) => Right::Dense(s.clone()),
+            Core::Dense(s) => Right::Dense(Padded::from_mat(s)),
             Core::Factored(a, sign) => Right::Factored(a.clone(), sign.clone()),
         };
         let skew = source.skew.as_ref().zip(target.skew.as_ref()).filter(|(k1, k2)| {
@@ -241,8 +244,11 @@ impl<R: Real> Operator<R> {
                     Right::Factored(a, _) => Mat::zeros(sign.len(), a.cols),
                 },
                 inside: None,
+                lines: Padded::zeros(left.cols, self.shape().1),
             },
-            Self::Dense { s1, s2, .. } => Scratch { wide: Mat::zeros(s1.rows, s2.rows), small: none(), inside: None },
+            Self::Dense { s1, s2, .. } => {
+                Scratch { wide: Mat::zeros(s1.rows, s2.rows), small: none(), inside: None, lines: Padded::zeros(0, 0) }
+            }
             Self::Whole { quadratic, .. } => {
                 let zeros = |(rows, cols)| Mat::zeros(rows, cols);
                 let space = quadratic.scratch();
@@ -369,6 +375,27 @@ impl<R: Real> Operator<R> {
         }
     }
 
+    /// Make the space ready for [`Self::exponent_lines`] of this exponent.
+    pub(crate) fn line_up(&self, y: &Mat<R>, space: &mut Scratch<R>) {
+        if self.factor().is_some() {
+            space.lines.copy_from(y);
+        }
+    }
+
+    /// [`Self::exponent_rows`] into rows that are `pitch` apart.
+    pub(crate) fn exponent_lines(&self, y: &Mat<R>, space: &Scratch<R>, start: usize, out: &mut [R], pitch: usize) {
+        match self {
+            Self::Factored { left, .. } => {
+                gemm_into_lines(out, pitch, left.view().rows(start, out.len() / pitch), space.lines.view());
+            }
+            Self::Dense { .. } | Self::Whole { .. } => {
+                for (row, i) in out.chunks_exact_mut(pitch).zip(start..) {
+                    row[..y.cols].copy_from_slice(y.row(i));
+                }
+            }
+        }
+    }
+
     /// The columns of `M` from the `start`-th on, as rows, as many as `out` holds.
     pub(crate) fn exponent_cols(&self, y: &Mat<R>, start: usize, out: &mut [R]) {
         match self {
@@ -385,10 +412,10 @@ impl<R: Real> Operator<R> {
         }
     }
 
-    /// The summary of `diag(u) K diag(v)` into `x`.
+    /// The summary of `diag(u) K diag(v)` into `x`; v may be longer than K has columns.
     pub(crate) fn summarise_scaled(
         &self,
-        kernel: &Mat<R>,
+        kernel: &Padded<R>,
         (u, v): (&[R], &[R]),
         x: &mut Mat<R>,
         space: &mut Scratch<R>,
@@ -403,15 +430,16 @@ impl<R: Real> Operator<R> {
                     }
                 }
                 product(x, scaled.left_cols(sign.len()).t(), kernel.view(), 1.0, false, parallel);
-                for row in x.data.chunks_exact_mut(v.len()) {
+                for row in x.data.chunks_exact_mut(x.cols) {
                     row.iter_mut().zip(v).for_each(|(x, &v)| *x = *x * v);
                 }
             }
             Self::Dense { .. } | Self::Whole { .. } => {
-                let (chunk, m) = (chunk_rows(x.rows), v.len());
-                let blocks = x.data.chunks_mut(chunk * m).zip(kernel.data.chunks(chunk * m)).zip(u.chunks(chunk));
+                let (chunk, m, pitch) = (chunk_rows(x.rows), x.cols, kernel.pitch());
+                let blocks =
+                    x.data.chunks_mut(chunk * m).zip(kernel.lines().chunks(chunk * pitch)).zip(u.chunks(chunk));
                 each(blocks, parallel, |((x, kernel), u)| {
-                    for ((row, kernel), &ui) in x.chunks_exact_mut(m).zip(kernel.chunks_exact(m)).zip(u) {
+                    for ((row, kernel), &ui) in x.chunks_exact_mut(m).zip(kernel.chunks_exact(pitch)).zip(u) {
                         for ((x, &k), &vj) in row.iter_mut().zip(kernel).zip(v) {
                             let t = ui * k * vj;
                             *x = if t > R::NEGLIGIBLE { t } else { R::ZERO };

@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use crate::awake::each;
 use crate::kernels::{exp_shift, max_into, max_shifted, scale_columns};
-use crate::mat::{Mat, chunk_rows};
+use crate::mat::chunk_rows;
+use crate::padded::Padded;
 use crate::real::Real;
 use crate::relaxation::Relaxation;
 use crate::sweep::sweep_rows;
@@ -44,8 +45,8 @@ pub struct Projection {
 
 /// Kernel, scalings and potentials of one problem; allocated once and reused by every projection.
 pub struct Scaling<R> {
-    /// `exp(M + f + g)`, n x m.
-    pub kernel: Mat<R>,
+    /// `exp(M + f + g)`, n x m. What fills up its lines are columns without weight, here and in all that has a number a column.
+    pub kernel: Padded<R>,
     /// Row scalings.
     pub u: Vec<R>,
     /// Column scalings.
@@ -59,7 +60,7 @@ pub struct Scaling<R> {
     /// Rows and columns whose scalings are of the size of their little weight.
     light: [Light<R>; 2],
     /// Column sums of blocks of rows, and of all.
-    partial: Mat<R>,
+    partial: Padded<R>,
     sums: Vec<f64>,
     row_errors: Vec<R>,
     relaxation: Relaxation,
@@ -94,17 +95,22 @@ impl<R: Real> Scaling<R> {
     #[must_use]
     pub fn new(p: &[f64], q: &[f64]) -> Self {
         let (n, m, chunk) = (p.len(), q.len(), chunk_rows(p.len()));
+        let kernel = Padded::zeros(n, m);
+        let width = kernel.pitch();
+        let (mut q, mut g) = (q.to_vec(), vec![0.0; m]);
+        q.resize(width, 0.0);
+        g.resize(width, f64::NEG_INFINITY);
         Self {
-            kernel: Mat::zeros(n, m),
+            kernel,
             u: vec![R::ONE; n],
-            v: vec![R::ONE; m],
+            v: vec![R::ONE; width],
             f: vec![0.0; n],
-            g: vec![0.0; m],
+            g,
             p: p.iter().map(|&x| R::from_f64(x)).collect(),
-            q: q.to_vec(),
-            light: [Light::new(p), Light::new(q)],
-            sums: vec![0.0; m],
-            partial: Mat::zeros(n.div_ceil(chunk), m),
+            light: [Light::new(p), Light::new(&q)],
+            q,
+            sums: vec![0.0; width],
+            partial: Padded::zeros(n.div_ceil(chunk), width),
             row_errors: vec![R::ZERO; n.div_ceil(chunk)],
             relaxation: Relaxation::default(),
             chunk,
@@ -117,7 +123,7 @@ impl<R: Real> Scaling<R> {
     #[must_use]
     pub fn potentials(&self) -> (Vec<f64>, Vec<f64>) {
         let absorbed = |pot: &[f64], s: &[R]| pot.iter().zip(s).map(|(f, s)| f + s.to_f64().ln()).collect();
-        (absorbed(&self.f, &self.u), absorbed(&self.g, &self.v))
+        (absorbed(&self.f, &self.u), absorbed(&self.g[..self.kernel.cols], &self.v))
     }
 
     /// Whether a small marginal error says little about how far the potentials are: sweeps converge slowly.
@@ -155,17 +161,17 @@ impl<R: Real> Scaling<R> {
                 let columns = self.g.iter_mut().zip(g).zip(&self.q);
                 columns.for_each(|((to, &x), &q)| *to = taken(x, q > 0.0));
             }
-            None => self.g.fill(0.0),
+            None => self.g[..self.kernel.cols].fill(0.0),
         }
         self.u.fill(R::ONE);
         self.v.fill(R::ONE);
     }
 
-    /// Scale rows and columns until the column marginal is within `tol` of `q` in L1. `fill(i, rows)` writes the rows of
-    /// `M` from the `i`-th on. Warm: starts from the potentials of the last projection.
+    /// Scale rows and columns until the column marginal is within `tol` of `q` in L1. `fill(i, rows, pitch)` writes the rows of
+    /// `M` from the `i`-th on, which are `pitch` apart. Warm: starts from the potentials of the last projection.
     pub fn project(
         &mut self,
-        fill: &(impl Fn(usize, &mut [R]) + Sync),
+        fill: &(impl Fn(usize, &mut [R], usize) + Sync),
         tol: f64,
         max_sweeps: usize,
         parallel: bool,
@@ -265,13 +271,13 @@ impl<R: Real> Scaling<R> {
     }
 
     /// Form the kernel with the present potentials; the first sweep runs while each block of rows is in cache.
-    fn rebuild(&mut self, fill: &(impl Fn(usize, &mut [R]) + Sync), parallel: bool) -> Sweep {
+    fn rebuild(&mut self, fill: &(impl Fn(usize, &mut [R], usize) + Sync), parallel: bool) -> Sweep {
         let g = self.g_real();
         let m = g.len();
         self.reset_columns();
         let (v, f) = (&self.v, &self.f);
         let body = |t: Task<R>| {
-            fill(t.start, t.kernel);
+            fill(t.start, t.kernel, m);
             for (row, &fi) in t.kernel.chunks_exact_mut(m).zip(&f[t.start..]) {
                 exp_shift(row, R::from_f64(fi), &g);
             }
@@ -287,7 +293,7 @@ impl<R: Real> Scaling<R> {
 
     /// Form the kernel so that the largest entry of each row, and then of each column, is exactly 1: no row or column can underflow as a
     /// whole, whatever the range of `M`. A sweep in which the largest entry stands for the sum: what is known of the columns is kept.
-    fn rebuild_centred(&mut self, fill: &(impl Fn(usize, &mut [R]) + Sync), parallel: bool) -> Sweep {
+    fn rebuild_centred(&mut self, fill: &(impl Fn(usize, &mut [R], usize) + Sync), parallel: bool) -> Sweep {
         let m = self.q.len();
         let lowest = R::from_f64(f64::NEG_INFINITY);
         let known = self.g.iter().zip(&self.v).map(|(g, v)| g + v.to_f64().ln());
@@ -299,7 +305,7 @@ impl<R: Real> Scaling<R> {
             tasks(&mut self.kernel, &self.p, &mut self.u, &mut self.partial, &mut self.row_errors, self.chunk),
             parallel,
             |t: Task<R>| {
-                fill(t.start, t.kernel);
+                fill(t.start, t.kernel, m);
                 t.acc.fill(lowest);
                 for ((row, u), &pi) in t.kernel.chunks_exact(m).zip(&mut *t.u).zip(t.p) {
                     // The scaling's place holds the shift until the sweep overwrites it.
@@ -319,7 +325,7 @@ impl<R: Real> Scaling<R> {
             centre(f, p > R::ZERO, u.to_f64());
         }
         for ((j, g), &q) in self.g.iter_mut().enumerate().zip(&self.q) {
-            let top = (0..self.partial.rows).fold(lowest, |s, c| self.partial.data[c * m + j].maximum(s));
+            let top = (0..self.partial.rows).fold(lowest, |s, c| self.partial.row(c)[j].maximum(s));
             centre(g, q > 0.0, -top.to_f64());
         }
         if !whole {
@@ -390,17 +396,17 @@ struct Task<'a, R> {
 }
 
 fn tasks<'a, R: Real>(
-    kernel: &'a mut Mat<R>,
+    kernel: &'a mut Padded<R>,
     p: &'a [R],
     u: &'a mut [R],
-    partial: &'a mut Mat<R>,
+    partial: &'a mut Padded<R>,
     errors: &'a mut [R],
     chunk: usize,
 ) -> impl Iterator<Item = Task<'a, R>> {
-    let m = kernel.cols;
-    let blocks = kernel.data.chunks_mut(chunk * m).zip(p.chunks(chunk)).zip(u.chunks_mut(chunk));
+    let m = kernel.pitch();
+    let blocks = kernel.lines_mut().chunks_mut(chunk * m).zip(p.chunks(chunk)).zip(u.chunks_mut(chunk));
     blocks
-        .zip(partial.data.chunks_mut(m).zip(errors))
+        .zip(partial.lines_mut().chunks_mut(m).zip(errors))
         .enumerate()
         .map(move |(c, (((kernel, p), u), (acc, error)))| Task { start: c * chunk, kernel, p, u, acc, error })
 }
@@ -416,9 +422,9 @@ mod tests {
         let mut scaling = Scaling::<f32>::new(&p, &q);
         // Where there is no weight the exponents rise by hundreds from one projection to the next.
         for high in [-300.0, 300.0] {
-            let fill = |start: usize, out: &mut [f32]| {
-                for (row, i) in out.chunks_exact_mut(3).zip(start..) {
-                    row.copy_from_slice(&if i == 1 { [high; 3] } else { [high, -(i as f32), 3.0 - high / 100.0] });
+            let fill = |start: usize, out: &mut [f32], pitch: usize| {
+                for (row, i) in out.chunks_exact_mut(pitch).zip(start..) {
+                    row[..3].copy_from_slice(&if i == 1 { [high; 3] } else { [high, -(i as f32), 3.0 - high / 100.0] });
                 }
             };
             let projection = scaling.project(&fill, 1e-6, 100, false, &NEVER);

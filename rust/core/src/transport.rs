@@ -91,10 +91,11 @@ fn fit<R: Real>(
     if warm.is_some() {
         scaling.load(warm, 1.0);
     }
-    let fill = |i: usize, out: &mut [R]| {
-        let from = &m.data[i * m.cols..][..out.len()];
-        for (o, &x) in out.iter_mut().zip(from) {
-            *o = R::from_f64(x.max(-1e30));
+    let fill = |i: usize, out: &mut [R], pitch: usize| {
+        for (row, i) in out.chunks_exact_mut(pitch).zip(i..) {
+            for (o, &x) in row.iter_mut().zip(m.row(i)) {
+                *o = R::from_f64(x.max(-1e30));
+            }
         }
     };
     let projection = scaling.project(&fill, tol, max_sweeps, rayon::current_num_threads() > 1, cancel);

@@ -137,7 +137,7 @@ impl Problem {
                 out.set_item("sign", vector(sign))?;
                 out.set_item("a2", vector(a2))?;
                 match right {
-                    Right::Dense(s) => out.set_item("right", matrix(s)?)?,
+                    Right::Dense(s) => out.set_item("right", matrix(&s.to_mat())?)?,
                     Right::Factored(a, sign) => {
                         out.set_item("right", matrix(a)?)?;
                         out.set_item("right_sign", vector(sign))?;

@@ -128,7 +128,7 @@ impl<R: Real> Scaling<R> {
     /// Column sums, in float64, from those of the blocks of rows.
     pub(super) fn add_up(&mut self) {
         self.sums.fill(0.0);
-        for part in self.partial.data.chunks_exact(self.q.len()) {
+        for part in self.partial.lines().chunks_exact(self.q.len()) {
             add_into(&mut self.sums, part);
         }
     }
@@ -140,10 +140,10 @@ mod tests {
     use crate::rows::NEVER;
 
     /// Blocks of two that exchange almost nothing with each other.
-    fn fill(m: usize) -> impl Fn(usize, &mut [f64]) + Sync {
-        move |start, out| {
-            for (row, i) in out.chunks_exact_mut(m).zip(start..) {
-                for (j, x) in row.iter_mut().enumerate() {
+    fn fill(m: usize) -> impl Fn(usize, &mut [f64], usize) + Sync {
+        move |start, out, pitch| {
+            for (row, i) in out.chunks_exact_mut(pitch).zip(start..) {
+                for (j, x) in row[..m].iter_mut().enumerate() {
                     let together = i / 2 == j / 2;
                     *x = if together { ((i * 7 + j * 3) % 5) as f64 * 0.3 } else { -19.0 - ((i * 5 + j) % 7) as f64 };
                 }
@@ -180,8 +180,8 @@ mod tests {
         let n = 12;
         let mut scaling = begun(n);
         scaling.rows_only(false);
-        let held: Vec<f64> = (0..n).map(|j| scaling.v[j] * scaling.sums[j]).collect();
-        let x: Vec<f64> = (0..n).map(|j| (j as f64).sin()).collect();
+        let held: Vec<f64> = scaling.v.iter().zip(&scaling.sums).map(|(v, s)| v * s).collect();
+        let x: Vec<f64> = (0..held.len()).map(|j| (j as f64).sin()).collect();
         let plan = |s: &Scaling<f64>, i: usize, j: usize| s.u[i] * s.kernel.row(i)[j] * s.v[j];
         let want: Vec<f64> = (0..n)
             .map(|j| {
