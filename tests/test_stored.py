@@ -80,7 +80,7 @@ def test_a_study_that_is_not_finished_lists_what_it_has(tmp_path, made):
     [
         ({"models": ["nobody"]}, "model must be one of 'near', 'shuffled', 'far', 'noise', got 'nobody'"),
         ({"status": "lost"}, "status must be one of 'converged'"),
-        ({"sort": "loss"}, "sort must be one of 'source'"),
+        ({"sort": "loss"}, "sort must be one of 'source'.*got 'loss'; did you mean 'gw_loss'\\?"),
     ],
 )
 def test_what_is_not_there_is_named(made, how, message):
@@ -117,6 +117,10 @@ def test_a_whole_study_is_said_to_be_whole(made):
         (lambda out: cut(out / "categories.npz"), "categories.npz", "gwrsa study makes it again"),
         (lambda out: np.savez(out / "categories.npz", names=["a"]), "categories.npz", "gwrsa study makes it again"),
         (lambda out: cut(out / "tables" / "rates.parquet"), "tables/rates.parquet", "gwrsa merge write it again"),
+        (lambda out: flip(out / "results.parquet"), "results.parquet", "gwrsa merge write it again"),
+        (lambda out: flip(out / "tables" / "rates.csv"), "tables/rates.csv", "gwrsa merge write it again"),
+        (lambda out: (out / "tables" / "chance.csv").unlink(), "tables/chance.csv", "gwrsa merge write it again"),
+        (lambda out: flip(out / "study.toml"), "study.toml", "gwrsa merge write it again"),
         (lambda out: next((out / "shards").glob("*.json")).unlink(), "shards", "gwrsa study computes them"),
     ],
 )
@@ -132,6 +136,13 @@ def test_a_damaged_file_is_named_with_what_becomes_of_it(copied, damage, named, 
 
 def cut(path):
     path.write_bytes(path.read_bytes()[:-20])
+
+
+def flip(path):
+    """One bit, in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 def test_changed_inputs_are_bad_and_missing_ones_are_a_note(tmp_path):

@@ -402,7 +402,8 @@ root = "images"
     with pytest.raises(ValueError, match="'images' changed since"):
         run(path, tmp_path / "out")
     (tmp_path / "images").rename(tmp_path / "others")
-    run(write(tmp_path, toml.replace('root = "images"', 'root = "others"')), tmp_path / "out")
+    with pytest.warns(UserWarning, match="replaced: images.root 'images', now 'others'"):
+        run(write(tmp_path, toml.replace('root = "images"', 'root = "others"')), tmp_path / "out")
     assert len(calls) == 6
 
 

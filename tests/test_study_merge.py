@@ -41,6 +41,19 @@ def test_studies_that_do_not_fit_are_not_merged(tmp_path, made, old, new, messag
         merge([made[1].folder, tmp_path / "other"], tmp_path / "both", figures=False)
 
 
+def test_a_study_that_was_run_is_not_written_over(tmp_path):
+    parts(tmp_path)
+    first, second = tmp_path / "a", tmp_path / "b"
+    before = {p: p.read_bytes() for p in first.rglob("*") if p.is_file()}
+    with pytest.raises(ValueError, match="out must be a folder of its own, got .* one of those to be merged"):
+        merge([first, second], tmp_path / "." / "a", figures=False)
+    merge([first, second], tmp_path / "both", figures=False)
+    merge([first, second], tmp_path / "both", figures=False)
+    with pytest.raises(ValueError, match="out must be new, empty, or hold merged studies, got .* was run there"):
+        merge([tmp_path / "both", second], first, figures=False)
+    assert {p: p.read_bytes() for p in first.rglob("*") if p.is_file()} == before
+
+
 def test_one_study_twice_is_refused(tmp_path, made):
     with pytest.raises(ValueError, match="folders must be at least 2 distinct studies"):
         merge([made[1].folder, made[1].folder], tmp_path / "both", figures=False)

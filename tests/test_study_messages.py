@@ -1,6 +1,8 @@
 """What a study says of itself while it runs, and as one line."""
 
+import re
 import sys
+import warnings
 from dataclasses import replace
 
 import pandas as pd
@@ -13,6 +15,30 @@ from gwrsa.study import Study
 from gwrsa.study_gather import Opened
 from gwrsa.study_summary import summary
 from study_files import TOML, N, run, write
+
+
+def test_settings_that_replace_the_tables_are_named(tmp_path):
+    path = write(tmp_path)
+    first = run(path, tmp_path / "out")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(path, tmp_path / "out")
+        run(path, tmp_path / "out", all_pairs=True)
+    starts = first.settings["alignment"]["n_starts"]
+    path.write_text(re.sub(r"n_starts = \d+", f"n_starts = {starts + 1}", TOML))
+    with pytest.warns(UserWarning, match="with other settings and are replaced") as said:
+        run(path, tmp_path / "out", all_pairs=True)
+    (told,) = (str(w.message) for w in said)
+    assert told.endswith(f"replaced: alignment.n_starts {starts}, now {starts + 1}")
+
+
+def test_the_end_of_all_pairs_is_said(made):
+    _, found = made
+    said = summary(found).split("all pairs, ")[1]
+    assert said.startswith(f"{len(found.pairs)} of them")
+    best = found.pairs.loc[found.pairs["rsa"].idxmax()]
+    assert f"to {best['rsa']:.3f} ({best['source']} and {best['target']})" in said
+    assert "all pairs" not in summary(replace(found, pairs=None))
 
 
 def test_a_model_that_left_is_named(tmp_path):

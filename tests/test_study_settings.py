@@ -6,6 +6,7 @@ import pytest
 
 from gwrsa import study_keys, study_settings
 from gwrsa.study import Study
+from gwrsa.study_inputs import hashed
 from study_files import TOML, write
 
 
@@ -91,3 +92,16 @@ def test_the_study_of_things_is_one(things_dir):
     study = Study.from_toml(example, base=things_dir)
     assert sum(m.seeds for m in study.settings.models if m.noise) == 10
     assert {m.family for m in study.settings.models} == {"clip", "language", "human", "noise"}
+
+
+def test_images_behind_links_to_folders_are_inputs_too(tmp_path):
+    real, root = tmp_path / "real", tmp_path / "root"
+    for folder in (real, root):
+        folder.mkdir()
+    (real / "1.png").write_bytes(b"one")
+    (root / "cat").symlink_to(real, target_is_directory=True)
+    (root / "back").symlink_to(root, target_is_directory=True)
+    before = hashed(root)
+    assert before["bytes"] == 3
+    (real / "1.png").write_bytes(b"two")
+    assert hashed(root)["sha256"] != before["sha256"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gwrsa import _validate as check
 from gwrsa import backends
+from gwrsa.shards import file_digest
 from gwrsa.store import TABLES, Results, need, save_provenance, write_table
 from gwrsa.study_compute import compute, cores, on_threads
 from gwrsa.study_inputs import Inputs
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 FIGURES = ("matplotlib", "jinja2")
 """Packages that figures and report need."""
 MOST_SHARDS = 1_000_000
+# More of them in a row, and nobody reads them.
+_MOST_SAID = 6
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ class Study:
         folder = Path(out)
         before, provenance = begin(folder, inputs, self.text)
         _say_who_left(before, inputs.settings)
+        _say_what_changed(before, inputs.settings)
         work, extracted = prepare(folder, inputs, progress=progress)
         if client is None:
             computed = compute(work, work.units(), on_threads(work, threads), progress=progress)
@@ -192,7 +196,8 @@ class Study:
         need("pyarrow")
         inputs = self._inputs(all_pairs, backend, device)
         folder = Path(out)
-        begin(folder, inputs, self.text, array=of)
+        before, _ = begin(folder, inputs, self.text, array=of)
+        _say_what_changed(before, inputs.settings)
         mine = planned(inputs.settings)[number - 1 :: of]
         needed = sorted({at for _, a, b in mine for at in (a, b) if at is not None})
         work, _ = prepare(folder, inputs, progress=progress, only=needed)
@@ -221,7 +226,9 @@ def finish(work: Work, provenance: dict[str, Any], *, figures: bool, progress: b
         else:  # of an earlier run, with model against model
             path.unlink(missing_ok=True)
             path.with_suffix(".csv").unlink(missing_ok=True)
-    save_provenance(folder, provenance)
+    named = [f"tables/{name}.{kind}" for name in (*TABLES, "pairs") if name in made for kind in ("parquet", "csv")]
+    written = ("study.toml", "objects.parquet", "results.parquet", *named)
+    save_provenance(folder, provenance | {"tables": {name: file_digest(folder / name) for name in written}})
     results = Results.open(folder)
     if figures:
         publish(results, progress=progress)
@@ -247,6 +254,36 @@ def _say_who_left(before: dict[str, Any] | None, settings: Settings) -> None:
         warnings.warn(
             f"no longer in the study, and so left out of its tables: {', '.join(map(repr, left))}", stacklevel=3
         )
+
+
+def _say_what_changed(before: dict[str, Any] | None, settings: Settings) -> None:
+    """A warning that names the settings by which the tables that are there were made, where they are to be others."""
+    if before is None or not before["finished"]:
+        return
+    was, wanted = _flat(before["settings"]), _flat(settings.plain())
+    # Models that come and go, and pairs that are added, leave the other rows as they are.
+    changed = [
+        f"{name} {was[name]!r}, now {value!r}"
+        for name, value in wanted.items()
+        if name in was and was[name] != value and not (name == "all_pairs" and value)
+    ]
+    if changed:
+        more = f" and {len(changed) - _MOST_SAID} more" if len(changed) > _MOST_SAID else ""
+        warnings.warn(
+            f"the tables, figures and report that are there were made with other settings and are replaced: "
+            f"{'; '.join(changed[:_MOST_SAID])}{more}",
+            stacklevel=3,
+        )
+
+
+def _flat(plain: dict[str, Any]) -> dict[str, Any]:
+    """Settings by their place in the file, `alignment.n_starts`; those of a model by its name."""
+    flat: dict[str, Any] = {}
+    for section, value in plain.items():
+        parts = {f"models.{m['name']}": m for m in value} if section == "models" else {section: value}
+        for name, part in parts.items():
+            flat |= {f"{name}.{key}": v for key, v in part.items()} if isinstance(part, dict) else {name: part}
+    return flat
 
 
 def sides_of(work: Work) -> dict[str, Any]:

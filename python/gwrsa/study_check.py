@@ -11,7 +11,7 @@ from typing import Any
 from gwrsa._core import __version__
 from gwrsa.shards import PART, Shards, file_digest
 from gwrsa.sides import load_side
-from gwrsa.store import CATEGORIES, TABLES, load_provenance, need, read_categories, read_table
+from gwrsa.store import CATEGORIES, load_provenance, need, read_categories
 from gwrsa.study_gather import Opened
 from gwrsa.study_inputs import hashed
 
@@ -129,14 +129,15 @@ def _sides(root: Path) -> Iterator[Finding | None]:
 def _tables(root: Path, provenance: dict[str, Any]) -> Iterator[Finding | None]:
     if provenance["finished"] is None:
         return
-    pairs = ("pairs",) if provenance["settings"]["all_pairs"] else ()
-    for name in ("objects", "results", *(f"tables/{t}" for t in (*TABLES, *pairs))):
-        try:
-            read_table(root / f"{name}.parquet")
+    again = "gwrsa study and gwrsa merge write it again"
+    for name, sha in provenance.get("tables", {}).items():
+        path = root / name
+        if not path.is_file():
+            yield Finding(name, "is missing", again)
+        elif file_digest(path) != sha:
+            yield Finding(name, "is not what was written when the study was finished", again)
+        else:
             yield None
-        except (OSError, ValueError) as error:  # noqa: PERF203  # what pyarrow raises is one of them
-            reason = str(error).splitlines()[0]
-            yield Finding(f"{name}.parquet", f"cannot be read: {reason}", "gwrsa study and gwrsa merge write it again")
 
 
 def _inputs(provenance: dict[str, Any]) -> Iterator[Finding | None]:

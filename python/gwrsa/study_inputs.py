@@ -211,10 +211,15 @@ def hashed(where: Path) -> dict[str, Any]:
     return {"sha256": file_digest(where), "bytes": where.stat().st_size}
 
 
-def _files(where: Path) -> list[Path]:
+def _files(where: Path, above: tuple[Path, ...] = ()) -> list[Path]:
+    """The file, or those of a folder but hidden ones, in order: through links to folders too, as networks are shown them."""
     if not where.is_dir():
         return [where]
-    return sorted(p for p in where.rglob("*") if p.is_file() and not p.name.startswith("."))
+    real = where.resolve()
+    if real in above:  # a link that leads back
+        return []
+    inside = (_files(p, (*above, real)) for p in where.iterdir() if p.is_dir() or not p.name.startswith("."))
+    return sorted(p for files in inside for p in files if p.is_file())
 
 
 def _stamp(where: Path) -> list[tuple[str, int, int]]:

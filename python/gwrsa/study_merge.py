@@ -30,7 +30,7 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
     folders : sequence of path
         Two or more.
     out : path
-        A new folder, or one merged before.
+        A new folder, or one merged before, and not one of `folders`.
     figures : bool
         Draw the figures and write the report.
     progress : bool
@@ -39,13 +39,17 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
     Raises
     ------
     ValueError
-        If they differ in what has to agree, or hold two different models of one name; the message names it.
+        If they differ in what has to agree, hold two different models of one name, or `out` holds a study that was run there; the
+        message names it.
     """
     need("pyarrow", "tomli_w", *(FIGURES if figures else ()))
     if len(folders) < 2 or len({Path(f).resolve() for f in folders}) < len(folders):
         raise ValueError(f"folders must be at least 2 distinct studies, got {', '.join(map(str, folders)) or 'none'}")
+    folder = Path(out)
+    if folder.resolve() in {Path(f).resolve() for f in folders}:
+        raise ValueError(f"out must be a folder of its own, got {str(folder)!r}, which is one of those to be merged")
     parts = [_part(Path(f)) for f in folders]
-    first, folder = parts[0], Path(out)
+    first = parts[0]
     for part in parts[1:]:
         _check_same(first, part)
     models: dict[str, Model] = {}
@@ -68,7 +72,11 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
         for p, part in zip(found, parts, strict=True)
         for path, seen in _absolute(p["inputs"], p["base"]).items()
     }
-    checked_folder(folder, inputs)
+    before = checked_folder(folder, inputs)
+    if before is not None and "merged" not in before:
+        raise ValueError(
+            f"out must be new, empty, or hold merged studies, got {str(folder)!r}, which holds a study that was run there"
+        )
     order = sorted(entries.values(), key=lambda e: (list(models).index(e.name), e.replicate))
     work = Work(folder, settings, first.human, tuple(order), first.categories)
     provenance = found[0] | {
