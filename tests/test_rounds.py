@@ -111,7 +111,8 @@ def test_more_rounds_add_to_those_that_are_there(tmp_path, whole):
     assert set(run(path, out).results["start"]) == {0, 1, 2, 3}
     before = shards(out)
     path.write_text(ROUNDS)
-    run(path, out)
+    with pytest.warns(UserWarning, match="are replaced: alignment.rounds 2, now 5"):
+        run(path, out)
     assert_same(out, whole.folder)
     assert {p: now for p, now in shards(out).items() if p in before} == before
 

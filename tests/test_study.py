@@ -405,6 +405,11 @@ root = "images"
     with pytest.warns(UserWarning, match="replaced: images.root 'images', now 'others'"):
         run(write(tmp_path, toml.replace('root = "images"', 'root = "others"')), tmp_path / "out")
     assert len(calls) == 6
+    # Of a name that is no network's nothing is run before it is said.
+    wrong = toml.replace('extract = "timm/resnet18"\ncheckpoint', 'extract = "tim/resnet18"\ncheckpoint')
+    with pytest.raises(ValueError, match=r"model must be one of timm/.*got 'tim/resnet18'"):
+        run(write(tmp_path, wrong.replace('root = "images"', 'root = "others"')), tmp_path / "new")
+    assert len(calls) == 6
 
 
 def test_a_network_without_anything_to_see_is_refused(tmp_path):

@@ -45,11 +45,11 @@ def test_a_study_that_was_run_is_not_written_over(tmp_path):
     parts(tmp_path)
     first, second = tmp_path / "a", tmp_path / "b"
     before = {p: p.read_bytes() for p in first.rglob("*") if p.is_file()}
-    with pytest.raises(ValueError, match="out must be a folder of its own, got .* one of those to be merged"):
+    with pytest.raises(ValueError, match=r"out must be a folder of its own, got .* one of those to be merged"):
         merge([first, second], tmp_path / "." / "a", figures=False)
     merge([first, second], tmp_path / "both", figures=False)
     merge([first, second], tmp_path / "both", figures=False)
-    with pytest.raises(ValueError, match="out must be new, empty, or hold merged studies, got .* was run there"):
+    with pytest.raises(ValueError, match=r"out must be new, empty, or hold merged studies, got .* was run there"):
         merge([tmp_path / "both", second], first, figures=False)
     assert {p: p.read_bytes() for p in first.rglob("*") if p.is_file()} == before
 

@@ -150,11 +150,8 @@ class Inputs:
     def _extract(self, model: Model, replicate: int, *, progress: bool) -> Embedding:
         from gwrsa.extraction.run import extract
 
-        shown = model.texts or self.settings.images.root
-        if shown is None:
-            raise ValueError(f"model {model.name!r} must have texts, or the study images.root, to be extracted")
         made = extract(
-            self.base / shown,
+            self.base / self._shown(model),
             str(model.extract),
             module=model.module,
             checkpoint=None if model.checkpoint is None else self.base / model.checkpoint,
@@ -168,6 +165,25 @@ class Inputs:
             progress=progress,
         )
         return Embedding(made.values, made.items, name=model.name, meta=made.meta)
+
+    def check_extraction(self, model: Model) -> None:
+        """What can be said of a network before one is run.
+
+        Raises
+        ------
+        ValueError
+            If it has nothing to see, or is of no library that is known.
+        """
+        from gwrsa.extraction.models import library_and_name
+
+        self._shown(model)
+        library_and_name(str(model.extract))
+
+    def _shown(self, model: Model) -> str:
+        shown = model.texts or self.settings.images.root
+        if shown is None:
+            raise ValueError(f"model {model.name!r} must have texts, or the study images.root, to be extracted")
+        return shown
 
     @staticmethod
     def _noise(model: Model, replicate: int, human: Embedding | RDM) -> Embedding | RDM:

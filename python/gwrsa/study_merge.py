@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gwrsa.shards import key_of, replace_text, sweep
 from gwrsa.shards import replace as replaced
@@ -43,28 +44,13 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
         message names it.
     """
     need("pyarrow", "tomli_w", *(FIGURES if figures else ()))
-    if len(folders) < 2 or len({Path(f).resolve() for f in folders}) < len(folders):
-        raise ValueError(f"folders must be at least 2 distinct studies, got {', '.join(map(str, folders)) or 'none'}")
     folder = Path(out)
-    if folder.resolve() in {Path(f).resolve() for f in folders}:
-        raise ValueError(f"out must be a folder of its own, got {str(folder)!r}, which is one of those to be merged")
+    _check_apart(folders, folder)
     parts = [_part(Path(f)) for f in folders]
     first = parts[0]
     for part in parts[1:]:
         _check_same(first, part)
-    models: dict[str, Model] = {}
-    entries: dict[tuple[str, int], Entry] = {}
-    for part in parts:
-        for entry in part.models:
-            known = entries.setdefault((entry.name, entry.replicate), entry)
-            if (known.side, known.metric, known.family) != (entry.side, entry.metric, entry.family):
-                raise ValueError(
-                    f"models must have distinct names, got two different {entry.name!r}, one in {str(part.folder)!r}"
-                )
-        for model in part.settings.models:
-            known_model = models.setdefault(model.name, model)
-            if model.seeds > known_model.seeds:
-                models[model.name] = model
+    models, entries = _joined(parts)
     settings = replace(first.settings, models=tuple(models.values()), all_pairs=False)
     found = [Results.open(part.folder).provenance for part in parts]
     inputs = {
@@ -72,11 +58,7 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
         for p, part in zip(found, parts, strict=True)
         for path, seen in _absolute(p["inputs"], p["base"]).items()
     }
-    before = checked_folder(folder, inputs)
-    if before is not None and "merged" not in before:
-        raise ValueError(
-            f"out must be new, empty, or hold merged studies, got {str(folder)!r}, which holds a study that was run there"
-        )
+    _check_not_run_there(folder, checked_folder(folder, inputs))
     order = sorted(entries.values(), key=lambda e: (list(models).index(e.name), e.replicate))
     work = Work(folder, settings, first.human, tuple(order), first.categories)
     provenance = found[0] | {
@@ -100,6 +82,39 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
         save_categories(folder, work.categories)
     record_sides(work, inputs, provenance["by_position"])
     return finish(work, provenance, figures=figures, progress=progress)
+
+
+def _check_apart(folders: Sequence[str | Path], out: Path) -> None:
+    distinct = {Path(f).resolve() for f in folders}
+    if len(folders) < 2 or len(distinct) < len(folders):
+        raise ValueError(f"folders must be at least 2 distinct studies, got {', '.join(map(str, folders)) or 'none'}")
+    if out.resolve() in distinct:
+        raise ValueError(f"out must be a folder of its own, got {str(out)!r}, which is one of those to be merged")
+
+
+def _check_not_run_there(out: Path, before: dict[str, Any] | None) -> None:
+    if before is not None and "merged" not in before:
+        raise ValueError(
+            f"out must be new, empty, or hold merged studies, got {str(out)!r}, which holds a study that was run there"
+        )
+
+
+def _joined(parts: Sequence[Work]) -> tuple[dict[str, Model], dict[tuple[str, int], Entry]]:
+    """Models by name, with the most replicates that there are, and the sides of them by name and replicate."""
+    models: dict[str, Model] = {}
+    entries: dict[tuple[str, int], Entry] = {}
+    for part in parts:
+        for entry in part.models:
+            known = entries.setdefault((entry.name, entry.replicate), entry)
+            if (known.side, known.metric, known.family) != (entry.side, entry.metric, entry.family):
+                raise ValueError(
+                    f"models must have distinct names, got two different {entry.name!r}, one in {str(part.folder)!r}"
+                )
+        for model in part.settings.models:
+            known_model = models.setdefault(model.name, model)
+            if model.seeds > known_model.seeds:
+                models[model.name] = model
+    return models, entries
 
 
 def _part(folder: Path) -> Work:

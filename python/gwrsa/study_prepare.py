@@ -136,7 +136,9 @@ def prepare(folder: Path, inputs: Inputs, *, progress: bool, only: Collection[in
     extracted = 0
     # What can be read at once is read first: a typing error shows before hours of extraction.
     for at, model, i in wanted:
-        if model.extract is None:
+        if model.extract is not None:
+            inputs.check_extraction(model)
+        else:
             side = inputs.model(model, i, source, progress=progress)
             entries[at] = _entry(folder, side, model.name, model.family, i, model.metric)
     inputs.check_unchanged()

@@ -127,7 +127,7 @@ def load(
     match: Literal["name", "position"] = "name",
 ) -> Network:
     """Build a network; see `gwrsa.extract` for the arguments and errors."""
-    library, name = _library_and_name(model)
+    library, name = library_and_name(model)
     if preprocessing not in (None, "registry"):
         preprocessing = Preprocessing.of(preprocessing)  # type: ignore[arg-type]
     if checkpoint is not None and not Path(checkpoint).exists():
@@ -169,7 +169,14 @@ def load(
     return built
 
 
-def _library_and_name(model: str) -> tuple[str, str]:
+def library_and_name(model: str) -> tuple[str, str]:
+    """Of the name of a model.
+
+    Raises
+    ------
+    ValueError
+        If it begins with no library that is known.
+    """
     library, _, name = model.partition("/") if isinstance(model, str) else ("", "", "")
     if library not in LIBRARIES or not name:
         raise ValueError(f"model must be one of {', '.join(f'{known}/...' for known in LIBRARIES)}, got {model!r}")

@@ -233,6 +233,7 @@ impl<R: Real> Descent<'_, R> {
         } else {
             std::mem::swap(&mut state.y, room);
         }
+        self.operator.line_up(&state.y, scratch);
         true
     }
 
@@ -286,9 +287,7 @@ impl<R: Real> Descent<'_, R> {
             let inner_tol = (inner_tol * scaling.contraction()).max(inner_tol.min(INNER_NOISE * R::MIN_TOL));
             let inner_tol = self.settings.literal.map_or(inner_tol, |literal| literal.inner_tol);
             let y = &state.y;
-            operator.line_up(y, scratch);
-            let space = &*scratch;
-            let fill = |i: usize, out: &mut [R], pitch: usize| operator.exponent_lines(y, space, i, out, pitch);
+            let fill = |i: usize, out: &mut [R], pitch: usize| operator.exponent_lines(y, scratch, i, out, pitch);
             let projection = scaling.project(&fill, inner_tol, self.settings.max_sinkhorn, parallel, self.cancel);
             state.n_sinkhorn += projection.sweeps;
             state.error = projection.marginal_error;

@@ -39,7 +39,10 @@ impl<R: Real> Padded<R> {
         out
     }
 
-    /// Take these numbers, of a matrix of the same shape.
+    /// Take these numbers.
+    ///
+    /// # Panics
+    /// If the shapes differ.
     pub fn copy_from(&mut self, mat: &Mat<R>) {
         assert_eq!((self.rows, self.cols), (mat.rows, mat.cols), "the shapes differ");
         for i in 0..self.rows {
