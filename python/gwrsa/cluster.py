@@ -25,7 +25,7 @@ from gwrsa.sides import load_side
 from gwrsa.store import CATEGORIES, read_categories
 from gwrsa.study_compute import Execute, Job, Outcome, Progress, attempt, cores, jobs, one_blas_thread
 from gwrsa.study_settings import Settings
-from gwrsa.study_work import Entry, Unit, Work, runs
+from gwrsa.study_work import Entry, Unit, Work, batches, runs
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -91,13 +91,13 @@ def connect(scheduler: str) -> Client:
 def shares(settings: Settings, workers: int) -> tuple[int, int]:
     """Processes on this machine, and threads of each, that make so many workers; one process where several gain nothing.
 
-    A replicate of a model keeps one process at work, so there are no more than replicates, nor than cores. Torch has threads of its own,
-    and its results depend on how many: it stays in one process. So does all where distributed is missing.
+    A batch of starts of a replicate keeps one process at work, so there are no more than batches, nor than cores. Torch has threads of its
+    own, and its results depend on how many: it stays in one process. So does all where distributed is missing.
     """
     solver = chosen(settings.alignment.backend, settings.alignment.device)
     if solver == "torch" or find_spec("distributed") is None:
         return 1, workers
-    processes = max(1, min(workers, cores(), len(runs(settings))))
+    processes = max(1, min(workers, cores(), len(runs(settings)) * len(batches(settings))))
     return processes, workers // processes
 
 

@@ -199,10 +199,12 @@ class Study:
         before, _ = begin(folder, inputs, self.text, array=of)
         _say_what_changed(before, inputs.settings)
         mine = planned(inputs.settings)[number - 1 :: of]
-        needed = sorted({at for _, a, b in mine for at in (a, b) if at is not None})
+        needed = sorted({at for _, a, b, _ in mine for at in (a, b) if at is not None})
         work, _ = prepare(folder, inputs, progress=progress, only=needed)
         entries = dict(zip(needed, work.models, strict=True))
-        units = work.distinct(Unit(what, work.human if a is None else entries[a], entries[b]) for what, a, b in mine)
+        units = work.distinct(
+            Unit(what, work.human if a is None else entries[a], entries[b], batch=batch) for what, a, b, batch in mine
+        )
         return compute(work, units, on_threads(work, threads), progress=progress)
 
     def _inputs(self, all_pairs: bool, backend: str | None, device: str | None) -> Inputs:  # noqa: FBT001

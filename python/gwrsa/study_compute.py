@@ -85,7 +85,7 @@ def compute(work: Work, units: Sequence[Unit], execute: Execute, *, progress: bo
     progress : bool
         A line a pair and a bar, on stderr.
     """
-    first = [due for unit in units if (due := work.due(unit)) is not None]
+    first = work.due(units)
     more = work.settings.alignment.rounds > 1
     computed = 0
     with one_blas_thread(), Progress(work.settings.name, first, shown=progress) as shown:
@@ -99,7 +99,7 @@ def compute(work: Work, units: Sequence[Unit], execute: Execute, *, progress: bo
                 shown.done(job, outcome)
             busy = [unit for unit in left if work.key(unit) in keys] if keys else []
             done = [unit for unit in left if more and unit.what == "align" and unit not in busy]
-            due = [following for unit in done if (following := work.due(unit)) is not None]
+            due = work.due(done)
             shown.add(due)
             if busy and not due:
                 shown.doing(f"another process computes {len(busy)} of the rest")

@@ -71,12 +71,13 @@ class Opened:
     def missing(self) -> list[Missing]:
         """Units that are not there or not whole."""
         work, models, lost = self.work(), runs(self.settings), []
-        for at, (what, a, b) in enumerate(planned(self.settings)):
+        for at, (what, a, b, batch) in enumerate(planned(self.settings)):
             ends = [self.human if a is None else self.entries.get(a), self.entries.get(b)]
             if work is None or ends[0] is None or ends[1] is None:
-                lost.append(Missing(_words(what, self.settings.human.name, models, a, b), at))
-            elif (due := work.due(Unit(what, ends[0], ends[1]))) is not None:
-                lost.append(Missing(str(due), at))
+                lost.append(Missing(_words(what, self.settings.human.name, models, a, b, batch), at))
+            else:  # of a later round each batch is missed once
+                due = work.due([Unit(what, ends[0], ends[1], batch=batch)])
+                lost += [Missing(str(unit), at) for unit in due if unit.batch == batch]
         return lost
 
     def complaint(self, lost: list[Missing]) -> str:
@@ -131,7 +132,7 @@ def gather(folder: str | Path, *, figures: bool = True) -> Results:
 
 def _seconds(work: Work) -> float:
     """Time that the starts took, all together; nobody saw the whole."""
-    found = (work.alignment(u.source, u.target) for u in work.units() if u.what == "align")
+    found = (work.alignment(u.source, u.target) for u in work.units() if u.what == "align" and u.batch == 0)
     return float(sum(row["seconds"] for result in found if result for row in result["rows"]))
 
 
@@ -141,11 +142,12 @@ def _categories(folder: Path, settings: Settings, human: Entry | None) -> Catego
     return read_categories(folder, load_side(folder / "sides" / f"{human.side}.npz", human.name).items)
 
 
-def _words(what: What, human: str, models: list[Any], a: int | None, b: int) -> str:
+def _words(what: What, human: str, models: list[Any], a: int | None, b: int, batch: int) -> str:
     def name(at: int | None) -> str:
         if at is None:
             return human
         model, i = models[at]
         return f"{model.name} ({i})" if i else str(model.name)
 
-    return f"{'alignment' if what == 'align' else 'RSA'} of {name(a)} with {name(b)}"
+    part = f", batch {batch + 1}" if batch else ""
+    return f"{'alignment' if what == 'align' else 'RSA'} of {name(a)} with {name(b)}{part}"

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _INFINITE = ("gw_loss", "objective", "marginal_error", "epsilon_ratio")
 # Model against model, each side is used many times; so many stay in memory.
 _MOST_KEPT = 4
+# Starts of a round that are a unit of their own, where they have nothing to do with each other: of 1,854 objects half a minute of a core.
+_BATCH = 50
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,13 @@ class Unit:
     target: Entry
     round: int = 0
     """Of an alignment: which of its rounds of starts."""
+    batch: int = 0
+    """Which of `batches` of that round."""
 
     def __str__(self) -> str:
         again = f", round {self.round + 1}" if self.round else ""
-        return f"{'alignment' if self.what == 'align' else 'RSA'} of {self.source} with {self.target}{again}"
+        part = f", batch {self.batch + 1}" if self.batch else ""
+        return f"{'alignment' if self.what == 'align' else 'RSA'} of {self.source} with {self.target}{again}{part}"
 
 
 def runs(settings: Settings) -> list[tuple[Model, int]]:
@@ -84,18 +89,34 @@ def compared(settings: Settings) -> set[str]:
     return {model.name for model in settings.models if model.noise is None}
 
 
-def planned(settings: Settings) -> list[tuple[What, int | None, int]]:
-    """What a study consists of: what, and of which of `runs`; None is the human side. The settings alone say it."""
+def starts_of_a_round(settings: Settings) -> int:
+    """Of a pair."""
+    return number_of_starts(settings.alignment.search, settings.alignment.n_starts)
+
+
+def batches(settings: Settings) -> list[tuple[int, int]]:
+    """First start and number of starts of each unit that a round of a pair is cut into: by the settings, never by who computes it.
+
+    Random starts have nothing to do with each other; those of other searches meet, and are one.
+    """
+    n = starts_of_a_round(settings)
+    size = _BATCH if settings.alignment.search == "multistart" else n
+    return [(first, min(size, n - first)) for first in range(0, n, size)]
+
+
+def planned(settings: Settings) -> list[tuple[What, int | None, int, int]]:
+    """What a study consists of: what, of which of `runs`, None being the human side, and which batch. The settings alone say it."""
     replicates = runs(settings)
     names = compared(settings)
     first = [at for at, (model, i) in enumerate(replicates) if i == 0 and model.name in names]
     pairs = [(a, b) for x, a in enumerate(first) for b in first[x + 1 :]] if settings.all_pairs else []
     human: list[tuple[int | None, int]] = [(None, at) for at in range(len(replicates))]
+    cut = range(len(batches(settings)))
     return [
-        *(("align", *pair) for pair in human),
-        *(("test", *pair) for pair in human),
-        *(("align", *pair) for pair in pairs),
-        *(("compare", *pair) for pair in pairs),
+        *(("align", *pair, batch) for pair in human for batch in cut),
+        *(("test", *pair, 0) for pair in human),
+        *(("align", *pair, batch) for pair in pairs for batch in cut),
+        *(("compare", *pair, 0) for pair in pairs),
     ]
 
 
@@ -130,45 +151,53 @@ class Work:
     def units(self) -> list[Unit]:
         """All that the settings plan, of a pair its first round; those of one result once."""
         return self.distinct(
-            Unit(what, self.human if a is None else self.models[a], self.models[b])
-            for what, a, b in planned(self.settings)
+            Unit(what, self.human if a is None else self.models[a], self.models[b], batch=batch)
+            for what, a, b, batch in planned(self.settings)
         )
 
     def distinct(self, units: Iterable[Unit]) -> list[Unit]:
         """Those of one key once: two models of the same values are computed once."""
         return list({self.key(unit): unit for unit in reversed(list(units))}.values())[::-1]
 
-    @property
-    def starts(self) -> int:
-        """In a round of a pair."""
-        return number_of_starts(self.settings.alignment.search, self.settings.alignment.n_starts)
-
     # ---- keys
 
     def key(self, unit: Unit) -> str:
         """Name of the shard of a unit."""
         if unit.what == "align":
-            return key_of(self.alignment_unit(unit.source, unit.target, unit.round))
+            return key_of(self.alignment_unit(unit.source, unit.target, unit.round, unit.batch))
         return key_of(self.rsa_unit(unit.source, unit.target))
 
     def result(self, unit: Unit) -> dict[str, Any] | None:
-        """What came of a unit, if it is there and whole; of an alignment its round."""
-        if unit.what == "align":
-            return self._round(unit.source, unit.target, unit.round)
-        return self.rsa(unit.source, unit.target)
+        """What came of a unit, if it is there and whole with its plans."""
+        found = self.shards.load(self.key(unit))
+        if found is None or unit.what != "align":
+            return found
+        with suppress(OSError):
+            if all(file_digest(self.plan_path(key)) == sha for key, sha in found["plans"].items()):
+                return found
+        return None
 
-    def due(self, unit: Unit) -> Unit | None:
-        """What is to be done of a unit, of an alignment the round that is due; None: it is done."""
-        if unit.what == "align":
-            return self._rounds(unit.source, unit.target)[1]
-        return unit if self.rsa(unit.source, unit.target) is None else None
+    def due(self, units: Iterable[Unit]) -> list[Unit]:
+        """Which of these are missing; where none of a pair's round is, also all that is missing of the rounds that follow."""
+        lost: list[Unit] = []
+        pairs: dict[tuple[str, ...], Unit] = {}
+        for unit in units:
+            if self.result(unit) is None:
+                lost.append(unit)
+            elif unit.what == "align":
+                a, b = unit.source, unit.target
+                pairs[a.side, a.metric, b.side, b.metric] = unit
+        for unit in pairs.values():
+            lost += [u for u in self._rounds(unit.source, unit.target)[1] if u.round > unit.round]
+        return self.distinct(lost)
 
-    def alignment_unit(self, source: Entry, target: Entry, at: int = 0) -> dict[str, Any]:
-        """All that determines a round of the alignment of a pair; its digest is the key.
+    def alignment_unit(self, source: Entry, target: Entry, at: int = 0, batch: int = 0) -> dict[str, Any]:
+        """All that determines a batch of a round of the alignment of a pair; its digest is the key.
 
         How many rounds there may be plays no part in any of them.
         """
         settings = {n: v for n, v in asdict(self.settings.alignment).items() if n not in {"rounds", "min_improvement"}}
+        cut = batches(self.settings)
         return (
             _unit("alignment", source, target)
             | {
@@ -179,6 +208,7 @@ class Work:
                 "plans": source == self.human,
             }
             | ({"round": at} if at else {})
+            | ({"batch": list(cut[batch])} if len(cut) > 1 else {})
         )
 
     def rsa_unit(self, source: Entry, target: Entry) -> dict[str, Any]:
@@ -194,36 +224,31 @@ class Work:
         return None if c is None else digest([list(c.names), np.packbits(c.members).tobytes().hex()])
 
     def alignment(self, source: Entry, target: Entry) -> dict[str, Any] | None:
-        """Starts of a pair, each with the `pair_key` of its round, if all its rounds are there and whole with their plans."""
+        """Starts of a pair, each with the `pair_key` of its unit, if all its rounds are there and whole with their plans."""
         found, due = self._rounds(source, target)
-        if due is not None:
-            return None
-        keys = [key_of(self.alignment_unit(source, target, at)) for at in range(len(found))]
-        rows = [row | {"pair_key": key} for key, one in zip(keys, found, strict=True) for row in one["rows"]]
-        return {"rows": rows, "plans": {key: sha for one in found for key, sha in one["plans"].items()}}
+        return None if due else _together(found)
 
-    def _rounds(self, source: Entry, target: Entry) -> tuple[list[dict[str, Any]], Unit | None]:
-        """Rounds of a pair that are there, and the one that is due.
+    def _rounds(self, source: Entry, target: Entry) -> tuple[list[dict[str, Any]], list[Unit]]:
+        """Rounds of a pair that are whole, and what is missing of the one that is due.
 
         It is decided from whole rounds of this pair alone, so that neither time nor the way that work is cut plays a part.
         """
         a = self.settings.alignment
         found: list[dict[str, Any]] = []
         while len(found) < a.rounds and moves([lowest_loss(one) for one in found], a.min_improvement):
-            result = self._round(source, target, len(found))
-            if result is None:
-                return found, Unit("align", source, target, len(found))
-            found.append(result)
-        return found, None
-
-    def _round(self, source: Entry, target: Entry, at: int) -> dict[str, Any] | None:
-        found = self.shards.load(key_of(self.alignment_unit(source, target, at)))
-        if found is None:
-            return None
-        with suppress(OSError):
-            if all(file_digest(self.plan_path(key)) == sha for key, sha in found["plans"].items()):
-                return found
-        return None
+            units = [Unit("align", source, target, len(found), batch) for batch in range(len(batches(self.settings)))]
+            results = [self.result(unit) for unit in units]
+            missing = [unit for unit, result in zip(units, results, strict=True) if result is None]
+            if missing:
+                return found, missing
+            keyed = zip(units, filter(None, results), strict=True)
+            found.append(
+                _together(
+                    result | {"rows": [row | {"pair_key": self.key(unit)} for row in result["rows"]]}
+                    for unit, result in keyed
+                )
+            )
+        return found, []
 
     def rsa(self, source: Entry, target: Entry) -> dict[str, Any] | None:
         """RSA of a pair, if it is there."""
@@ -272,12 +297,13 @@ class Work:
         return result
 
     def align(self, of: Unit, threads: int | None) -> dict[str, Any]:
-        """A round of starts of a pair; of one with the human side the chosen ones are kept with what their plans are derived from."""
+        """A batch of starts of a pair; of one with the human side the chosen ones are kept with what their plans are derived from."""
         import pandas as pd
 
         a, source, target = self.settings.alignment, of.source, of.target
-        unit = self.alignment_unit(source, target, of.round)
+        unit = self.alignment_unit(source, target, of.round, of.batch)
         key = key_of(unit)
+        first, n_starts = batches(self.settings)[of.batch]
         matched = a.match_histogram
         found = align(
             self.source if source == self.human else self.rdm(source, matched=matched),
@@ -285,8 +311,8 @@ class Work:
             search=a.search,  # type: ignore[arg-type]  # checked with the settings
             epsilon=a.epsilon,
             absolute=a.absolute,
-            n_starts=a.n_starts,
-            first_start=of.round * self.starts,
+            n_starts=n_starts,
+            first_start=of.round * starts_of_a_round(self.settings) + first,
             seed=a.seed,
             workers=threads,
             progress=False,
@@ -344,6 +370,16 @@ def _unit(what: str, source: Entry, target: Entry) -> dict[str, Any]:
         "source": [source.side, source.metric],
         "target": [target.side, target.metric],
     }
+
+
+def _together(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Starts and plans of several units of a pair."""
+    rows: list[dict[str, Any]] = []
+    plans: dict[str, str] = {}
+    for one in results:
+        rows += one["rows"]
+        plans |= one["plans"]
+    return {"rows": rows, "plans": plans}
 
 
 def lowest_loss(result: dict[str, Any]) -> float:
