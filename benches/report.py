@@ -4,18 +4,73 @@ import json
 from pathlib import Path
 
 from figures import draw
-from table import SIZES, all_shards
+from table import SHARDS, SIZES, all_shards
 from targets import rows
 
 HERE = Path(__file__).parent
 
 
+# Name, the two sides, their dissimilarities.
 PROBLEMS = (
-    "R1: human_spose66 against CLIP ViT-B/32, 1,854 THINGS objects, cosine, histogram-matched. R2: the same without histogram matching.",
-    "R3: human_male against human_female, Euclidean, epsilon 2. R4: R1 with 200 objects drawn at random, 1,000 starts.",
-    f"R5: simulated embeddings of rank 66, n = {SIZES[0]:,} to {SIZES[-1]:,}.",
-    "R6: 1,000 points against their noisy permutation, distances made asymmetric and of full rank.",
+    ("R1", "human_spose66 and CLIP ViT-B/32, 1,854 THINGS objects", "cosine, histogram-matched"),
+    ("R2", "the same", "cosine"),
+    ("R3", "human_male and human_female, 1,854 THINGS objects", "Euclidean"),
+    ("R4", "200 objects of R1, drawn at random; 1,000 starts", "cosine, histogram-matched"),
+    ("R5", f"simulated embeddings of rank 66, {SIZES[0]:,} to {SIZES[-1]:,} objects", "cosine"),
+    ("R6", "1,000 points and their noisy permutation", "Euclidean, made asymmetric and of full rank"),
 )
+
+# Of the tables of measured figures: heading, words by which its rows are known (the first that fits), what a row is.
+GROUPS = {
+    "Times POT": (
+        (": times POT",),
+        """\
+POT's seconds over gwrsa's, from the same start. To the fixed point: until the plan hardly changes; to the same loss: until the loss is
+that of the fixed point.""",
+    ),
+    "Times other solvers": ((": times ",), "Their seconds over gwrsa's, from the same start."),
+    "Use of the machine": (
+        ("two threads over one", "share of the limit"),
+        """\
+Seconds on one thread over seconds on two; and the time that this machine would need at least for the arithmetic and the memory traffic,
+over the time taken.""",
+    ),
+    "Growth with the number of objects": (
+        ("R5",),
+        "How the time of an outer step grows: 2 is a time that quadruples where the objects double.",
+    ),
+    "Losses and times of searches": (
+        ("Search", "Multistart"),
+        """\
+How far the worst seed of a search ends above the lowest loss that was known before, which is in the row (below 0: a lower one was found).
+spose66, group1, group2, male and female are human embeddings of THINGS, fitted to the answers of all people or of some.""",
+    ),
+    "Polishing": (("Polish",), "From the entropic plan of lowest loss down to a permutation."),
+    "Others": (("",), "What is in none of these groups."),
+}
+
+# Of each picture, by its name: what it is called; how it is read.
+PICTURES = {
+    "ratios": """\
+Times faster than other solvers; on a logarithmic scale. Blue: there is a target, which is the orange line. Grey: there is none.""",
+    "one_start": """\
+Loss of one start against time; its distance from that of POT at its fixed point: the lower left is better. gwrsa is a point, its end; what
+is nearer than 1e-7 is drawn there.""",
+    "limit": """\
+Time of each phase; what it takes in a solve (pale), and what its arithmetic and memory traffic would take at the measured peaks (full).
+The number is the share.""",
+    "size": """\
+Time of an outer step against the number of objects; beside what its arithmetic and memory traffic would take at the measured peaks, and a
+line that grows as the square.""",
+    "search": """\
+Lowest loss against time; gwrsa's default search, a star where it ends; random starts one after the other; POT on the same starts.""",
+    "planted": """\
+Objects found of a planted permutation; the target is the source in another order, with noise. Beside what is found without labels: what
+the nearest neighbour finds that is told the common frame.""",
+    "planted_limits": """\
+Objects found of planted points, blocks and ring; of a block any object counts, of the ring any of its symmetries. Beside what is found
+without labels: what is reached from the answer itself, and by chance.""",
+}
 
 
 def load(folder=HERE / "results"):
@@ -37,23 +92,64 @@ def page(table, results, figures):
         "Made by `make bench` from [benches/results](../benches/results); each file there holds machine, versions, losses, curves.",
         "[benches/cases.py](../benches/cases.py) says what is solved. Times are of one machine: read the ratios.",
         "",
-        *PROBLEMS,
-        "",
         f"{machine['processor']}, {machine['cores']} cores; "
         + ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
         + f"; {newest['measured_at'][:10]}. {sum(r.met for r in judged)} of {len(judged)} targets are met"
         + (f"; {without} have no figure." if without else "."),
         "",
-        "| figure | measured | target | met |",
-        "|---|---|---|---|",
+        "## The problems",
+        "",
+        "| problem | source and target | dissimilarities |",
+        "|---|---|---|",
+        *(f"| {' | '.join(problem)} |" for problem in PROBLEMS),
+        "",
+        "## Every figure beside its target",
+        "",
+        "Rows without a target are there to be read beside the others; what the words mean exactly is [below](#how-to-read-it).",
+        "",
+        *_groups(table),
     ]
-    lines += [f"| {r.what} | {r.measured} | {r.target} | {_met(r)} |" for r in table]
-    lines += ["", *_missed(table), *_notes(got)]
-    for section in (_solvers, _plain_steps, _phases, _sizes):
+
+    def pictures(*names):
+        """Those that were drawn."""
+        for name in names:
+            if (figures / f"bench_{name}.png").is_file():
+                called, read = PICTURES[name].split("; ", 1)
+                lines.extend([f"![{called}](figures/bench_{name}.png)", "", f"*{called}*: {read}", ""])
+
+    pictures("ratios")
+    lines += [*_missed(table), *_notes(got)]
+    for section, names in (
+        (_solvers, ("one_start",)),
+        (_plain_steps, ()),
+        (_phases, ("limit",)),
+        (_sizes, ("size",)),
+        (_searches, ("search", "planted", "planted_limits")),
+    ):
         lines += _unless_older(section, got)
-    lines += [f"![{p.stem}](figures/{p.name})\n" for p in sorted(figures.glob("bench_*.png"))]
+        pictures(*names)
     lines += _records(results, newest)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _groups(table):
+    """A table a group, each row in the first that fits it."""
+    of = {row: next(g for g, (words, _) in GROUPS.items() if any(word in row.what for word in words)) for row in table}
+    lines = []
+    for heading, (_, said) in GROUPS.items():
+        mine = [f"| {r.what} | {r.measured} | {r.target} | {_met(r)} |" for r in table if of[r] == heading]
+        if mine:
+            lines += [
+                f"### {heading}",
+                "",
+                said,
+                "",
+                "| what | measured | target | met |",
+                "|---|---|---|---|",
+                *mine,
+                "",
+            ]
+    return lines
 
 
 def _unless_older(section, got):
@@ -69,7 +165,7 @@ def _met(row):
 
 
 NOTES = """\
-How to read it:
+## How to read it
 
 - A ratio counts all that gwrsa does from two arrays or embeddings in memory, also finding ranks and factoring costs; in brackets the
   solve alone, for a problem that is built once and solved often. Eight at once share one building. All run on two threads. OTT is timed
@@ -117,7 +213,7 @@ def _missed(table):
         return []
     tried = {what: next((text for begins, text in TRIED if what.startswith(begins)), None) for what in missed}
     lines = [f"- {what}: {text or 'nothing that is on record'}." for what, text in tried.items()]
-    return ["Not met, and what was tried without enough of a gain ([method](method.md)):", "", *lines, ""]
+    return ["## Not met", "", "What was tried without enough of a gain ([method](method.md)):", "", *lines, ""]
 
 
 def _notes(got):
@@ -139,7 +235,9 @@ def _solvers(got):
         return []
     pot, solves = got["r1_pot_5e-3"]["pot"], got["r1_solves_5e-3"]
     lines = [
-        "R1, epsilon 5e-3, the same random start:",
+        "## One start, solver by solver",
+        "",
+        "R1 at epsilon 5e-3, each from the same random start but the low-rank solver, to the plan that its own stop rule ends at.",
         "",
         "| solver | seconds a start | outer steps | GW loss |",
         "|---|---|---|---|",
@@ -163,7 +261,10 @@ def _solvers(got):
 def _plain_steps(got):
     """POT's steps, counted and made."""
     lines = [
-        "Outer steps to the fixed point:",
+        "## Outer steps to the fixed point",
+        "",
+        "How many steps POT made, how many the same plain iteration needs, and how many gwrsa. Where POT was cut off, its plan is compared",
+        "with that of the plain iteration after as many steps: their difference over their size.",
         "",
         "| problem | POT made | plain iteration, counted | gwrsa | plans apart where POT was stopped | POT's s a late step |",
         "|---|---|---|---|---|---|",
@@ -177,14 +278,25 @@ def _plain_steps(got):
         counted = "over 4,000" if end is None else end["outer_steps"]
         apart = f"{end['plans_apart_where_stopped']:.1e}" if end and "plans_apart_where_stopped" in end else ""
         steps = r["ours"]["outer_steps"][0]
-        lines.append(f"| {name} | {made} | {counted} | {steps} | {apart} | {pot['seconds_a_late_step']:.2f} |")
+        lines.append(
+            f"| {_problem(name)} | {made} | {counted} | {steps} | {apart} | {pot['seconds_a_late_step']:.2f} |"
+        )
     return [*lines, ""]
+
+
+def _problem(name):
+    """Of a measurement against POT: its problem and epsilon, for people."""
+    arguments = next(s.arguments for s in SHARDS if s.name == name)
+    return f"{arguments['name']}, epsilon {arguments['epsilon']:g}"
 
 
 def _phases(got):
     """Share of the limit a phase."""
     lines = [
-        "Share of the limit, a phase (above 100 %: the kernel is read faster than the bandwidth that was measured):",
+        "## Share of the limit",
+        "",
+        "By phase: products with the costs, the kernel with its first sweep, the other sweeps, the summary of the new plan. Above 100 %",
+        "the kernel is read faster than the bandwidth that was measured.",
         "",
         "| problem | threads | products | kernel | sweeps | summary | outer loop | with start and evaluation | peak |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -205,7 +317,9 @@ def _sizes(got):
     if not sizes:
         return []
     lines = [
-        f"R5, 20 outer steps; the last cache is {sizes[0]['cache_mib']:.0f} MiB (a virtual machine may share it with others):",
+        "## Growth with the number of objects, size by size",
+        "",
+        f"R5, 20 outer steps; the last cache is {sizes[0]['cache_mib']:.0f} MiB (a virtual machine may share it with others).",
         "",
         "| n | kernel, MiB | seconds an outer step | sweeps a step | GB/s measured at this size | share of the limit | peak memory, GiB |",
         "|---|---|---|---|---|---|---|",
@@ -219,6 +333,13 @@ def _sizes(got):
     return [*lines, ""]
 
 
+def _searches(got):
+    """What a search finds."""
+    if not {"loss_against_time", "planted", "planted_limits"} & set(got):
+        return []
+    return ["## What a search finds", "", "Against time, and against an answer that is known.", ""]
+
+
 def _core(record):
     return record.get("key", {}).get("core")
 
@@ -228,20 +349,24 @@ def _records(results, newest):
     wanted = [s.name for s in all_shards()]
     missing = [n for n in wanted if n not in results]
     bad = [
-        f"- {n}: {results[n]['status']}: {results[n]['reason']}"
+        f"- `{n}`: {results[n]['status']}: {results[n]['reason']}"
         for n in wanted
         if n in results and "result" not in results[n]
     ]
     older = [n for n in wanted if n in results and _core(results[n]) != _core(newest)]
     seconds = sum(r.get("took_seconds", 0) for r in results.values())
-    lines = [f"All {len(results)} measurements took {seconds / 60:.0f} minutes.", ""]
+    lines = ["## The measurements", "", f"All {len(results)} measurements took {seconds / 60:.0f} minutes.", ""]
     if bad:
         lines += ["Failed or given up:", "", *bad, ""]
     if missing:
-        lines += ["Not measured: " + ", ".join(missing) + ".", ""]
+        lines += ["Not measured: " + _files(missing) + ".", ""]
     if older:
-        lines += ["Of an older build of the core: " + ", ".join(older) + ".", ""]
+        lines += ["Of an older build of the core: " + _files(older) + ".", ""]
     return lines
+
+
+def _files(names):
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def main(folder=HERE / "results", docs=HERE.parent / "docs"):

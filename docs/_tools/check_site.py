@@ -2,11 +2,13 @@
 
 python docs/_tools/check_site.py [--outside]
 
-Every link and picture has to lead to a file of the site, every anchor to an id of its page, and nothing may be fetched from another
-place when a page is opened. `--outside` asks for the links that lead to other places instead, and names those that do not answer.
+Every link and picture has to lead to a file of the site, every anchor to an id of its page; no text may be lost as a tag, and nothing
+fetched from another place when a page is opened. `--outside` asks for the links that lead to other places instead, and names those that
+do not answer.
 """
 
 import argparse
+import re
 import sys
 import urllib.error
 import urllib.parse
@@ -19,20 +21,24 @@ SITE = Path(__file__).resolve().parents[2] / "site"
 FETCHED = {("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("link", "href")}
 # rel of a <link> that is not fetched.
 NOT_FETCHED = {"canonical", "prev", "next", "edit"}
+# Names of tags; of the many that are one letter long HTML has these.
+TAG = re.compile(r"[abipqsu]|[a-z][a-z0-9]+(-[a-z]+)*")
 # Places that answer programs with an error, and people with the page.
 SHY = {403, 405, 418, 429}
 
 
 class Page(HTMLParser):
-    """The ids of a page, and what it refers to."""
+    """The ids of a page, what it refers to, and tags that HTML does not have: text in angle brackets, which no reader sees."""
 
     def __init__(self, text):
         super().__init__()
-        self.ids, self.links, self.fetched = set(), [], []
+        self.ids, self.links, self.fetched, self.swallowed = set(), [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         """Note what a tag refers to."""
+        if not TAG.fullmatch(tag):
+            self.swallowed.append(tag)
         found = dict(attrs)
         if found.get("id"):
             self.ids.add(found["id"])
@@ -48,22 +54,23 @@ class Page(HTMLParser):
 
 def read(site):
     """Every page of the site, by its path."""
-    return {
-        path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html")) if path.name != "404.html"
-    }
+    return {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
 
 
-def dead(pages):
+def dead(pages, site=SITE):
     """What leads nowhere, or is fetched from elsewhere, in words."""
     found = []
     for path, page in pages.items():
         name = path.name
+        found += [f"{name}: <{tag}> is no tag" for tag in page.swallowed]
         found += [f"{name}: fetches {link}" for link in page.fetched if urllib.parse.urlsplit(link).netloc]
         for link in page.links:
             parts = urllib.parse.urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
-            target = (path.parent / urllib.parse.unquote(parts.path)).resolve() if parts.path else path
+            # The page for what is not there is shown at any address, so its links begin at the root.
+            base, there = (site, parts.path[1:]) if parts.path.startswith("/") else (path.parent, parts.path)
+            target = (base / urllib.parse.unquote(there)).resolve() if parts.path else path
             target = target / "index.html" if target.is_dir() else target
             if not target.is_file():
                 found.append(f"{name}: {link} is not there")
@@ -105,7 +112,7 @@ def main():
     options.add_argument("site", nargs="?", type=Path, default=SITE)
     given = options.parse_args()
     pages = read(given.site.resolve())
-    wrong = outside(pages) if given.outside else dead(pages)
+    wrong = outside(pages) if given.outside else dead(pages, given.site.resolve())
     print(*wrong, sep="\n", end="\n" if wrong else "")
     if not wrong:
         print(f"{len(pages)} pages, {sum(len(p.links) for p in pages.values())} links: none dead")

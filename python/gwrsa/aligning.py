@@ -133,7 +133,8 @@ def align(
     Examples
     --------
     >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
-    >>> found = gwrsa.align(made_up.human, made_up.models[0], categories=made_up.categories, progress=False)
+    >>> human, model = made_up.human, made_up.models[0]
+    >>> found = gwrsa.align(human, model, categories=made_up.categories, progress=False)
     >>> best = found.lowest_loss
     >>> len(found.starts), round(best.gw_loss, 4), best.matching[1], best.category[1]
     (8, 0.0267, 0.87, 1.0)

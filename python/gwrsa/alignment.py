@@ -213,7 +213,8 @@ class Alignment:
         Examples
         --------
         >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
-        >>> found = gwrsa.align(made_up.human, made_up.models[0], search="multistart", progress=False)
+        >>> human, model = made_up.human, made_up.models[0]
+        >>> found = gwrsa.align(human, model, search="multistart", progress=False)
         >>> found.highest_matching(k=5).matching[5] >= found.lowest_loss.matching[5]
         True
         """

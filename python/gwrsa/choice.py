@@ -62,7 +62,8 @@ def choice_similarity(embedding: Embedding, *, threads: int | None = None) -> Fl
 
     Examples
     --------
-    >>> gwrsa.choice_similarity(gwrsa.Embedding([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])).round(3).tolist()
+    >>> embedding = gwrsa.Embedding([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> gwrsa.choice_similarity(embedding).round(3).tolist()
     [[1.0, 0.576, 0.212], [0.576, 1.0, 0.212], [0.212, 0.212, 1.0]]
     """
     if len(embedding) < 3:
@@ -106,7 +107,8 @@ def odd_one_out_probabilities(embedding: Embedding, triplets: Triplets | ArrayLi
 
     Examples
     --------
-    >>> gwrsa.odd_one_out_probabilities(gwrsa.Embedding([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), [[0, 1, 2]]).round(3).tolist()
+    >>> embedding = gwrsa.Embedding([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> gwrsa.odd_one_out_probabilities(embedding, [[0, 1, 2]]).round(3).tolist()
     [[0.212, 0.212, 0.576]]
     """
     similar = _kept(embedding, _fitting(embedding, triplets))
@@ -138,7 +140,8 @@ def odd_one_out_accuracy(embedding: Embedding, triplets: Triplets | ArrayLike) -
 
     Examples
     --------
-    >>> gwrsa.odd_one_out_accuracy(gwrsa.Embedding([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), [[0, 1, 2], [0, 2, 1]])
+    >>> embedding = gwrsa.Embedding([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> gwrsa.odd_one_out_accuracy(embedding, [[0, 1, 2], [0, 2, 1]])
     0.5
     """
     similar = _kept(embedding, _fitting(embedding, triplets))

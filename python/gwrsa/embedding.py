@@ -45,7 +45,8 @@ class Embedding:
 
     Examples
     --------
-    >>> gwrsa.Embedding([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], items=["cat", "car", "cart"], name="toy")
+    >>> labels = ["cat", "car", "cart"]
+    >>> gwrsa.Embedding([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], items=labels, name="toy")
     Embedding('toy', 3 objects x 2, labelled)
     """
 
@@ -123,7 +124,8 @@ class Embedding:
 
         Examples
         --------
-        >>> path = gwrsa.Embedding([[1.0], [2.0]], ["a", "b"], meta={"layer": "fc"}).save("kept.npz")
+        >>> embedding = gwrsa.Embedding([[1.0], [2.0]], ["a", "b"], meta={"layer": "fc"})
+        >>> path = embedding.save("kept.npz")
         >>> gwrsa.Embedding.load(path).meta
         {'layer': 'fc'}
         """
@@ -190,7 +192,8 @@ class Embedding:
 
         Examples
         --------
-        >>> folder = gwrsa.Embedding([[1, 0], [0, 1]], ["ant", "bee"]).to_thingsvision("layer3", "txt")
+        >>> embedding = gwrsa.Embedding([[1, 0], [0, 1]], ["ant", "bee"])
+        >>> folder = embedding.to_thingsvision("layer3", "txt")
         >>> sorted(path.name for path in folder.iterdir())
         ['features.txt', 'file_names.txt']
         """
@@ -219,7 +222,8 @@ class Embedding:
 
         Examples
         --------
-        >>> gwrsa.Embedding([[1.0], [2.0], [3.0]], ["a", "b", "c"]).select(["c", "a"]).values.tolist()
+        >>> embedding = gwrsa.Embedding([[1.0], [2.0], [3.0]], ["a", "b", "c"])
+        >>> embedding.select(["c", "a"]).values.tolist()
         [[3.0], [1.0]]
         """
         rows = check.positions(self.items, items, len(self))

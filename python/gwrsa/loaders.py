@@ -61,7 +61,8 @@ class Categories:
 
     Examples
     --------
-    >>> gwrsa.Categories(["animal", "pet"], ["cat", "fox"], [[1, 1], [1, 0]]).select(["fox"]).members.tolist()
+    >>> categories = gwrsa.Categories(["animal", "pet"], ["cat", "fox"], [[1, 1], [1, 0]])
+    >>> categories.select(["fox"]).members.tolist()
     [[True, False]]
     """
 

@@ -113,7 +113,8 @@ class RDM:
 
         Examples
         --------
-        >>> gwrsa.RDM([1, 2, 3], ["cat", "dog", "car"]).select(["car", "cat"]).dissimilarities.tolist()
+        >>> rdm = gwrsa.RDM([1, 2, 3], ["cat", "dog", "car"])
+        >>> rdm.select(["car", "cat"]).dissimilarities.tolist()
         [2.0]
         """
         rows = check.positions(self.items, items, len(self))
@@ -145,7 +146,8 @@ class RDM:
 
         Examples
         --------
-        >>> gwrsa.RDM([1, 2, 3], ["car", "cat", "dog"]).sort_by(["vehicle", "animal", "animal"]).items
+        >>> rdm = gwrsa.RDM([1, 2, 3], ["car", "cat", "dog"])
+        >>> rdm.sort_by(["vehicle", "animal", "animal"]).items
         ('cat', 'dog', 'car')
         """
         if isinstance(categories, str) or not isinstance(categories, Iterable):
@@ -171,7 +173,8 @@ class RDM:
 
         Examples
         --------
-        >>> gwrsa.RDM([1, 2, 3]).match_histogram(gwrsa.RDM([0.9, 0.1, 0.5])).dissimilarities.tolist()
+        >>> values = gwrsa.RDM([0.9, 0.1, 0.5])
+        >>> gwrsa.RDM([1, 2, 3]).match_histogram(values).dissimilarities.tolist()
         [0.1, 0.5, 0.9]
         """
         if not isinstance(to, RDM):
@@ -359,7 +362,8 @@ def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
 
     Examples
     --------
-    >>> gwrsa.rdm.from_embedding(gwrsa.Embedding([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]])).dissimilarities.tolist()
+    >>> embedding = gwrsa.Embedding([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]])
+    >>> gwrsa.rdm.from_embedding(embedding).dissimilarities.tolist()
     [1.0, 0.0, 1.0]
     """
     name = check.choice("metric", metric, METRICS)

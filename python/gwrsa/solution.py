@@ -117,7 +117,7 @@ class GWSolution:
 
     @property
     def potentials(self) -> tuple[FloatArray, FloatArray]:
-        """F (n,) and g (m,) of `T = exp(M + f + g)`, in units of epsilon; -inf where a weight is 0."""
+        """Both f (n,) and g (m,) of `T = exp(M + f + g)`, in units of epsilon; -inf where a weight is 0."""
         self._needs_plan()
         f, g = self._raw.potentials()
         return tensors.on(f, self._device), tensors.on(g, self._device)

@@ -110,7 +110,8 @@ def entropic_gw(
     Examples
     --------
     >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
-    >>> found = gwrsa.entropic_gw(made_up.human, made_up.models[0], epsilon=0.02, init="spectral")
+    >>> human, model = made_up.human, made_up.models[0]
+    >>> found = gwrsa.entropic_gw(human, model, epsilon=0.02, init="spectral")
     >>> found.status
     'converged'
     >>> round(found.gw_loss, 4)

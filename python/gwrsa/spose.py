@@ -130,7 +130,8 @@ def fit_spose(
     Examples
     --------
     >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
-    >>> answers = gwrsa.sample_triplets(gwrsa.Embedding(5 * made_up.human.values, made_up.human.items), 5000)
+    >>> sharper = gwrsa.Embedding(5 * made_up.human.values, made_up.human.items)
+    >>> answers = gwrsa.sample_triplets(sharper, 5000)
     >>> fitted = gwrsa.fit_spose(answers, 8, epochs=2, device="cpu", progress=False)
     >>> len(fitted), fitted.items[0], bool((fitted.values >= 0).all())
     (100, 'object 0000', True)

@@ -250,7 +250,8 @@ def permutation_test(
     Examples
     --------
     >>> made_up = gwrsa.demo.simulated(n_objects=100, n_categories=8)
-    >>> gwrsa.statistics.permutation_test(made_up.human, made_up.models[0], n_permutations=99).p_value
+    >>> human, model = made_up.human, made_up.models[0]
+    >>> gwrsa.statistics.permutation_test(human, model, n_permutations=99).p_value
     0.01
     """
     return permutation_tests(a, [b], method, alternative=alternative, n_permutations=n_permutations, seed=seed)[0]

@@ -111,7 +111,8 @@ class Results:
         Examples
         --------
         >>> path = gwrsa.demo.write_study("kept", n_objects=40, n_categories=5)
-        >>> results = gwrsa.Study.from_toml(path).run("kept/results", figures=False, progress=False)
+        >>> study = gwrsa.Study.from_toml(path)
+        >>> results = study.run("kept/results", figures=False, progress=False)
         >>> gwrsa.Results.open("kept/results")
         Results('kept/results', 7 models, 40 objects, 108 starts)
         >>> results.chosen[["target", "choice", "top1"]].shape

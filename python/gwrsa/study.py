@@ -36,7 +36,8 @@ class Study:
 
     Examples
     --------
-    >>> study = gwrsa.Study.from_toml(gwrsa.demo.write_study("made-up", n_objects=40, n_categories=5))
+    >>> path = gwrsa.demo.write_study("made-up", n_objects=40, n_categories=5)
+    >>> study = gwrsa.Study.from_toml(path)
     >>> study
     Study('simulated study', 7 models against 'simulated human')
     >>> results = study.run("made-up/results", figures=False, progress=False)

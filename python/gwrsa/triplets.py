@@ -50,7 +50,8 @@ class Triplets:
 
     Examples
     --------
-    >>> answers = gwrsa.Triplets([[0, 1, 2], [0, 1, 3], [2, 3, 0]], items=["cat", "dog", "car", "bus"])
+    >>> labels = ["cat", "dog", "car", "bus"]
+    >>> answers = gwrsa.Triplets([[0, 1, 2], [0, 1, 3], [2, 3, 0]], items=labels)
     >>> answers
     Triplets('triplets', 3 of 4 objects, labelled)
     >>> answers.counts()

@@ -35,7 +35,8 @@ class Preprocessing:
 
     Examples
     --------
-    >>> gwrsa.Preprocessing(size=224, crop=0.875, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)).size
+    >>> half = (0.5, 0.5, 0.5)
+    >>> gwrsa.Preprocessing(224, crop=0.875, interpolation="bicubic", mean=half, std=half).size
     224
     """
 

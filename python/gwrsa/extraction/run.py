@@ -87,9 +87,11 @@ def extract(
     --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> images = {name: rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for name in ("cat", "dog", "car")}
-    >>> gwrsa.extract(images, "torchvision/resnet18", pretrained=False, cache_folder=None, device="cpu", progress=False)
-    Embedding('torchvision/resnet18', 3 objects x 512, labelled)
+    >>> shape = (64, 64, 3)
+    >>> images = {name: rng.integers(0, 256, shape, dtype=np.uint8) for name in ("cat", "dog")}
+    >>> how = {"pretrained": False, "cache_folder": None, "device": "cpu", "progress": False}
+    >>> gwrsa.extract(images, "torchvision/resnet18", **how)
+    Embedding('torchvision/resnet18', 2 objects x 512, labelled)
     """
     seed = check.integer("seed", seed, 0, 2**63 - 1)
     batch_size = check.steps("batch_size", batch_size)
