@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import gwrsa
+from gwrsa.study_settings import Settings
+from gwrsa.study_work import batches
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benches" / "results"
@@ -157,15 +159,24 @@ def test_times_of_the_reference_study_follow_from_what_was_measured():
     cores, seconds, starts = measured["machine"]["cores"], *(measured["result"][key] for key in ("seconds", "starts"))
     each = round(cores * seconds / starts, 3)
     assert f"{starts} such starts of human against CLIP take {seconds:.1f} s on {cores} cores" in text
-    assert f"= ceil(models / workers) x starts x {each} core seconds / threads of a worker" in text
+    model = {"name": "a", "family": "clip", "embedding": "a.npy"}
+    study = {"human": {"embedding": "human.npy"}, "models": [model]}
+    cut = batches(Settings.of(study | {"alignment": {"search": "multistart", "n_starts": 500}}))
+    units, batch = 30 * len(cut), cut[0][1]
+    assert cut == [(first, batch) for first in range(0, 500, batch)]
+    assert f"= ceil(units / workers) x {batch} starts x {each} core seconds / threads of a worker" in text
+    assert f"units = 30 models x {len(cut)}\n" in text
     times = []
-    for cores, workers, threads in ((2, 1, 2), (64, 30, 2), (1024, 30, 34)):
-        assert workers * threads <= cores < workers * (threads + 1)
-        times.append(math.ceil(30 / workers) * 500 * each / threads)
+    for cores, workers, threads in ((2, 1, 2), (64, 60, 1), (1024, 300, 3)):
+        assert workers * threads <= cores
+        times.append(math.ceil(units / workers) * batch * each / threads)
     hours, minutes, short = times
     assert f"30 x 500 x {each} / 2 = {round(hours, -2):,.0f} s, {hours / 3600:.1f} hours |" in text
-    assert f"500 x {each} / 2 = {minutes:.0f} s, {minutes / 60:.1f} minutes |" in text
-    assert f"500 x {each} / 34 = {short:.0f} s, " in text
+    assert (
+        f"60 workers of one thread, 5 units each | 5 x {batch} x {each} = {minutes:.0f} s, {minutes / 60:.1f} minutes |"
+        in text
+    )
+    assert f"300 workers of 3 threads (900 cores) | {batch} x {each} / 3 = {short:.0f} s, " in text
 
 
 def test_page_of_the_benches_is_that_of_their_results(monkeypatch):

@@ -34,9 +34,20 @@ impl<R: Real> Padded<R> {
     /// The same numbers.
     #[must_use]
     pub fn from_mat(mat: &Mat<R>) -> Self {
-        let mut out = Self::zeros(mat.rows, mat.cols);
-        out.copy_from(mat);
-        out
+        Self::of_rows(mat.rows, mat.cols, |i, row| row.extend_from_slice(mat.row(i)))
+    }
+
+    /// From its rows, each added by `add`; nothing is written twice.
+    fn of_rows(rows: usize, cols: usize, add: impl Fn(usize, &mut Vec<R>)) -> Self {
+        let pitch = Self::pitch_of(cols);
+        let mut data = Vec::with_capacity(rows * pitch + Self::PER_LINE - 1);
+        let begin = data.as_ptr().align_offset(LINE).min(Self::PER_LINE - 1);
+        data.resize(begin, R::ZERO);
+        for i in 0..rows {
+            add(i, &mut data);
+            data.resize(begin + (i + 1) * pitch, R::ZERO);
+        }
+        Self { data, begin, rows, cols }
     }
 
     /// Take these numbers.
@@ -103,11 +114,7 @@ impl<R: Real> Padded<R> {
     /// The same numbers in another precision.
     #[must_use]
     pub fn cast<S: Real>(&self) -> Padded<S> {
-        let mut out = Padded::zeros(self.rows, self.cols);
-        for i in 0..self.rows {
-            out.row_mut(i).iter_mut().zip(self.row(i)).for_each(|(to, x)| *to = S::from_f64(x.to_f64()));
-        }
-        out
+        Padded::of_rows(self.rows, self.cols, |i, row| row.extend(self.row(i).iter().map(|x| S::from_f64(x.to_f64()))))
     }
 }
 
