@@ -36,7 +36,8 @@ found.table[["init", "epsilon_ratio", "gw_loss", "status", "top1", "category"]].
 best = found.lowest_loss
 chance = gwrsa.chance_level(len(human), 1)
 print(f"RSA {found.rsa:.3f}")
-print(f"matching rate {best.matching[1]:.1%}, chance {chance.exact:.1%} ({chance.low:.1%} to {chance.high:.1%})")
+print(f"matching rate {best.matching[1]:.1%}, chance {chance.exact:.1%}", end=" ")
+print(f"({chance.low:.1%} to {chance.high:.1%})")
 print(f"category matching rate {best.category[1]:.1%}")
 
 # %%
