@@ -25,6 +25,12 @@ from study_files import TOML, write
         ('embedding = "human.npy"', "", "human must have one of embedding, rdm, triplets, got none"),
         ('embedding = "human.npy"', 'embedding = "human.npy"\nrdm = "x.npy"', "got embedding and rdm"),
         ('embedding = "human.npy"', 'embedding = "human.npy"\nmetric = "choice"', "calibrate must name triplets"),
+        (
+            'embedding = "human.npy"',
+            'embedding = "human{seed}.npy"',
+            r"human.embedding must be one file, without \{seed\}.*, got 'human\{seed\}.npy'",
+        ),
+        ('embedding = "human.npy"', 'rdm = "{seed}.npy"', r"human.rdm must be one file, without \{seed\}"),
         ('family = "clip"', "", r"models\[0\].family must be given"),
         ('family = "clip"', "family = 3", r"models\[0\].family must be a text that is not empty, got 3"),
         ('name = "near"', 'name = "shuffled"', r"models\[1\].name must be distinct, got 'shuffled' more than once"),

@@ -170,7 +170,12 @@ class Settings:
         """
         top = keys.section("", given, keys.TOP, ("human", "models"))
         human = Human(**keys.section("human", top.pop("human"), keys.HUMAN))
-        _one_of("human", human, ("embedding", "rdm", "triplets"))
+        kind = _one_of("human", human, ("embedding", "rdm", "triplets"))
+        path = getattr(human, kind)
+        if kind != "triplets" and "{seed}" in path:
+            raise ValueError(
+                f"human.{kind} must be one file, without {{seed}}: only models have replicates, got {path!r}"
+            )
         if (human.metric == "choice") != (human.calibrate is not None):
             raise ValueError(
                 "human.calibrate must name triplets for metric 'choice', and only for it, "
