@@ -34,6 +34,12 @@ from study_files import TOML, write
         ('family = "clip"', "", r"models\[0\].family must be given"),
         ('family = "clip"', "family = 3", r"models\[0\].family must be a text that is not empty, got 3"),
         ('name = "near"', 'name = "shuffled"', r"models\[1\].name must be distinct, got 'shuffled' more than once"),
+        (
+            'name = "far"',
+            'name = "people"',
+            r"models\[2\].name must not be that of the human side, got 'people' for both",
+        ),
+        ('name = "people"', 'name = "near"', r"models\[0\].name must not be that of the human side, got 'near'"),
         ('embedding = "near.npy"', 'embedding = "near.npy"\nseeds = 2', r"models\[0\].seeds must be above 1 where"),
         ('embedding = "near.npy"', 'embedding = "near.npy"\ndims = 2', r"models\[0\].dims goes with noise only"),
         ('embedding = "near.npy"', 'extract = "timm/resnet18"\nseeds = 2', "pretrained = false"),
