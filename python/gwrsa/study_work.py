@@ -193,10 +193,13 @@ class Work:
         c = self.categories
         return None if c is None else digest([list(c.names), np.packbits(c.members).tobytes().hex()])
 
-    def alignment(self, source: Entry, target: Entry) -> dict[str, Any] | None:
-        """Starts of a pair, each with the `pair_key` of its round, if all its rounds are there and whole with their plans."""
+    def alignment(self, source: Entry, target: Entry, *, whole: bool = True) -> dict[str, Any] | None:
+        """Starts of a pair, each with the `pair_key` of its round, if all its rounds are there and whole with their plans.
+
+        Not whole: of the rounds before the first that is not, if there are any.
+        """
         found, due = self._rounds(source, target)
-        if due is not None:
+        if due is not None and (whole or not found):
             return None
         keys = [key_of(self.alignment_unit(source, target, at)) for at in range(len(found))]
         rows = [row | {"pair_key": key} for key, one in zip(keys, found, strict=True) for row in one["rows"]]
