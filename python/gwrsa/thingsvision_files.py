@@ -47,7 +47,7 @@ def read(folder: str | Path, by: By, names: str | Path | None) -> tuple[FloatArr
             )
         return values, None
     with bounds.parsed(f"{listed} is no text"):
-        paths = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+        paths = [line.strip() for line in listed.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if len(paths) != len(values):
         raise ValueError(f"{listed} must name {len(values)} images, one a row of {parts}, got {len(paths)}")
     # The path may be of another system.
