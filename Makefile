@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust Cargo.toml Cargo.lock -type f 2>/dev/null)
 
-.PHONY: setup dev build fmt lint test test-extract test-report test-slurm test-install fuzz fuzz-readers soak bench docs docs-links docs-look notebook test-docs demo clean
+.PHONY: setup dev build fmt lint test test-extract test-report test-slurm test-root test-install fuzz fuzz-readers soak bench docs docs-links docs-look notebook test-docs demo clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -96,9 +96,13 @@ test-report: dev
 	@command -v chromium chromium-browser google-chrome > /dev/null || { echo 'needs a Chromium: apt-get install chromium'; exit 1; }
 	$(BIN)/pytest tests/test_report.py
 
-# Job arrays and Dask on virtual nodes of a real Slurm, skipped by `make test`; without Slurm this is a failure.
+# Job arrays and Dask on virtual nodes of a real Slurm, skipped by `make test`; without Slurm, or with any of them skipped, this is a failure.
 test-slurm: dev
-	GWRSA_SLURM=1 $(BIN)/pytest -m slurm
+	GWRSA_SLURM=1 GWRSA_NO_SKIPS=1 $(BIN)/pytest -m slurm
+
+# Processes killed, disks full and read-only: these are skipped by `make test` unless root runs it; here that is a failure.
+test-root: dev
+	GWRSA_NO_SKIPS=1 $(BIN)/pytest tests/test_faults.py
 
 $(VENV)/.docs: $(VENV)/.installed
 	. $(BIN)/activate && maturin develop --release --quiet --extras docs

@@ -139,6 +139,12 @@ def test_features_and_names_of_every_format(tmp_path, suffix):
     assert np.allclose(read.values, features(), atol=1e-15)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    folder = write(tmp_path / "layer4", None, features())
+    (folder / "file_names.txt").write_text("".join(f"im{i}.jpg\n" for i in range(6)), encoding="utf-8-sig")
+    assert gwrsa.Embedding.from_thingsvision(folder).items == tuple(f"im{i}" for i in range(6))
+
+
 def test_images_of_an_object_are_averaged(tmp_path):
     names = [
         "/data/dog/1.jpg",

@@ -202,6 +202,14 @@ def test_texts_from_files_and_sequences(tmp_path):
         inputs.stimuli(["a", "a"], "text")
 
 
+@pytest.mark.parametrize(("file", "text"), [("words.txt", "zebra\napple\n"), ("defined.tsv", "zebra\tx\napple\ty\n")])
+def test_a_byte_order_mark_is_no_part_of_a_label(tmp_path, file, text):
+    (tmp_path / file).write_text(text, encoding="utf-8-sig")
+    found, _ = inputs.stimuli(tmp_path / file, "text")
+    assert [s.label for s in found] == ["apple", "zebra"]
+    assert [s.content for s in found] == (["apple", "zebra"] if file == "words.txt" else ["y", "x"])
+
+
 def test_features_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="finite features, got others for b"):
         read(

@@ -1,11 +1,14 @@
 """What the figures of a whole study show beyond one table: replicates, images, how true a map is."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.spatial.distance import pdist, squareform
 
+import study_files
 from gwrsa import figures
+from gwrsa.figures.study import drawings
 from gwrsa.mds import kept
 
 
@@ -94,3 +97,33 @@ def test_intervals_that_overlap_lie_one_below_the_other():
     assert all(np.diff(of).min() > 2 / 12 for of in bars)
     first = sorted((line.get_ydata()[0], line.get_xdata()[0]) for line in lines)[:3]
     assert [x for _, x in first] == pytest.approx([30, 35, 40])
+
+
+def test_figures_of_the_smallest_k_say_which_it_is(tmp_path):
+    path = study_files.write(
+        tmp_path / "in", study_files.TOML.replace("bootstrap = 50", "top_k = [5, 10]\nbootstrap = 50")
+    )
+    results = study_files.run(path, tmp_path / "out")
+    models = sorted(set(results.rates["target"]))
+    found = {d.name: d for d in drawings(results)}
+    for choice in ("a_fine_vs_coarse_lowest_loss", "b_fine_vs_coarse_highest_matching"):
+        drawing = found[f"figure_6{choice}"]
+        axes = drawing.make()
+        assert len(axes.collections) == len(models)
+        assert {text.get_text() for text in axes.texts} == set(models)
+        assert axes.get_xlabel() == "coarse: category matching rate, top-5 (%)"
+        assert "within the 5 most probable targets" in drawing.caption
+        plt.close(axes.figure)
+    drawing = found["figure_s3_category_rates"]
+    axes = drawing.make()
+    assert axes.get_xlabel() == "matching rate, top-5 (%)"
+    assert "have themselves within the 5 most probable targets" in drawing.caption
+    rates = results.categories.query(
+        "choice == 'lowest_loss' and measure == 'matching' and k == 5 and target == 'near'"
+    )
+    at = [name.get_text().rsplit(" (", 1)[0] for name in axes.get_yticklabels()]
+    drawn = dict(zip(at, sorted(axes.collections[1].get_offsets().tolist(), key=lambda xy: xy[1]), strict=True))
+    assert {c: x / 100 for c, (x, _) in drawn.items()} == pytest.approx(
+        dict(zip(rates["category"], rates["rate"], strict=True))
+    )
+    plt.close(axes.figure)

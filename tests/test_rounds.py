@@ -9,10 +9,11 @@ import pytest
 import gwrsa
 from cluster_files import GWRSA, dask, ended, start
 from gwrsa import study_work
-from gwrsa.store import Results
+from gwrsa.store import Results, load_provenance, save_provenance
 from gwrsa.study import Study
 from gwrsa.study_check import check
 from gwrsa.study_gather import Opened, gather
+from gwrsa.study_listing import listing
 from gwrsa.study_merge import merge
 from study_files import TOML, assert_same, run, shards, write
 
@@ -126,6 +127,12 @@ def test_a_round_that_is_lost_is_named_and_made_again(tmp_path, whole):
     (lost,) = [m for m in Opened.of(out).missing() if m.what.startswith("alignment of people with near")]
     assert lost.what == f"alignment of people with near, round {last['start'] // 2 + 1}"
     before = shards(out)
+    save_provenance(out, load_provenance(out) | {"finished": None})  # as while it runs
+    there, words = listing(out, models=["near"])
+    wanted = rows[(rows["target"] == "near") & (rows["pair_key"] != last["pair_key"])]
+    assert len(wanted) >= 2  # of the rounds before it
+    pd.testing.assert_frame_equal(there, wanted)
+    assert lost.what in words
     run(path, out)
     assert_same(out, whole.folder)
     assert {p: now for p, now in shards(out).items() if p in before and last["pair_key"] not in p.name} == {

@@ -5,9 +5,11 @@ import sys
 import warnings
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
+import gwrsa
 from gwrsa import study, study_compute
 from gwrsa.figures.study import drawings
 from gwrsa.report.words import findings
@@ -141,3 +143,47 @@ def test_a_human_side_without_labels_is_what_lacks_them(tmp_path):
         ValueError, match=f"human side 'people' must have labels, .* got {N} without labels and {N - 1}; give items"
     ):
         run(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("file", "kind", "made", "message"),
+    [
+        (
+            "far.npy",
+            "model 'far'",
+            lambda _: np.ones((N, N)) - np.eye(N),
+            "must have dissimilarities that differ for method 'corr', got a constant RDM, all 1.0",
+        ),
+        ("near.npy", "model 'near'", lambda _: np.eye(N), "must have dissimilarities that differ for method 'corr'"),
+        ("human.npy", "the human side 'people'", lambda _: np.eye(N), "must have dissimilarities that differ"),
+        (
+            "near.npy",
+            "model 'near'",
+            lambda x: x * (np.arange(N) != 3)[:, None],
+            "must have dissimilarities: .* .row 3",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_named_before_anything_is_computed(tmp_path, file, kind, made, message):
+    path = write(tmp_path)
+    np.save(tmp_path / file, made(np.load(tmp_path / file)))
+    with pytest.raises(ValueError, match=f"^{kind} {message}"):
+        run(path, tmp_path / "out")
+    assert not [p for p in (tmp_path / "out" / "shards").glob("*") if p.suffix == ".json"]
+
+
+def test_a_constant_rdm_is_compared_by_its_cosine(tmp_path):
+    path = write(tmp_path, TOML.replace("bootstrap = 50", 'rsa = "cosine"\nbootstrap = 50'))
+    np.save(tmp_path / "far.npy", np.ones((N, N)) - np.eye(N))
+    assert run(path, tmp_path / "out").rsa.query("target == 'far'")["value"].item() > 0
+
+
+def test_numbers_of_meta_that_json_has_not_are_named(tmp_path):
+    path = write(tmp_path, TOML.replace('"near.npy"', '"meta.npz"'))
+    near = gwrsa.Embedding(np.load(tmp_path / "near.npy"), [f"object {i}" for i in range(N)])
+    for i, value in enumerate((float("nan"), [1.0, float("-inf")])):
+        replace(near, meta={"layer": "fc", "loss": value}).save(tmp_path / "meta.npz")
+        with pytest.raises(ValueError, match=r"model 'near' must have meta .* finite, got 'loss' = .*(nan|inf)"):
+            run(path, tmp_path / f"out{i}")
+    replace(near, meta={"layer": "fc", "loss": 0.5}).save(tmp_path / "meta.npz")
+    assert run(path, tmp_path / "out").provenance["models"][0]["meta"] == {"layer": "fc", "loss": 0.5}

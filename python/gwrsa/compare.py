@@ -69,8 +69,8 @@ def rsa(a: RDM | Embedding | ArrayLike, b: RDM | Embedding | ArrayLike, method: 
     compare = _METHODS[_named(method, tuple(_METHODS))]
     first, second = as_rdm("a", a), as_rdm("b", b)
     check_same_items(first, second)
-    _check_varied("a", first.dissimilarities, method)
-    _check_varied("b", second.dissimilarities, method)
+    check_varied("a", first.dissimilarities, method)
+    check_varied("b", second.dissimilarities, method)
     # Rounding can carry a perfect correlation to 1 + 2e-16.
     return float(np.clip(compare(first.dissimilarities, second.dissimilarities), -1.0, 1.0))
 
@@ -120,7 +120,7 @@ def noise_ceiling(rdms: Iterable[RDM | Embedding | ArrayLike], method: CeilingMe
         raise ValueError(f"rdms must hold at least 2 groups, got {len(groups)}")
     for i, group in enumerate(groups):
         check_same_items(groups[0], group, ("rdms[0]", f"rdms[{i}]"))
-        _check_varied(f"rdms[{i}]", group.dissimilarities, name)
+        check_varied(f"rdms[{i}]", group.dissimilarities, name)
     rows = np.stack([_NORMALISE[name](group.dissimilarities) for group in groups])
     total = rows.sum(axis=0)
     others = total - rows
@@ -145,7 +145,14 @@ def _named(method: Any, options: tuple[_Name, ...]) -> _Name:  # noqa: ANN401
         raise ValueError(f"{error}; did you mean {ours!r}?") from None
 
 
-def _check_varied(name: str, values: FloatArray, method: str) -> None:
+def check_varied(name: str, values: FloatArray, method: str) -> None:
+    """Refuse dissimilarities that a method cannot compare, those of the argument `name`.
+
+    Raises
+    ------
+    ValueError
+        If they are all one value; for "cosine", all 0.
+    """
     if values.min() == values.max() and (method != "cosine" or values[0] == 0):
         what = "have a dissimilarity that is not 0" if method == "cosine" else "have dissimilarities that differ"
         raise ValueError(f"{name} must {what} for method {method!r}, got a constant RDM, all {values[0]}")

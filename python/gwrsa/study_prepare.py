@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Any
 from gwrsa import backends
 from gwrsa._core import __version__
 from gwrsa.claims import LOCK, claim, share, turn
+from gwrsa.compare import check_varied
 from gwrsa.embedding import Embedding
 from gwrsa.machine import usable_cores
 from gwrsa.rdm import RDM
@@ -130,7 +132,8 @@ def prepare(folder: Path, inputs: Inputs, *, progress: bool, only: Collection[in
         raise ValueError(
             f"statistics.top_k must be at most the number of objects, {len(source)}, got {list(settings.statistics.top_k)}"
         )
-    human = _entry(folder, source, settings.human.name, "human", 0, settings.human.metric)
+    who = f"the human side {settings.human.name!r}"
+    human = _entry(folder, settings, who, source, settings.human.name, "human", 0, settings.human.metric)
     wanted = [(at, *run) for at, run in enumerate(runs(settings)) if only is None or at in only]
     entries: dict[int, Entry] = {}
     extracted = 0
@@ -140,7 +143,7 @@ def prepare(folder: Path, inputs: Inputs, *, progress: bool, only: Collection[in
             inputs.check_extraction(model)
         else:
             side = inputs.model(model, i, source, progress=progress)
-            entries[at] = _entry(folder, side, model.name, model.family, i, model.metric)
+            entries[at] = _model_entry(folder, settings, side, model, i)
     inputs.check_unchanged()
     if groups is not None:
         save_categories(folder, groups)
@@ -214,18 +217,51 @@ def _extracted(
             return found, False
         side = inputs.model(model, replicate, source, progress=progress)
         inputs.check_unchanged()
-        entry = _entry(folder, side, model.name, model.family, replicate, model.metric)
+        entry = _model_entry(folder, inputs.settings, side, model, replicate)
         _record(Shards(folder / "shards"), unit, entry, inputs.by_position)
         return entry, True
 
 
-def _entry(folder: Path, side: Embedding | RDM, name: str, family: str, replicate: int, metric: str) -> Entry:
+def _model_entry(folder: Path, settings: Settings, side: Embedding | RDM, model: Model, replicate: int) -> Entry:
+    which = f", replicate {replicate}," if model.seeds > 1 else ""
+    return _entry(
+        folder, settings, f"model {model.name!r}{which}", side, model.name, model.family, replicate, model.metric
+    )
+
+
+def _entry(
+    folder: Path,
+    settings: Settings,
+    who: str,
+    side: Embedding | RDM,
+    name: str,
+    family: str,
+    replicate: int,
+    metric: str,
+) -> Entry:
+    """A side on disk; what it could not be compared or written down with shows before the work begins."""
     embedded = isinstance(side, Embedding)
-    if embedded:
-        side.rdm(metric)  # type: ignore[union-attr, arg-type]  # a row without direction shows before the work begins
+    try:
+        rdm = side.rdm(metric) if isinstance(side, Embedding) else side  # type: ignore[arg-type]  # checked with the settings
+    except ValueError as error:  # a row without direction
+        raise ValueError(f"{who} must have dissimilarities: {error}") from error
+    check_varied(who, rdm.dissimilarities, settings.statistics.rsa)
     meta = dict(side.meta) if isinstance(side, Embedding) and side.meta else None
+    other = next((what for what, value in (meta or {}).items() if not _in_json(value)), None)
+    if meta is not None and other is not None:
+        raise ValueError(
+            f"{who} must have meta that JSON can hold, whose numbers are finite, got {other!r} = {meta[other]!r}"
+        )
     key = save_side(folder / "sides", side)
     return Entry(name, family, replicate, metric if embedded else "precomputed", key, meta)
+
+
+def _in_json(value: Any) -> bool:  # noqa: ANN401
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _human_unit(settings: Settings, hashes: dict[str, dict[str, Any]]) -> dict[str, Any]:

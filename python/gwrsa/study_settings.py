@@ -170,7 +170,12 @@ class Settings:
         """
         top = keys.section("", given, keys.TOP, ("human", "models"))
         human = Human(**keys.section("human", top.pop("human"), keys.HUMAN))
-        _one_of("human", human, ("embedding", "rdm", "triplets"))
+        kind = _one_of("human", human, ("embedding", "rdm", "triplets"))
+        path = getattr(human, kind)
+        if kind != "triplets" and "{seed}" in path:
+            raise ValueError(
+                f"human.{kind} must be one file, without {{seed}}: only models have replicates, got {path!r}"
+            )
         if (human.metric == "choice") != (human.calibrate is not None):
             raise ValueError(
                 "human.calibrate must name triplets for metric 'choice', and only for it, "
@@ -188,7 +193,7 @@ class Settings:
             )
         return cls(
             human=human,
-            models=_split(_distinct(tuple(_model(f"models[{i}]", m) for i, m in enumerate(models)))),
+            models=_split(_distinct(human.name, tuple(_model(f"models[{i}]", m) for i, m in enumerate(models)))),
             categories=Categories(**keys.section("categories", top.pop("categories", {}), keys.CATEGORIES)),
             images=Images(**keys.section("images", top.pop("images", {}), keys.IMAGES)),
             alignment=alignment,
@@ -327,9 +332,11 @@ def _one_of(where: str, side: Human | Model, kinds: tuple[str, ...]) -> str:
     return given[0]
 
 
-def _distinct(models: tuple[Model, ...]) -> tuple[Model, ...]:
+def _distinct(human: str, models: tuple[Model, ...]) -> tuple[Model, ...]:
     names: set[str] = set()
     for i, model in enumerate(models):
+        if model.name == human:
+            raise ValueError(f"models[{i}].name must not be that of the human side, got {model.name!r} for both")
         if model.name in names:
             raise ValueError(f"models[{i}].name must be distinct, got {model.name!r} more than once")
         names.add(model.name)

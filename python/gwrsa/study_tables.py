@@ -54,12 +54,12 @@ def assemble(work: Work) -> dict[str, pd.DataFrame]:
 
 
 def results_table(work: Work, *, whole: bool = True) -> pd.DataFrame:
-    """A row a start; whole: every model has to be there. Of 100,000 starts the columns take less than the rows would."""
+    """A row a start; whole: every model has to be there with all its rounds. Of 100,000 starts columns take less than rows would."""
     import pandas as pd
 
     columns: dict[str, list[Any]] = {}
     for m in work.models:
-        found, test = work.alignment(work.human, m), work.rsa(work.human, m)
+        found, test = work.alignment(work.human, m, whole=whole), work.rsa(work.human, m)
         if found is None and not whole:
             continue
         pair = {"source": work.human.name, "target": m.name, "family": m.family, "replicate": m.replicate}

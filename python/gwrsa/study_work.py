@@ -223,10 +223,16 @@ class Work:
         c = self.categories
         return None if c is None else digest([list(c.names), np.packbits(c.members).tobytes().hex()])
 
-    def alignment(self, source: Entry, target: Entry) -> dict[str, Any] | None:
-        """Starts of a pair, each with the `pair_key` of its unit, if all its rounds are there and whole with their plans."""
+    def alignment(self, source: Entry, target: Entry, *, whole: bool = True) -> dict[str, Any] | None:
+        """Starts of a pair, each with the `pair_key` of its unit, if all its rounds are there and whole with their plans.
+
+        Not whole: those that are there, if there are any.
+        """
         found, due = self._rounds(source, target)
-        return None if due else _together(found)
+        if due and not whole:
+            there = (self._keyed(unit) for unit in self._units_of(source, target, len(found)))
+            found += [result for result in there if result is not None]
+        return _together(found) if found and not (due and whole) else None
 
     def _rounds(self, source: Entry, target: Entry) -> tuple[list[dict[str, Any]], list[Unit]]:
         """Rounds of a pair that are whole, and what is missing of the one that is due.
@@ -236,19 +242,21 @@ class Work:
         a = self.settings.alignment
         found: list[dict[str, Any]] = []
         while len(found) < a.rounds and moves([lowest_loss(one) for one in found], a.min_improvement):
-            units = [Unit("align", source, target, len(found), batch) for batch in range(len(batches(self.settings)))]
-            results = [self.result(unit) for unit in units]
+            units = self._units_of(source, target, len(found))
+            results = [self._keyed(unit) for unit in units]
             missing = [unit for unit, result in zip(units, results, strict=True) if result is None]
             if missing:
                 return found, missing
-            keyed = zip(units, filter(None, results), strict=True)
-            found.append(
-                _together(
-                    result | {"rows": [row | {"pair_key": self.key(unit)} for row in result["rows"]]}
-                    for unit, result in keyed
-                )
-            )
+            found.append(_together(filter(None, results)))
         return found, []
+
+    def _units_of(self, source: Entry, target: Entry, at: int) -> list[Unit]:
+        return [Unit("align", source, target, at, batch) for batch in range(len(batches(self.settings)))]
+
+    def _keyed(self, unit: Unit) -> dict[str, Any] | None:
+        """The result of a unit, its starts with the `pair_key`."""
+        result, key = self.result(unit), self.key(unit)
+        return None if result is None else result | {"rows": [row | {"pair_key": key} for row in result["rows"]]}
 
     def rsa(self, source: Entry, target: Entry) -> dict[str, Any] | None:
         """RSA of a pair, if it is there."""

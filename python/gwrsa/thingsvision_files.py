@@ -18,6 +18,8 @@ from gwrsa import loaders_files as files
 from gwrsa._validate import FloatArray
 from gwrsa.bounds_h5 import array, fitting
 from gwrsa.shards import replace, replace_text
+from gwrsa.tensors import host
+from gwrsa.torch_files import load_tensors
 
 By: TypeAlias = Literal["image", "object"]
 FileFormat: TypeAlias = Literal["npy", "txt", "mat", "hdf5"]
@@ -45,7 +47,7 @@ def read(folder: str | Path, by: By, names: str | Path | None) -> tuple[FloatArr
             )
         return values, None
     with bounds.parsed(f"{listed} is no text"):
-        paths = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+        paths = [line.strip() for line in listed.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if len(paths) != len(values):
         raise ValueError(f"{listed} must name {len(values)} images, one a row of {parts}, got {len(paths)}")
     # The path may be of another system.
@@ -164,11 +166,10 @@ def tensor(file: Path) -> NDArray[np.float64]:
         import torch
     except ImportError as error:
         raise ImportError(f"{file}: to read tensors, install torch: pip install 'gwrsa[torch]'") from error
-    import pickle
-
-    try:
-        # Tensors only: nothing else is unpickled.
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"the file must hold one tensor: {str(error).splitlines()[0]}") from error
-    return check.array("features", loaded, tuple(range(2, 6)))
+    must = "the file must hold one tensor"
+    loaded = load_tensors(file, must)
+    if not isinstance(loaded, torch.Tensor):
+        raise ValueError(f"{must}, got a {type(loaded).__name__}")
+    with bounds.parsed(must):  # one of a kind that numpy has not, such as quantized
+        values = host(loaded)
+    return check.array("features", values, tuple(range(2, 6)))

@@ -201,7 +201,7 @@ def _text_file(path: Path) -> list[Stimulus]:
     """Lines of a .txt (the text is the label), or label and text of a two-column .tsv."""
     if not path.is_file():
         raise ValueError(f"images must be a .txt or .tsv file for a text encoder, got {str(path)!r}")
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if path.suffix.lower() != ".tsv":
         found = [Stimulus(line.strip(), line.strip(), line.strip()) for line in lines]
     else:

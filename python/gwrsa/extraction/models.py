@@ -18,11 +18,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gwrsa.bounds import parsed
 from gwrsa.extraction.inputs import Kind
 from gwrsa.extraction.offline import at_once
 from gwrsa.extraction.preprocessing import Preprocessing, describe
+from gwrsa.torch_files import load_tensors
 
+# How deep a state dict may lie in mappings of a training's state.
+_MOST_WRAPPED = 8
 LIBRARIES = ("timm", "torchvision", "open_clip", "open_clip_text", "sentence-transformers")
 _PACKAGES = {
     "timm": ("timm",),
@@ -339,23 +341,18 @@ def _fill(net: Any, path: Path, match: Literal["name", "position"]) -> None:  # 
 
     if match not in {"name", "position"}:
         raise ValueError(f"match must be 'name' or 'position', got {match!r}")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state: Any = load_file(path)
-    else:
-        from pickle import UnpicklingError  # what torch raises instead of unpickling
-
-        with parsed(f"checkpoint must be a file of weights, got {path}"):
-            try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-            except UnpicklingError as error:
-                raise ValueError(str(error).splitlines()[0]) from error
-    while isinstance(state, Mapping) and (inner := next((k for k in ("state_dict", "model") if k in state), None)):
-        state = state[inner]
+    state: Any = load_tensors(path, f"checkpoint must be a file of weights, got {path}")
+    for _ in range(_MOST_WRAPPED):  # a broken file can hold a mapping that holds itself
+        inner = next((k for k in ("state_dict", "model") if isinstance(state, Mapping) and k in state), None)
+        state = state if inner is None else state[inner]
     if not isinstance(state, Mapping):
         raise ValueError(f"checkpoint must hold a mapping of tensors, got a {type(state).__name__} in {path}")
     state = {str(k).removeprefix("module."): v for k, v in state.items()}
+    other = next((k for k, v in state.items() if not isinstance(v, torch.Tensor)), None)
+    if other is not None:
+        raise ValueError(
+            f"checkpoint must hold tensors only, got a {type(state[other]).__name__} named {other!r} in {path}"
+        )
     own = net.state_dict()
     if match == "position":
         wrong = next(((a, b) for a, b in zip(own, state, strict=False) if own[a].shape != state[b].shape), None)

@@ -18,6 +18,7 @@ from gwrsa.figures.style import (
     family_handles,
     family_order,
     percent,
+    plain,
     styled,
 )
 from gwrsa.tables import require
@@ -82,7 +83,7 @@ def rsa_bars(
     _name_models(axes, rows, extra=_ceilings(axes, ceilings or {}))
     star = "\n* adjusted p < 0.05" if "p_adjusted" in rows else ""
     how = _METHODS.get(method, method)
-    axes.set_xlabel(f"RSA ({how} with the RDM of {human}){star}")
+    axes.set_xlabel(f"RSA ({how} with the RDM of {plain(human)}){star}")
     return axes
 
 
@@ -173,13 +174,13 @@ def rates(table: Mapping[str, Mapping[str, float]], chance: Mapping[str, float],
     for m, model in enumerate(models):
         x = np.arange(len(measures)) + (m - (len(models) - 1) / 2) * width
         colour = _lighten(family_colour("supervised"), 0.7 * m / max(len(models) - 1, 1))
-        bars = axes.bar(x, [table[model][k] for k in measures], width, label=model, color=colour)
+        bars = axes.bar(x, [table[model][k] for k in measures], width, label=plain(model), color=colour)
         axes.bar_label(bars, fmt=lambda v: f"{v:.2f}", fontsize=6, padding=1)
     for i, measure in enumerate(measures):
         if measure in chance:
             label = "chance" if measure == next(k for k in measures if k in chance) else None
             axes.plot([i - 0.45, i + 0.45], [chance[measure]] * 2, "--", color=INK, linewidth=0.8, label=label)
-    axes.set_xticks(range(len(measures)), measures)
+    axes.set_xticks(range(len(measures)), [plain(measure) for measure in measures])
     low = min((value for model in models for value in table[model].values()), default=0.0)
     if low < 0:  # an RSA can be
         axes.axhline(0, color=INK, linewidth=0.6)
@@ -227,7 +228,7 @@ def _ceilings(axes: Axes, ceilings: Mapping[str, tuple[float, float]]) -> list[L
         low, high = values
         dashes = _CEILING_STYLES[i % len(_CEILING_STYLES)]
         axes.axvspan(low, high, color=QUIET, alpha=0.2, linewidth=0, zorder=0.5)
-        label = f"noise ceiling, {name}: {low:.2f} to {high:.2f}"
+        label = f"noise ceiling, {plain(name)}: {low:.2f} to {high:.2f}"
         lines = [
             axes.axvline(end, color=QUIET, linewidth=0.6, linestyle=dashes, label=label, zorder=0.6)
             for end in (low, high)
@@ -241,7 +242,7 @@ def _name_models(
 ) -> None:
     from matplotlib.patches import Patch
 
-    axes.set_yticks(np.arange(len(rows)), rows["target"])
+    axes.set_yticks(np.arange(len(rows)), [plain(name) for name in rows["target"]])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     handles = family_handles(rows["family"], markers=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gwrsa import _validate as check
-from gwrsa.figures.style import COLUMN, QUIET, blank, family_look, model_faces, model_handles, styled
+from gwrsa.figures.style import COLUMN, QUIET, blank, family_look, model_faces, model_handles, plain, styled
 from gwrsa.tables import require
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def category_rates(table: pd.DataFrame, *, label: str = "matching rate, top-1 (%
             linewidths=0.5,
             zorder=3,
         )
-    axes.set_yticks(range(len(order)), [f"{c} ({size[c]})" for c in order])
+    axes.set_yticks(range(len(order)), [f"{plain(c)} ({size[c]})" for c in order])
     axes.set_ylim(max(len(order), 1) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(label)
@@ -93,8 +93,9 @@ def plan_by_category(plan: ArrayLike, categories: Sequence[str], *, ax: Axes | N
     image = axes.imshow(mass, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
     axes.figure.colorbar(image, ax=axes, label="share of the source category's mass", fraction=0.046)
     size = 6.5 if len(names) <= 12 else 5
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
-    axes.set_yticks(range(len(names)), names, fontsize=size)
+    told = [plain(name) for name in names]
+    axes.set_xticks(range(len(names)), told, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(names)), told, fontsize=size)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color(QUIET)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gwrsa._validate import FloatArray
-from gwrsa.figures.style import INK, QUIET, owner
+from gwrsa.figures.style import INK, QUIET, owner, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def name_points(
 
     order = np.argsort(points[:, 0], kind="stable").tolist()
     for i in order * _SWEEPS:
-        width = (_text_width(names[i], size) + 3) * scale
+        width = (_text_width(plain(names[i]), size) + 3) * scale
         best = None
         for reach in (_BESIDE, 11.0, 18.0, 26.0, 36.0):
             for rank, (dx, dy) in enumerate(_AROUND):
@@ -106,7 +106,7 @@ def name_points(
         cx, cy = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         offset = ((cx - points[i, 0]) / scale, (cy - points[i, 1]) / scale)
         written = ax.annotate(
-            names[i],
+            plain(names[i]),
             (float(np.asarray(x)[i]), float(np.asarray(y)[i])),
             offset,
             textcoords="offset points",

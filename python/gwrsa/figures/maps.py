@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.figures.labels import name_points
-from gwrsa.figures.style import COLUMN, PAGE, QUIET, blank, family_handles, family_look, styled
+from gwrsa.figures.style import COLUMN, PAGE, QUIET, blank, family_handles, family_look, plain, styled
 from gwrsa.mds import classical_mds
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def map_of_spaces(
         axes.scatter(points[order, 0], points[order, 1], s=5, c=[painted[i] for i in order], linewidths=0, zorder=2)
     for points, name in ((left, names[0]), (right, names[1])):
         middle = (points[:, 0].min() + points[:, 0].max()) / 2
-        axes.text(middle, 1.0, name, transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=8)
+        axes.text(middle, 1.0, plain(name), transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=8)
     axes.set_aspect("equal")
     axes.set_axis_off()
     if legend:
@@ -163,7 +163,7 @@ def _group_colours(categories: Sequence[str | None] | None, n: int) -> tuple[lis
         raise ValueError(f"categories must have length {n}, one an object, got {len(categories)}")
     largest = [c for c, _ in Counter(c for c in categories if c is not None).most_common(len(_GROUPS))]
     colour = dict(zip(largest, _GROUPS, strict=False))
-    legend = [Line2D([], [], linestyle="", marker="o", markersize=4, color=colour[c], label=c) for c in largest]
+    legend = [Line2D([], [], linestyle="", marker="o", markersize=4, color=colour[c], label=plain(c)) for c in largest]
     painted = [_REST if c is None else colour.get(c, _REST) for c in categories]
     if _REST in painted:
         legend.append(Line2D([], [], linestyle="", marker="o", markersize=4, color=_REST, label="other"))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.figures.labels import spread
-from gwrsa.figures.style import COLUMN, INK, PAGE, PALE, QUIET, blank, owner, styled
+from gwrsa.figures.style import COLUMN, INK, PAGE, PALE, QUIET, blank, owner, plain, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,7 +103,7 @@ def plan(
         norm=LogNorm(0.3, max(float(density.max()), 3.0)),
         extent=(-0.5, n - 0.5, n - 0.5, -0.5),
     )
-    axes.set_title(f"rows: {source}, columns: {target}", fontsize=7)
+    axes.set_title(f"rows: {plain(source)}, columns: {plain(target)}", fontsize=7)
     strip = axes.inset_axes((1.02, 0, 0.14, 1), sharey=axes)
     edges = np.linspace(0, n, min(n, _CELLS) + 1).round().astype(int)
     height = np.add.reduceat(own, edges[:-1]) / np.diff(edges) if n else own
@@ -147,7 +147,7 @@ def plan_in_colours(plan: ArrayLike, colours: ArrayLike, labels: Sequence[str], 
     for i, j in enumerate(best):
         axes.plot(j, i, "o" if i == j else "x", color="black", markersize=4, markerfacecolor="none")
     for axis, size in ((axes.xaxis, m), (axes.yaxis, n)):
-        axis.set_ticks(range(size), labels[:size])
+        axis.set_ticks(range(size), [plain(label) for label in labels[:size]])
     axes.tick_params(axis="x", rotation=60)
     axes.set_xlabel("coupled with (nm)")
     axes.set_ylabel("colour (nm)")
@@ -223,4 +223,4 @@ def _frame(axes: Axes, bounds: np.ndarray, names: list[str], n: int, colour: str
             linewidth=0.4,
             clip_on=False,
         )
-        axes.text(-0.065, moved, name, transform=along, ha="right", va="center", fontsize=size)
+        axes.text(-0.065, moved, plain(name), transform=along, ha="right", va="center", fontsize=size)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gwrsa import _validate as check
 from gwrsa.extraction.inputs import SUFFIXES, BrokenImageError, decode
-from gwrsa.figures.style import COLUMN, INK, PAGE, QUIET, blank, styled
+from gwrsa.figures.style import COLUMN, INK, PAGE, QUIET, blank, plain, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,7 +106,7 @@ def top_table(
             axes.text(
                 left + 0.5,
                 y + (0.86 if label in drawn else 0.5),
-                label.replace("_", " "),
+                plain(label.replace("_", " ")),
                 ha="center",
                 va="center",
                 fontsize=6.5 if len(label) < 18 else 5.5,

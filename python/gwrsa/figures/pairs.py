@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gwrsa import _validate as check
-from gwrsa.figures.style import INK, PALE, blank, family_colour, family_handles, family_order, styled
+from gwrsa.figures.style import INK, PALE, blank, family_colour, family_handles, family_order, plain, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def matrix_of_models(
             colour = INK if shown[i, j] > low + 0.6 * (high - low) else "white"
             text = _written(float(shown[i, j]), percent=percent)
             axes.text(j, i, text, ha="center", va="center", fontsize=6, color=colour)
-    told = [names[i] for i in order]
+    told = [plain(names[i]) for i in order]
     axes.set_xticks(range(n), told, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(n), told)
     for ticks in (axes.get_xticklabels(), axes.get_yticklabels()):

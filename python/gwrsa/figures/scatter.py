@@ -19,6 +19,7 @@ from gwrsa.figures.style import (
     family_look,
     model_faces,
     model_handles,
+    plain,
     styled,
 )
 from gwrsa.tables import chosen, require
@@ -288,7 +289,7 @@ def rdm_histograms(
             edges,
             color=family_look(family[name]).colour,
             linestyle=_DASHES[nth % len(_DASHES)],
-            label=f"{name} ({metric[name]})" if mixed else name,
+            label=plain(f"{name} ({metric[name]})" if mixed else name),
         )
     axes.set_xlabel("dissimilarity less its mean (standard deviations)" if mixed else "dissimilarity")
     axes.set_ylabel("density")

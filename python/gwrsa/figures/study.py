@@ -101,12 +101,13 @@ def _of_all(results: Results) -> Iterator[Drawing]:
                 lambda c=choice, m=measure: rate_bars(rates, results.chance, choice=c, measure=m),  # type: ignore[misc]
             )
     if len(measures) == 2:
+        smallest = int(results.rates["k"].min())
         for choice, letter in zip(_CHOICES, "ab", strict=True):
             yield Drawing(
                 f"figure_6{letter}_fine_vs_coarse_{choice}",
                 f"Figure 6{letter}. Fine against coarse, {_CHOICES[choice]}",
-                "A point a model. To the right and low: human categories without the human objects. Dotted: chance.",
-                lambda c=choice: fine_vs_coarse(rates, results.chance, choice=c),  # type: ignore[misc]
+                f"A point a model, {_within(smallest)}. To the right and low: human categories without the human objects. Dotted: chance.",
+                lambda c=choice: fine_vs_coarse(rates, results.chance, choice=c, k=smallest),  # type: ignore[misc]
             )
     several_epsilons = (results.results.groupby(["target", "replicate"])["epsilon"].nunique() > 1).any()
     on_the_way = " Each is at the epsilon at which its annealing ended; losses on the way there are not kept."
@@ -124,25 +125,33 @@ def _of_all(results: Results) -> Iterator[Drawing]:
         "its mean, in its standard deviations.",
         lambda: _histograms(results),
     )
-    top1 = results.categories
-    if len(top1):
-        top1 = top1[
-            (top1["choice"] == "lowest_loss") & (top1["measure"] == "matching") & (top1["k"] == top1["k"].min())
-        ]
-        mean = top1.groupby(["target", "family", "category"], sort=False, as_index=False).agg(
+    fine = results.categories
+    if len(fine):
+        k = int(fine["k"].min())
+        fine = fine[(fine["choice"] == "lowest_loss") & (fine["measure"] == "matching") & (fine["k"] == k)]
+        mean = fine.groupby(["target", "family", "category"], sort=False, as_index=False).agg(
             n=("n", "first"), rate=("rate", "mean")
         )
         reached = mean.groupby("category")["rate"].transform("max") > 0
         empty = mean.loc[~reached & mean["rate"].notna(), "category"].nunique() if reached.any() else 0
         mean = mean[reached] if empty else mean
-        left_out = f" Not shown: {empty} in which no object of any model meets itself." if empty else ""
+        left_out = (
+            f" Not shown: {empty} in which no object of any model {'meets itself' if k == 1 else 'does'}."
+            if empty
+            else ""
+        )
+        meet = "meet themselves" if k == 1 else f"have themselves {_within(k)}"
         yield Drawing(
             "figure_s3_category_rates",
             "Figure S3. Fine-grained match, category by category",
-            "Share of the objects of each category that meet themselves, start chosen without labels; a point a model; in brackets, how "
+            f"Share of the objects of each category that {meet}, start chosen without labels; a point a model; in brackets, how "
             f"many objects.{left_out}",
-            lambda: category_rates(mean),
+            lambda: category_rates(mean, label=f"matching rate, top-{k} (%)"),
         )
+
+
+def _within(k: int) -> str:
+    return "by the most probable target" if k == 1 else f"within the {k} most probable targets"
 
 
 def _workflow(results: Results, best: dict[Any, Any]) -> Axes:

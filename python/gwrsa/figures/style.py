@@ -61,6 +61,7 @@ _SETTINGS: dict[str, Any] = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "text.color": INK,
+    "text.usetex": False,
     "xtick.color": INK,
     "ytick.color": INK,
     "xtick.major.width": 0.6,
@@ -149,7 +150,7 @@ def family_handles(families: Iterable[str], *, markers: bool) -> list[Line2D]:
             marker=family_look(f).marker if markers else "s",
             color=family_colour(f),
             markersize=5 * family_look(f).area ** 0.5 if markers else 5,
-            label="CLIP" if f.lower() == "clip" else f,
+            label="CLIP" if f.lower() == "clip" else plain(f),
         )
         for f in family_order(families)
     ]
@@ -189,12 +190,17 @@ def model_handles(models: Iterable[tuple[str, str]]) -> list[Line2D]:
             markeredgecolor=family_colour(family),
             markeredgewidth=0.6,
             markersize=5 * family_look(family).area ** 0.5,
-            label=name,
+            label=plain(name),
         )
         for f in family_order(families)
         for name, family in given
         if family == f
     ]
+
+
+def plain(name: str) -> str:
+    """A name as matplotlib has to be given it to draw it as it is: between two dollar signs it would read mathematics."""
+    return str(name).replace("$", r"\$")
 
 
 def blank(ax: Axes | None, width: float, height: float) -> Axes:

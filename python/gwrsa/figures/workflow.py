@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.figures.matrices import binned
-from gwrsa.figures.style import INK, PAGE, QUIET, blank, family_colour, percent, styled
+from gwrsa.figures.style import INK, PAGE, QUIET, blank, family_colour, percent, plain, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,9 @@ def workflow(
     colour = family_colour(family)
     for y, values, name, edge in ((1.53, c1, names[0], family_colour("human")), (0.15, c2, names[1], colour)):
         _rdm(axes, (1.05, y, 1.0, 1.0), values, edge)
-        axes.text(0.95, y + 0.5, f"{name}\nRDM of\n{n:,} objects", ha="right", va="center", color=edge, linespacing=1.4)
+        axes.text(
+            0.95, y + 0.5, f"{plain(name)}\nRDM of\n{n:,} objects", ha="right", va="center", color=edge, linespacing=1.4
+        )
     for i, picture in enumerate(pictures[:_MOST_PICTURES]):
         row, column = divmod(i, _IN_A_ROW)
         _picture(axes, (0.95 - 0.31 * (_IN_A_ROW - column), 1.35 - 0.31 * row, 0.29, 0.29), picture)

@@ -40,7 +40,7 @@ impl<R: Real> Padded<R> {
     /// From its rows, each added by `add`; nothing is written twice.
     fn of_rows(rows: usize, cols: usize, add: impl Fn(usize, &mut Vec<R>)) -> Self {
         let pitch = Self::pitch_of(cols);
-        let mut data = Vec::with_capacity(rows * pitch + Self::PER_LINE - 1);
+        let mut data: Vec<R> = Vec::with_capacity(rows * pitch + Self::PER_LINE - 1);
         let begin = data.as_ptr().align_offset(LINE).min(Self::PER_LINE - 1);
         data.resize(begin, R::ZERO);
         for i in 0..rows {
