@@ -9,6 +9,7 @@ from gwrsa import study_work
 from gwrsa.study import Study
 from gwrsa.study_check import check
 from gwrsa.study_gather import Opened, gather
+from gwrsa.study_tables import results_table
 from study_files import TOML, assert_same, run, shards, write
 
 STARTS = 5
@@ -77,6 +78,8 @@ def test_a_batch_that_is_lost_is_named_and_made_again(tmp_path):
     (out / "shards" / f"{last}.json").unlink()
     (lost,) = Opened.of(out).missing()
     assert lost.what == "alignment of people with far, round 2, batch 3"
+    # What is there of its round is listed all the same.
+    assert len(results_table(Opened.of(out).work(), whole=False)) == len(before) - 1
     study = Study.from_toml(path)
     assert study.run_shard(out, 1, 1, progress=False) == 1
     pd.testing.assert_frame_equal(
