@@ -131,12 +131,12 @@ def test_cosine_takes_a_constant_that_has_a_direction():
 
 
 @pytest.mark.parametrize(
-    ("given", "ours"), [("pearson", "corr"), ("Kendall", None), ("tau-b", "kendall"), ("spearmanr", "spearman")]
+    ("given", "ours"), [("pearson", "corr"), ("Kendall", "kendall"), ("tau-b", "kendall"), ("spearmanr", "spearman")]
 )
 def test_names_of_other_libraries_are_answered_with_ours(given, ours):
     with pytest.raises(ValueError, match=f"method must be one of 'corr', .*, got '{given}'") as said:
         gwrsa.rsa([1.0, 2.0, 4.0], [2.0, 3.0, 5.0], given)
-    assert str(said.value).endswith(f"did you mean {ours!r}?" if ours else repr(given))
+    assert str(said.value).endswith(f"did you mean {ours!r}?")
     # Tau is none of a ceiling's methods, so it is not offered there.
     if ours == "kendall":
         with pytest.raises(ValueError, match=f"got '{given}'$"):

@@ -23,6 +23,8 @@ def test_merged_studies_are_the_study_of_all_models(tmp_path, made):
     again = run(both.folder / "study.toml", both.folder, all_pairs=True)
     assert all(shards(both.folder)[p] == content for p, content in before.items())
     pd.testing.assert_frame_equal(again.pairs, made[1].pairs, check_exact=True)
+    # It is one of merged studies all the same.
+    assert_same(merge([tmp_path / "a", tmp_path / "b"], both.folder, figures=False).folder, made[1].folder)
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,8 @@ def test_images_behind_links_to_folders_are_inputs_too(tmp_path):
     (real / "1.png").write_bytes(b"one")
     (root / "cat").symlink_to(real, target_is_directory=True)
     (root / "back").symlink_to(root, target_is_directory=True)
+    (root / ".checkpoints").mkdir()
+    (root / ".checkpoints" / "1.png").write_bytes(b"hidden")
     before = hashed(root)
     assert before["bytes"] == 3
     (real / "1.png").write_bytes(b"two")

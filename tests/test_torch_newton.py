@@ -131,5 +131,6 @@ def test_plans_close_to_a_permutation_are_those_of_the_core(seed, init):
     rust, ours = (gwrsa.entropic_gw(c, c, **args, backend=backend) for backend in ("rust", "torch"))
     assert ours.status == rust.status == "converged"
     assert ours.n_sinkhorn < 50_000
-    assert ours.gw_loss == pytest.approx(rust.gw_loss, rel=1e-7, abs=1e-12)
-    assert np.abs(ours.plan - rust.plan).sum() < 1e-6
+    # The loss is what is left of far larger terms: plans that are 2e-9 apart differ by 1e-7 of it.
+    assert ours.gw_loss == pytest.approx(rust.gw_loss, rel=1e-6, abs=1e-12)
+    assert np.abs(ours.plan - rust.plan).sum() < 1e-7

@@ -1,4 +1,4 @@
-"""A study on a Dask cluster: the driver hands out pairs, workers read and write the shared folder and send back numbers only."""
+"""A study on a Dask cluster: the driver hands out units, workers read and write the shared folder and send back numbers only."""
 
 from __future__ import annotations
 

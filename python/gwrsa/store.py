@@ -9,7 +9,7 @@
 ``.lock``                   held while the provenance is written
 ``sides/<digest>.npz``      a representation as it was read or extracted, its rows in the order of the study's objects;
                             the numbers of an RDM in float64, where they can be mapped into memory
-``shards/<key>.json``       a unit of work: the starts of one pair, or the permutation test of one RSA; or which side came of which
+``shards/<key>.json``       a unit of work: starts of one pair, or the permutation test of one RSA; or which side came of which
                             input. The key is a hash of all that determines it
 ``plans/<key>.npz``         a chosen start: ``top`` (n, 10), ``mass`` (n, 10), ``tied`` (whether its rates need the plan), and what
                             its plan is derived from again

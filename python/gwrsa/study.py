@@ -103,7 +103,7 @@ class Study:
             `distributed.LocalCluster`, which is what `gwrsa study --workers` makes.
         client : distributed.Client, optional
             Of a Dask cluster whose workers see `out`: they compute, this process reads the inputs and makes the tables. A worker
-            does one pair at a time, on its own number of threads, so that `workers` must be None.
+            does one unit at a time, on its own number of threads, so that `workers` must be None.
         all_pairs : bool
             Model against model too, first replicates, noise left out; as `all_pairs = true` in the file.
         backend, device : str, optional
@@ -111,7 +111,7 @@ class Study:
         figures : bool
             Draw the figures and write the report.
         progress : bool
-            A line a pair and a bar, on stderr.
+            A line a unit of starts and a bar, on stderr.
 
         Returns
         -------

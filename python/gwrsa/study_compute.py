@@ -83,7 +83,7 @@ def compute(work: Work, units: Sequence[Unit], execute: Execute, *, progress: bo
     execute : callable
         `on_threads`, or `gwrsa.cluster.on_client`.
     progress : bool
-        A line a pair and a bar, on stderr.
+        A line a unit of starts and a bar, on stderr.
     """
     first = work.due(units)
     more = work.settings.alignment.rounds > 1
@@ -126,7 +126,7 @@ def cores() -> int:
 
 
 def on_threads(work: Work, threads: int) -> Execute:
-    """In this process: tests side by side, then one pair after the other, its starts side by side."""
+    """In this process: tests side by side, then one unit after the other, its starts side by side."""
 
     def execute(units: Sequence[Unit], shown: Progress) -> Iterator[tuple[Job, Outcome]]:
         batches = jobs([u for u in units if u.what == "test"], threads)
@@ -146,15 +146,20 @@ def on_threads(work: Work, threads: int) -> Execute:
 
 
 def jobs(units: Sequence[Unit], workers: int) -> list[Job]:
-    """Units in the jobs that so many workers can share: first the tests, in batches, then model against model, then alignments."""
+    """Units in the jobs that so many workers can share: first the tests, in batches, then model against model, then alignments.
+
+    Those of a pair are next to each other, for its sides stay in memory.
+    """
     tests, simple, pairs = ([u for u in units if u.what == what] for what in ("test", "compare", "align"))
+    place = {unit.pair: i for i, unit in reversed(list(enumerate(pairs)))}
+    pairs.sort(key=lambda unit: place[unit.pair])
     size = min(_MOST_TESTS, max(1, math.ceil(len(tests) / workers)))
     batches = [tuple(tests[i : i + size]) for i in range(0, len(tests), size)]
     return [*batches, *((u,) for u in [*simple, *pairs])]
 
 
 class Progress:
-    """On stderr, a line a pair that is aligned, and a bar: units, starts, how many failed, about how long it will take."""
+    """On stderr, a line a unit of starts, and a bar: units, starts, how many failed, about how long it will take."""
 
     def __init__(self, name: str, units: Sequence[Unit], *, shown: bool) -> None:
         from tqdm import tqdm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +71,20 @@ class Opened:
     def missing(self) -> list[Missing]:
         """Units that are not there or not whole."""
         work, models, lost = self.work(), runs(self.settings), []
+        known: dict[int, Unit] = {}
         for at, (what, a, b, batch) in enumerate(planned(self.settings)):
-            ends = [self.human if a is None else self.entries.get(a), self.entries.get(b)]
-            if work is None or ends[0] is None or ends[1] is None:
+            source, target = self.human if a is None else self.entries.get(a), self.entries.get(b)
+            if source is None or target is None:
                 lost.append(Missing(_words(what, self.settings.human.name, models, a, b, batch), at))
-            else:  # of a later round each batch is missed once
-                due = work.due([Unit(what, ends[0], ends[1], batch=batch)])
-                lost += [Missing(str(unit), at) for unit in due if unit.batch == batch]
-        return lost
+            else:
+                known[at] = Unit(what, source, target, batch=batch)
+        # Of a later round a batch is missed where that of the first is planned.
+        due = {} if work is None else {(u.what, u.pair, u.batch): u for u in work.due(known.values())}
+        for at, unit in known.items():
+            missed = due.get((unit.what, unit.pair, unit.batch))
+            if missed is not None:
+                lost.append(Missing(str(replace(missed, source=unit.source, target=unit.target)), at))
+        return sorted(lost, key=lambda m: m.at)
 
     def complaint(self, lost: list[Missing]) -> str:
         """What is missing, in words, and what would compute it."""

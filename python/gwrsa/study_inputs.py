@@ -234,7 +234,7 @@ def _files(where: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     real = where.resolve()
     if real in above:  # a link that leads back
         return []
-    inside = (_files(p, (*above, real)) for p in where.iterdir() if p.is_dir() or not p.name.startswith("."))
+    inside = (_files(p, (*above, real)) for p in where.iterdir() if not p.name.startswith("."))
     return sorted(p for files in inside for p in files if p.is_file())
 
 

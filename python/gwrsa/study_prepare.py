@@ -69,6 +69,8 @@ def begin(
                 "seconds": None,
                 "array": array if array is not None else (before or {}).get("array"),
             }
+            if before is not None and "merged" in before:
+                provenance["merged"] = before["merged"]
             same = before is not None and before["settings"] == plain and inputs.hashes.items() <= known.items()
             if not (same and before and (before["finished"] or before.get("array") == provenance["array"])):
                 save_provenance(folder, provenance)

@@ -73,6 +73,11 @@ class Unit:
     batch: int = 0
     """Which of `batches` of that round."""
 
+    @property
+    def pair(self) -> tuple[str, ...]:
+        """What its two sides are, whatever they are called."""
+        return self.source.side, self.source.metric, self.target.side, self.target.metric
+
     def __str__(self) -> str:
         again = f", round {self.round + 1}" if self.round else ""
         part = f", batch {self.batch + 1}" if self.batch else ""
@@ -112,10 +117,11 @@ def planned(settings: Settings) -> list[tuple[What, int | None, int, int]]:
     pairs = [(a, b) for x, a in enumerate(first) for b in first[x + 1 :]] if settings.all_pairs else []
     human: list[tuple[int | None, int]] = [(None, at) for at in range(len(replicates))]
     cut = range(len(batches(settings)))
+    # Every pair before the next batch: a job array of as many parts, or of a multiple, reads one model a part.
     return [
-        *(("align", *pair, batch) for pair in human for batch in cut),
+        *(("align", *pair, batch) for batch in cut for pair in human),
         *(("test", *pair, 0) for pair in human),
-        *(("align", *pair, batch) for pair in pairs for batch in cut),
+        *(("align", *pair, batch) for batch in cut for pair in pairs),
         *(("compare", *pair, 0) for pair in pairs),
     ]
 
@@ -180,14 +186,15 @@ class Work:
     def due(self, units: Iterable[Unit]) -> list[Unit]:
         """Which of these are missing; where none of a pair's round is, also all that is missing of the rounds that follow."""
         lost: list[Unit] = []
-        pairs: dict[tuple[str, ...], Unit] = {}
+        last: dict[tuple[str, ...], Unit] = {}
         for unit in units:
             if self.result(unit) is None:
                 lost.append(unit)
-            elif unit.what == "align":
-                a, b = unit.source, unit.target
-                pairs[a.side, a.metric, b.side, b.metric] = unit
-        for unit in pairs.values():
+            elif unit.what == "align" and unit.round + 1 < self.settings.alignment.rounds:
+                known = last.setdefault(unit.pair, unit)
+                if unit.round > known.round:
+                    last[unit.pair] = unit
+        for unit in last.values():
             lost += [u for u in self._rounds(unit.source, unit.target)[1] if u.round > unit.round]
         return self.distinct(lost)
 

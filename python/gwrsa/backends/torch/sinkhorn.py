@@ -176,6 +176,7 @@ class Scaling(Slots):
         self.patience[at] = self.sweeps[at] + (0 if error is not None else _PATIENCE)
         if error is None:
             self.outcome[at] = _GOOD
+            self.ended[at] = torch.where(self.sweeps[at] >= self.max_sweeps, MAX_SWEEPS, RUNNING)
         else:
             self._settle(at, v.clone(), self.error.new_tensor([error]))
 
