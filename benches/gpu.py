@@ -6,6 +6,7 @@ but fewer starts and steps, and `larger`, which needs 15 GB, only where --only n
 
 model       bytes and flops of an outer step as counted, and what they would take on an H200: no measurement
 agreement   loss and plan against the Rust core, human vs CLIP, in both precisions
+small       the same for 464 objects of every pair, and the seconds of two of them in turn with the Rust core
 paired      human vs CLIP, one start, this device and the Rust core in turn, two threads
 starts      human vs CLIP, many random starts at once: 500; on a CPU 8
 large       factored costs of rank 66, 20,000 objects, 150 outer steps; on a CPU 5
@@ -33,8 +34,20 @@ from gwrsa.backends.torch import memory
 from gwrsa.solve import build_problem
 
 EPSILON = 5e-3
-# Data sheet: GB/s of memory, and Tflop/s of float32 outside the tensor cores.
+# Data sheet: GB/s of memory, and Tflop/s of float32 outside the tensor cores; bytes of its cache, and multiprocessors.
 H200 = {"bytes_per_s": 4.8e12, "flops": 60e12}
+CACHE, PROCESSORS = 50e6, 132
+ROWS = 16
+"""Of a program of the fused passes."""
+TOLERANCES = {"mixed": cases.TOL, "float64": 1e-9}
+STEPS = {"starts": 32, "large": 150, "larger": 20}
+PHASES = {
+    "products": "products with the costs",
+    "exponent": "exponent M + f + g",
+    "kernel": "exp and first sweep",
+    "sweeps": "further sweeps",
+    "summary": "summary",
+}
 
 
 def counted(n, m, r, r2, *, sweeps, dtype_bytes=4, fused=True):
@@ -42,17 +55,19 @@ def counted(n, m, r, r2, *, sweeps, dtype_bytes=4, fused=True):
 
     Products: summary times C2, 2 r m^2 (dense) or 4 r m r2. Exponent: a product of r + 3 columns that writes M + f + g. Kernel: exp, row
     and column sums in one pass that reads and writes it; in plain torch exp is a pass of its own and each sum reads once. Sweeps: one
-    reading each, or two. Summary: 2 r n m flops and one reading. Fused passes write and read the partial column sums of 16 rows.
+    reading each, or two. Summary: 2 r n m flops and one reading. Fused passes write and read the partial column sums of 16 rows; what a
+    program reads again comes from the cache where that holds the rows of one program on each multiprocessor, and else from memory.
     """
     size = dtype_bytes * n * m
-    readings = 1 + 2 / 16 if fused else 2
+    again = dtype_bytes * m * min(n, ROWS * PROCESSORS) > CACHE
+    readings = 1 + again + 2 / ROWS if fused else 2
     return {
         "products": {
             "flops": 2 * r * m * m if r2 >= m else 4 * r * m * r2,
             "bytes": dtype_bytes * (m * m if r2 >= m else 2 * m * r2),
         },
         "exponent": {"flops": 2 * (r + 3) * n * m, "bytes": size},
-        "kernel": {"flops": 12 * n * m, "bytes": size * (2 + 2 / 16 if fused else 2 + readings)},
+        "kernel": {"flops": 12 * n * m, "bytes": size * (1 if fused else 2) + size * readings},
         "sweeps": {"flops": 4 * n * m * (sweeps - 1), "bytes": size * readings * (sweeps - 1)},
         "summary": {"flops": 2 * r * n * m, "bytes": size},
     }
@@ -105,13 +120,44 @@ def share(ends, shape, ranks, seconds, limit, *, fused):
     return at / seconds
 
 
+def sweeps_a_step(n):
+    """Of the Rust core on as many objects, as benches/run.py has measured it."""
+    limit = json.loads((_results.FOLDER / f"r5_{n}.json").read_text())["result"]["limit"]
+    return limit["sweeps"] / limit["outer_steps"]
+
+
+def table(found):
+    """What `model` counts, as docs/gpu.md shows it."""
+    small, large, larger = (found[name]["fused"] for name in ("starts", "large", "larger"))
+    lines = [
+        "| phase | bound by | 1,854: Gflop, MB | µs | 20,000: Gflop, GB | ms | 40,000: ms |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, title in PHASES.items():
+        one, other = (x["an_outer_step_of_one_start"][name] for x in (small, large))
+        limits = [x["on_an_h200"]["phases"][name] for x in (small, large, larger)]
+        (bound,) = {limit["bound_by"] for limit in limits}
+        at = [limit["seconds"] for limit in limits]
+        columns = f"{one['flops'] / 1e9:.2f}, {one['bytes'] / 1e6:.0f} | {1e6 * at[0]:.1f}"
+        columns += f" | {other['flops'] / 1e9:.1f}, {other['bytes'] / 1e9:.2f} | {1e3 * at[1]:.2f} | {1e3 * at[2]:.2f}"
+        lines.append(f"| {title} | {bound} | {columns} |")
+    whole = [x["on_an_h200"]["seconds"] for x in (small, large, larger)]
+    lines.append(f"| in all | | | {1e6 * whole[0]:.0f} | | {1e3 * whole[1]:.1f} | {1e3 * whole[2]:.1f} |")
+    return "\n".join(lines)
+
+
+def whole_seconds(found, name, how="fused"):
+    """Of all steps of all starts at the limit."""
+    return STEPS[name] * found[name][how]["on_an_h200_all_starts_ms"] / 1e3
+
+
 def model(_device, *, quick):  # noqa: ARG001
     """What is counted for the two problems, and the least time on an H200."""
     out = {}
     for name, (n, r, r2, sweeps, starts) in {
         "starts": (1854, 66, 1854, 8.3, 500),
-        "large": (20_000, 66, 66, 6.0, 1),
-        "larger": (40_000, 66, 66, 6.0, 1),
+        "large": (20_000, 66, 66, sweeps_a_step(20_000), 1),
+        "larger": (40_000, 66, 66, sweeps_a_step(40_000), 1),
     }.items():
         out[name] = {"n": n, "ranks": (r, r2), "sweeps_an_outer_step": sweeps, "starts": starts}
         for how, fused in (("fused", True), ("plain", False)):
@@ -129,17 +175,42 @@ def agreement(device, *, quick):
     sides = cases.pair("R1", 400 if quick else None)
     rust, here = build_problem(*sides), build_problem(*sides, backend="torch", device=str(device))
     out = {"n": rust.shape[0]}
-    for precision, tol in (("mixed", cases.TOL), ("float64", 1e-9)):
-        one, two = (
-            ours.solve(p, ours.random_starts(1), [EPSILON], precision=precision, tol=tol)[0][0] for p in (rust, here)
-        )
-        out[precision] = {
-            "loss": two.gw_loss,
-            "loss_relative": abs(two.gw_loss / one.gw_loss - 1),
-            "plan_l1": float(np.abs(two.plan() - one.plan()).sum()),
-            "outer_steps": (one.n_outer, two.n_outer),
-            "sweeps": (one.n_sinkhorn, two.n_sinkhorn),
-        }
+    for precision in TOLERANCES:
+        out[precision] = _compared(rust, here, EPSILON, precision)
+    return out
+
+
+def _compared(rust, here, epsilon, precision):
+    """Ends of the same start by either."""
+    one, two = (
+        ours.solve(p, ours.random_starts(1), [epsilon], precision=precision, tol=TOLERANCES[precision])[0][0]
+        for p in (rust, here)
+    )
+    return {
+        "loss": two.gw_loss,
+        "loss_relative": abs(two.gw_loss / one.gw_loss - 1),
+        "plan_l1": float(np.abs(two.plan() - one.plan()).sum()),
+        "outer_steps": (one.n_outer, two.n_outer),
+        "sweeps": (one.n_sinkhorn, two.n_sinkhorn),
+    }
+
+
+def small(device, *, quick):
+    """Against the Rust core on 464 objects drawn at random: all pairs and epsilons, and the seconds of two of them in turn."""
+    n = 100 if quick else 464
+    out = {"n": n, "mixed": {}, "float64": {}, "ratio": {}}
+    for name in (*cases.LOWEST_KNOWN, "R3"):
+        sides = cases.pair(name, n)
+        rust, here = build_problem(*sides), build_problem(*sides, backend="torch", device=str(device))
+        for epsilon in cases.SEARCH_EPSILONS if name != "R3" else (2.0,):
+            out["mixed"][f"{name}, {epsilon}"] = _compared(rust, here, epsilon, "mixed")
+        out["float64"][name] = _compared(rust, here, EPSILON if name != "R3" else 2.0, "float64")
+        if "CLIP" in name:
+            turns = [
+                [ours.solve(p, ours.random_starts(1), [EPSILON])[1] for p in (here, rust)]
+                for _ in range(3 if quick else 9)
+            ]
+            out["ratio"][name] = median(t / r for t, r in turns)
     return out
 
 
@@ -252,7 +323,7 @@ def _solved(problem, ends, seconds, device):
     return out
 
 
-MEASUREMENTS = {f.__name__: f for f in (model, agreement, paired, starts, large, larger)}
+MEASUREMENTS = {f.__name__: f for f in (model, agreement, small, paired, starts, large, larger)}
 
 
 def main():

@@ -1,7 +1,9 @@
 """The torch backend against the Rust one: the same starts, steps, basins and plans; batches, memory, tensors, devices."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -156,6 +158,53 @@ def test_what_runs_out_of_memory_is_done_in_smaller_batches(device, monkeypatch)
         assert one.n_outer == two.n_outer
 
 
+def test_a_kernel_that_does_not_fit_is_made_smaller(device, monkeypatch):
+    problem, empty = small(device), torch.empty
+    epsilons = [share * problem.critical_epsilon() for share in (0.2, 0.5, 0.3, 0.25, 0.4)]
+    wanted = solve(problem, epsilons)
+    monkeypatch.setattr(torch_problem.memory, "batch_size", lambda *_: 5)
+
+    def limited(*size, **how):
+        if len(size) == 3 and size[0] > 1:
+            raise torch.OutOfMemoryError("as if")
+        return empty(*size, **how)
+
+    monkeypatch.setattr(torch, "empty", limited)
+    for one, two in zip(solve(problem, epsilons), wanted, strict=True):
+        assert one.gw_loss == pytest.approx(two.gw_loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_nothing_is_held_of_a_batch_that_has_ended(full, device, monkeypatch):
+    """The memory of a card is no reason for Python to look for circles."""
+    problem, batches, before = small(device), [], []
+    made, step = descent.Batch.__init__, descent.Batch._step  # noqa: SLF001
+
+    def noted(self, *parts):
+        before.append(sum(batch() is not None for batch in batches))
+        made(self, *parts)
+        batches.extend([weakref.ref(self), weakref.ref(self.scaling)])
+
+    def limited(self):
+        if full and len(self.tasks) > 1:
+            raise torch.OutOfMemoryError("as if")
+        step(self)
+
+    monkeypatch.setattr(descent.Batch, "__init__", noted)
+    monkeypatch.setattr(descent.Batch, "_step", limited)
+    monkeypatch.setattr(torch_problem.memory, "batch_size", lambda *_: 4)
+    critical = problem.critical_epsilon()
+    gc.disable()
+    try:
+        solve(problem, [(0.5 * critical, 0.3 * critical)] * 4)
+        solve(problem, [0.5 * critical] * 4)
+        left = sum(batch() is not None for batch in batches)
+    finally:
+        gc.enable()
+    assert len(before) >= 3
+    assert (set(before), left) == ({0}, 0)
+
+
 def test_what_never_fits_says_what_it_needs(device, monkeypatch):
     def full(self):
         raise torch.OutOfMemoryError("as if")
@@ -190,14 +239,17 @@ def test_memory_is_counted_before_it_is_taken(costs, device):
 def test_a_card_is_filled_and_not_overfilled(monkeypatch):
     operator = small("cpu").operator(torch.float32)
     monkeypatch.setattr(operator, "device", torch.device("cuda"))
-    free = 1e9
-    monkeypatch.setattr(memory.devices, "free_memory", lambda _: free)
-    size = memory.batch_size(operator, 0)
-    taken = size * memory.start_bytes(operator)
-    assert 0.5 * free < taken < free or size == 1024
+    one, evaluation, waiting = (
+        count(operator) for count in (memory.start_bytes, memory.evaluation_bytes, memory.state_bytes)
+    )
+    for free in (1e6, 1e7):
+        monkeypatch.setattr(memory.devices, "free_memory", lambda _, free=free: free)
+        for others in (0, int(0.2 * free / waiting)):
+            taken = memory.batch_size(operator, others) * one + evaluation + others * waiting
+            assert 0.8 * free < taken < 0.95 * free
     assert memory.batch_size(operator, int(1e9)) == 1
-    free = 1e8
-    assert memory.batch_size(operator, 0) * memory.start_bytes(operator) < free
+    monkeypatch.setattr(memory.devices, "free_memory", lambda _: 1e12)
+    assert memory.batch_size(operator, 0) == 1024
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

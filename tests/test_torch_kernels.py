@@ -225,10 +225,10 @@ def test_potentials_that_follow_linearly_are_foretold():
 
 def test_work_is_repeated():
     done = []
-    repeated = Repeated(lambda: done.append(1), 3, CPU)
-    repeated()
+    repeated = Repeated(3, CPU)
+    repeated(lambda: done.append(1))
     repeated.forget()
-    repeated()
+    repeated(lambda: done.append(1))
     assert len(done) == 6
 
 
@@ -240,10 +240,15 @@ def test_results_are_made_ahead_in_their_order():
         assert go.wait(30)
         return i
 
+    def failing(_):
+        raise MemoryError
+
     with Ahead([lambda i=i: call(i) for i in range(10)], 2**29) as ahead:
         assert not ahead.ready()
         go.set()
-        assert [ahead.take() for _ in range(4)] == [0, 1, 2, 3]
+        with pytest.raises(MemoryError):
+            ahead.take(failing)
+        assert [ahead.take(lambda i: 10 * i) for _ in range(4)] == [0, 10, 20, 30]
     # Two fit beside those that were taken.
     assert max(begun) <= 5
 

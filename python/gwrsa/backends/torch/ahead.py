@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
+_U = TypeVar("_U")
 _BYTES = 1 << 30
 
 
@@ -31,11 +32,12 @@ class Ahead(Generic[_T]):
         """Whether the next result is there."""
         return self._coming[0].done()
 
-    def take(self) -> _T:
-        """The next result."""
-        found = self._coming.popleft().result()
+    def take(self, use: Callable[[_T], _U]) -> _U:
+        """What `use` makes of the next result; where it fails, as for want of memory, the result stays the next."""
+        made = use(self._coming[0].result())
+        self._coming.popleft()
         self._call()
-        return found
+        return made
 
     def __enter__(self) -> Ahead[_T]:
         return self

@@ -1,5 +1,7 @@
 """The passes over the kernel as Triton programs: a row is read from memory once, its second reading comes from the cache of the card.
 
+That holds where the cache holds the rows of all programs at work; of larger problems both readings are from memory.
+
 `kernels` has the twins in plain torch: the same functions, which are their test and what runs where Triton is not there.
 """
 

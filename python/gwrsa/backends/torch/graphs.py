@@ -9,10 +9,14 @@ import torch
 
 
 class Repeated:
-    """Calls `work` `times` times. It may touch nothing but tensors that stay where they are."""
+    """Repeats a piece of work, the same at every call, `times` times. It may touch nothing but tensors that stay where they are.
 
-    def __init__(self, work: Callable[[], None], times: int, device: torch.device) -> None:
-        self.work, self.times, self.device = work, times, device
+    The work is given at each call and not kept: it is a method of the owner of this, and a circle would keep the owner's tensors until
+    Python looks for circles, which the memory of a card is no reason for.
+    """
+
+    def __init__(self, times: int, device: torch.device) -> None:
+        self.times, self.device = times, device
         self.graph: Any = None
         self.calls = 0
 
@@ -20,20 +24,20 @@ class Repeated:
         """The tensors are others from now on."""
         self.graph, self.calls = None, 0
 
-    def __call__(self) -> None:
+    def __call__(self, work: Callable[[], None]) -> None:
         """Do it."""
         self.calls += 1
         if self.graph is None and self.device.type == "cuda" and self.calls > 2:
             # The first calls have compiled and allocated what there was to.
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                self._all()
+                self._all(work)
             self.graph = graph
         if self.graph is not None:
             self.graph.replay()
         else:
-            self._all()
+            self._all(work)
 
-    def _all(self) -> None:
+    def _all(self, work: Callable[[], None]) -> None:
         for _ in range(self.times):
-            self.work()
+            work()

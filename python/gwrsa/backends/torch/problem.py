@@ -162,7 +162,7 @@ class _Search:
             # The card solves while the CPU draws the next starts.
             size = 8 * self.operator.summary_shape[0] * self.operator.m
             with Ahead([partial(self.draw, init) for init, _ in starts], size) as ahead:
-                begin = lambda: self.state(ahead.take())  # noqa: E731
+                begin = partial(ahead.take, self.state)
                 self.go([Task(begin, level, partial(ended, i), ahead.ready) for i, level in enumerate(levels)], 0)
         return [ends[i] for i in range(len(starts))]
 
@@ -211,20 +211,25 @@ class _Search:
         if memory.start_bytes(self.operator) > devices.free_memory(self.operator.device):
             raise MemoryError(memory.message(self.operator))
         size = min(len(todo), memory.batch_size(self.operator, n_states))
-        while todo:
-            batch = None
-            try:
-                kernel = torch.empty(
-                    size, self.operator.n, self.operator.m, dtype=self.operator.dtype, device=self.operator.device
-                )
-                batch = Batch(self.operator, self.weights, kernel, self.max_sinkhorn)
-                batch.run(todo)
-            except torch.OutOfMemoryError as error:
-                if batch is not None:
-                    todo.extendleft(reversed(batch.unfinished()))
-                if size == 1:
-                    raise MemoryError(memory.message(self.operator)) from error
-                size = max(1, size // 2)
-                del batch, kernel
-                if self.operator.device.type == "cuda":
-                    torch.cuda.empty_cache()
+        while todo and not self._fits(todo, size):
+            # Out here nothing holds the batch that did not fit: neither a frame nor the error's trace.
+            size = max(1, size // 2)
+            if self.operator.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _fits(self, todo: deque[Task], size: int) -> bool:
+        """Do them, so many at once; whether the memory was enough. If not, what is left is in `todo`."""
+        batch = None
+        try:
+            kernel = torch.empty(
+                size, self.operator.n, self.operator.m, dtype=self.operator.dtype, device=self.operator.device
+            )
+            batch = Batch(self.operator, self.weights, kernel, self.max_sinkhorn)
+            batch.run(todo)
+        except torch.OutOfMemoryError as error:
+            if size == 1:
+                raise MemoryError(memory.message(self.operator)) from error
+            if batch is not None:
+                todo.extendleft(reversed(batch.unfinished()))
+            return False
+        return True

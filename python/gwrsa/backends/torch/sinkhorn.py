@@ -72,7 +72,7 @@ class Scaling(Slots):
         ).unbind()
         self.ended, self.outcome = torch.zeros(2, b, dtype=torch.int64, device=device).unbind()
         self.max_sweeps = 0
-        self._burst = graphs.Repeated(self._sweep_once, _SWEEPS[device.type], device)
+        self._burst = graphs.Repeated(_SWEEPS[device.type], device)
 
     def take(self, index: Tensor) -> None:
         """Keep these starts; their kernels are formed anew."""
@@ -138,7 +138,7 @@ class Scaling(Slots):
                         self._mend(at, broken=how == _BROKEN)
                     mended = True
             if not mended:
-                self._burst()
+                self._burst(self._sweep_once)
         return ended, [int(x) for x in self.sweeps.tolist()], self.error.tolist()
 
     def _begin(self) -> None:
