@@ -1,29 +1,22 @@
 """GWTune's folders: a real run of it, dumped into tests/gwtune, is read back; its settings under our names."""
 
-import shutil
 import sqlite3
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import gwrsa
-from gwrsa import _colours, gwtune
+import gwtune_files
+from gwrsa import gwtune
 from gwrsa.quick_bench import gw_loss
 
-HERE = Path(__file__).parent / "gwtune"
-SOURCE, TARGET = _colours.human(), _colours.chromaticity().rdm("euclidean")
+HERE = gwtune_files.HERE
+SOURCE, TARGET = gwtune_files.sides()
 
 
 @pytest.fixture
 def pair(tmp_path):
-    """The folder as GWTune left it: its database is in git as text."""
-    inside = tmp_path / "colours_judged_vs_measured" / "random"
-    shutil.copytree(HERE / "data", inside / "data")
-    connection = sqlite3.connect(inside / "colours_judged_vs_measured_random.db")
-    connection.executescript((HERE / "study.sql").read_text())
-    connection.close()
-    return inside.parent
+    return gwtune_files.write(tmp_path)
 
 
 def test_trials_become_starts(pair):
@@ -186,8 +179,23 @@ def test_defaults_are_gwtune_s():
         "max_sinkhorn": 1000,
         "tol": 1e-9,
         "precision": "float64",
-        "workers": None,
+        "backend": "rust",
+        "device": "cpu",
+        "workers": 1,
     }
+
+
+@pytest.mark.parametrize(("data_type", "precision"), [("double", "float64"), ("float", "mixed")])
+def test_torch_of_gwtune_is_the_backend(data_type, precision):
+    pytest.importorskip("torch")
+    settings = gwtune.settings(
+        eps_list=[0.05, 0.1], num_trial=1, max_iter=1000, tol=1e-5, to_types="torch", data_type=data_type, n_jobs=2
+    )
+    assert (settings["backend"], settings["precision"], settings["workers"]) == ("torch", precision, 2)
+    known = gwrsa.align(SOURCE, TARGET, progress=False, **settings | {"backend": "rust"})
+    found = gwrsa.align(SOURCE, TARGET, progress=False, **settings)
+    assert found.lowest_loss.gw_loss == pytest.approx(known.lowest_loss.gw_loss, rel=1e-4)
+    assert gwtune.settings(to_types="torch", device="cuda:1")["device"] == "cuda:1"
 
 
 @pytest.mark.parametrize(
@@ -198,6 +206,10 @@ def test_defaults_are_gwtune_s():
         ({"eps_log": False}, "eps_log must be True"),
         ({"init_mat_plan": "diag"}, "init_mat_plan must be 'random', got 'diag'"),
         ({"data_type": "half"}, "data_type must be one of"),
+        ({"device": "cuda"}, "device must be 'cpu' with to_types 'numpy', got 'cuda'"),
+        ({"to_types": "torch", "device": "gpu"}, "device must be None, 'cpu', 'cuda' or"),
+        ({"to_types": "jax"}, "to_types must be one of"),
+        ({"n_jobs": 0}, "n_jobs must be at least 1"),
         ({"num_trial": 0}, "num_trial must be at least 1"),
     ],
 )

@@ -89,6 +89,30 @@ def test_alternating_steps_are_those_of_pot(name, loss, symmetric, marginal, tur
         assert np.allclose(log[key], known_log[key], rtol=1e-8, atol=1e-12), key
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if n.startswith("BAPG") and not n.endswith("2")])
+def test_alternating_steps_go_on_from_a_plan_of_their_own(name):
+    c1, c2, p, q, M, _ = sides()
+    args, options = (M, c1, c2) if "fused" in name else (c1, c2), {"p": p, "q": q, "epsilon": 1.0, "tol": 0}
+    half, _ = both(name, args, **options, max_iter=6)
+    assert np.abs(half.sum(axis=1) - p).sum() > 1e-3
+    ours, known = both(name, args, **options, G0=half, max_iter=9)
+    assert np.abs(ours - known).sum() < 1e-10
+    assert np.abs(ours - both(name, args, **options, max_iter=15)[0]).sum() < 1e-10
+
+
+def test_a_plan_of_alternating_steps_is_put_onto_the_marginals_as_the_page_says():
+    c1, c2, p, q, _, _ = sides()
+    plan = twins.BAPG_gromov_wasserstein(c1, c2, p, q, epsilon=5.0, max_iter=6)
+    with pytest.raises(ValueError, match="G0 must have the marginals"):
+        twins.entropic_gromov_wasserstein(c1, c2, p, q, epsilon=0.05, G0=plan)
+    nearest = twins.sinkhorn(p, q, -np.log(np.maximum(plan, 1e-300)), 1.0)
+    # Rows and columns are scaled, and nothing else.
+    ratio = nearest / plan
+    assert np.allclose(ratio * ratio[0, 0], ratio[:, :1] * ratio[:1], rtol=1e-6)
+    ours, known = both(GW[0], (c1, c2, p, q), epsilon=0.05, G0=nearest, max_iter=5, stopThr=1e-12)
+    assert np.abs(ours - known).sum() < 1e-7
+
+
 @pytest.mark.parametrize("unit", [1 / 50, 1 / 3, 7.0, 300.0])
 @pytest.mark.parametrize("loss", ["square_loss", "kl_loss"])
 @pytest.mark.parametrize("name", [n for n in NAMES if not n.endswith("2")])
@@ -240,6 +264,24 @@ def test_arrays_come_back_as_they_went_in(name, dtype):
     assert ours.shape == (() if name.endswith("2") else M.shape)
 
 
+@pytest.mark.parametrize("held", [np.array, np.atleast_1d, torch.tensor, np.float32])
+@pytest.mark.parametrize("name", twins.__all__)
+def test_numbers_may_be_arrays_and_steps_may_be_floats(name, held):
+    c1, c2, p, q, M, _ = sides()
+    if name.startswith("sinkhorn"):
+        args, options, steps = (p, q, M, 0.5), {"stopThr": 2.0**-20}, {"numItermax": 100}
+    else:
+        args = (M, c1, c2, p, q) if "fused" in name else (c1, c2, p, q)
+        options = {"epsilon": 8.0 if "BAPG" in name else 0.5, "tol": 2.0**-20}
+        options |= {"alpha": 0.75} if "fused" in name else {}
+        steps = {"max_iter": 20} | ({} if "BAPG" in name else {"numItermax": 100})
+    known = getattr(twins, name)(*args, **options, **steps)
+    # Powers of 2, which float32 has exactly.
+    args = (*args[:3], held(args[3])) if name.startswith("sinkhorn") else args
+    given = {key: held(value) for key, value in options.items()} | {key: held(float(n)) for key, n in steps.items()}
+    assert np.array_equal(getattr(twins, name)(*args, **given), known)
+
+
 @pytest.mark.parametrize(
     "method", ["sinkhorn", "sinkhorn_log", "greenkhorn", "sinkhorn_stabilized", "sinkhorn_epsilon_scaling"]
 )
@@ -274,8 +316,82 @@ def test_several_columns_and_masses_other_than_1():
     )
     assert np.allclose(ours, known, rtol=1e-8)
     assert log["u"].shape == known_log["u"].shape
+    (_, log), (_, known_log) = both("sinkhorn", (p, columns, M, 0.1), method="sinkhorn_stabilized", log=True)
+    assert known_log.keys() <= log.keys()
+    assert np.allclose(log["alpha"], 0.1 * log["log_u"])
     heavy = twins.sinkhorn(3 * p, 3 * q, M, 0.1)
     assert np.allclose(heavy, 3 * twins.sinkhorn(p, q, M, 0.1), atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["sinkhorn", "sinkhorn_stabilized"])
+def test_potentials_to_begin_with_are_taken_in_every_form(method):
+    _, _, p, q, M, _ = sides(20, 15)
+    columns = np.stack([q, weights(15, 7)], axis=1)
+    options = {"method": method, "log": True}
+    exactly = options | {"numItermax": 20_000, "stopThr": 1e-12}
+    _, cold = twins.sinkhorn(p, q, M, 0.1, **exactly)
+    names = ("log_u", "log_v") if method == "sinkhorn" else ("alpha", "beta")
+    f, g = (cold[name] for name in names)
+    assert cold["niter"] > 2
+    for pair in ((f, g), [f, g], [f.tolist(), g.tolist()], [torch.tensor(f), torch.tensor(g)]):
+        assert twins.sinkhorn(p, q, M, 0.1, **options, warmstart=pair)[1]["niter"] <= 2
+    _, cold = twins.sinkhorn(p, columns, M, 0.1, **exactly)
+    f, g = (cold[name] for name in names)
+    pairs = list(zip(f.T, g.T, strict=True))
+    for warm in ((f, g), pairs, [(torch.tensor(x), y.tolist()) for x, y in pairs]):
+        assert twins.sinkhorn(p, columns, M, 0.1, **options, warmstart=warm)[1]["niter"] <= 3
+    for wrong, b, message in (
+        (pairs, q, "one pair where b has one column, got 2"),
+        (pairs[:1], columns, "a pair for each of the 2 columns of b, got 1"),
+        ((f, g[:, :1]), columns, "as many columns on both sides, got 2 and 1"),
+        ([f[:, 0]], q, "a pair of potentials, got 1 of them"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            twins.sinkhorn(p, b, M, 0.1, method=method, warmstart=wrong)
+
+
+@pytest.mark.parametrize("method", ["sinkhorn", "sinkhorn_log", "sinkhorn_stabilized"])
+def test_records_of_several_columns_are_those_of_pot(method):
+    _, _, p, q, M, _ = sides(20, 15)
+    columns = np.stack([q, weights(15, 7), weights(15, 8)], axis=1)
+    options = {"method": method, "numItermax": 20_000, "stopThr": 1e-12, "log": True}
+    (_, log), (_, known) = both("sinkhorn", (p, columns, M, 0.1), **options)
+    assert known.keys() <= log.keys()
+    for key in known.keys() - {"err", "niter", "n_iter", "warmstart"}:
+        assert log[key].shape == known[key].shape, key
+    for record in (known, log):
+        f, g = record.get("logu", record.get("log_u")), record.get("logv", record.get("log_v"))
+        f, g = (np.log(record["u"]), np.log(record["v"])) if f is None else (f, g)
+        plans = np.exp(f[:, None] + g[None] - M[..., None] / 0.1)
+        assert np.allclose(plans.sum(axis=0), columns, atol=1e-9)
+        assert np.allclose(plans.sum(axis=1), p[:, None], atol=1e-7)
+    assert [x.shape for x in log["warmstart"]] == [(20, 3), (15, 3)]
+    again = twins.sinkhorn(p, columns, M, 0.1, method="sinkhorn_stabilized", warmstart=log["warmstart"], log=True)
+    assert again[1]["niter"] <= 3
+    assert len(again[1]["err"]) == 3
+
+
+@pytest.mark.parametrize("name", ["sinkhorn", "sinkhorn2"])
+def test_potentials_of_objects_without_weight_are_taken(name):
+    _, _, p, q, M, _ = sides(20, 15)
+    p[3] = 0.0
+    p /= p.sum()
+    (ours, log), (known, _) = both(name, (p, q, M, 0.1), method="sinkhorn_log", stopThr=1e-11, log=True)
+    assert log["log_u"][3] == -np.inf
+    assert np.allclose(ours, known, atol=1e-9)
+    warm, record = getattr(twins, name)(p, q, M, 0.1, warmstart=(log["log_u"], log["log_v"]), log=True)
+    assert record["niter"] <= 2
+    assert np.allclose(warm, ours, atol=1e-9)
+    with pytest.raises(ValueError, match="warmstart must be finite"):
+        twins.sinkhorn(p, q, M, 0.1, warmstart=(log["log_u"] + np.nan, log["log_v"]))
+
+
+def test_warnings_name_the_line_of_the_call():
+    _, _, p, q, M, _ = sides()
+    for b in (q, np.stack([q, q], axis=1)):
+        with pytest.warns(UserWarning, match="did not converge") as said:
+            twins.sinkhorn(p, b, M, 0.01, numItermax=1)
+        assert {w.filename for w in said} == {__file__}
 
 
 def test_failures_warn_and_do_not_look_like_success():
@@ -291,6 +407,24 @@ def test_failures_warn_and_do_not_look_like_success():
         twins.entropic_gromov_wasserstein(c1, c2, p, q, epsilon=0.01, numItermax=1, max_iter=3, warn=False)
     with pytest.warns(UserWarning, match="Solver failed"):
         twins.BAPG_gromov_wasserstein(c1, c2, p, q, epsilon=1e-4, max_iter=5)
+
+
+@pytest.mark.parametrize("marginal_loss", [True, False])
+@pytest.mark.parametrize(("epsilon", "fails"), [(1e-3, True), (0.1, False)])
+def test_where_bapg_of_pot_has_no_plan_there_is_a_warning_and_one_here(epsilon, fails, marginal_loss):
+    # The same objects in turn: one permutation fits both structure and features.
+    c, features = distances(6, seed=1), np.random.default_rng(2).standard_normal((6, 2))
+    M = ot.dist(features, features[::-1])
+    options = {"epsilon": epsilon, "max_iter": 10, "marginal_loss": marginal_loss, "loss_fun": "kl_loss"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = ot.gromov.BAPG_fused_gromov_wasserstein(M, c, c[::-1, ::-1], **options)
+    assert np.isnan(theirs).any() == fails
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        plan = twins.BAPG_fused_gromov_wasserstein(M, c, c[::-1, ::-1], **options)
+    assert plan.argmax(axis=1).tolist() == [5, 4, 3, 2, 1, 0]
+    assert any("range of float64" in str(w.message) for w in said) == fails
 
 
 def test_small_epsilon_where_pot_has_no_plan():
@@ -328,6 +462,10 @@ def test_zero_steps_and_printing(capsys):
         ({"C1": np.ones((3, 4))}, "C1 must be square"),
         ({"C2": torch.ones((9, 9))}, "same type/backend"),
         ({"max_iter": -1}, "max_iter must be between 0"),
+        ({"max_iter": 2.5}, "max_iter must be an integer"),
+        ({"max_iter": np.inf}, "max_iter must be an integer"),
+        ({"epsilon": np.array([0.1, 0.2])}, "epsilon must be a positive number"),
+        ({"epsilon": torch.ones(1, dtype=torch.bool)}, "epsilon must be a positive number"),
         ({"tol": np.nan}, "tol must be a number, got nan"),
         ({"solver": "PPA", "stopThr": np.nan}, "stopThr must be a number, got nan"),
     ],

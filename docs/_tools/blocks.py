@@ -18,6 +18,7 @@ import contextlib
 import io
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -100,7 +101,10 @@ def find(page: Path, text: str | None = None) -> list[Block]:
 
 
 def prepare(folder: Path) -> None:
-    """The files that the pages speak of: a small simulated study, its sides under the names of the examples, triplets, labels."""
+    """The files that the pages speak of: a small simulated study, its sides under the names of the examples, triplets, labels.
+
+    And a folder of GWTune's, with what was aligned there.
+    """
     import numpy as np
 
     import gwrsa
@@ -124,6 +128,10 @@ def prepare(folder: Path) -> None:
     }.items():
         np.save(folder / f"{name}.npy", values)
     model.save(folder / "model.npz")
+    gwtune = runpy.run_path(str(ROOT / "tests" / "gwtune_files.py"))
+    for name, side in zip(("judged", "measured"), gwtune["sides"](), strict=True):
+        np.save(folder / f"{name}.npy", side.square())
+    gwtune["write"](folder / "gwtune")
     for name in ("names.txt", "unique_id.txt"):
         (folder / name).write_text("\n".join(human.items or ()) + "\n", encoding="utf-8")
 

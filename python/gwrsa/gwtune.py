@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
-from gwrsa import _core, bounds, labelled, metrics
+from gwrsa import _core, bounds, labelled, metrics, torch_device
 from gwrsa import _validate as check
 from gwrsa import loaders_files as files
 from gwrsa._validate import FloatArray
@@ -138,8 +138,10 @@ def settings(
     max_iter: int = 200,
     numItermax: int = 1000,  # noqa: N803  # GWTune's name
     tol: float = 1e-9,
+    device: str = "cpu",
+    to_types: Literal["numpy", "torch"] = "numpy",
     data_type: Literal["double", "float"] = "double",
-    n_jobs: int | None = None,
+    n_jobs: int | None = 1,
 ) -> dict[str, Any]:
     """GWTune's settings as arguments of `gwrsa.align`: its protocol, with its names and defaults.
 
@@ -160,10 +162,12 @@ def settings(
         Most outer steps, and Sinkhorn sweeps of each.
     tol : float
         Change of the plan at which a solve ends: GWTune's is absolute, ours relative to the plan, whose norm is at most 1: stricter.
+    device, to_types : str
+        "torch" is our backend of that name, on the device: "cpu", "cuda" or "cuda:N". "numpy", which is for "cpu" alone, is "rust".
     data_type : str
         "double", or "float" for mixed precision.
     n_jobs : int, optional
-        Threads. None: one a core.
+        Threads, which change no more than the last bits, and those of torch only. None, which GWTune has not: one a core.
 
     Returns
     -------
@@ -193,6 +197,9 @@ def settings(
             f"init_mat_plan must be 'random', got {init_mat_plan!r}; gwrsa.entropic_gw takes others as init"
         )
     check.choice("data_type", data_type, ("double", "float"))
+    torch_device.check_name(device)
+    if check.choice("to_types", to_types, ("numpy", "torch")) == "numpy" and device != "cpu":
+        raise ValueError(f"device must be 'cpu' with to_types 'numpy', got {device!r}")
     return {
         "search": "multistart",
         "epsilon": bounds,
@@ -204,6 +211,8 @@ def settings(
         "max_sinkhorn": check.steps("numItermax", numItermax),
         "tol": check.positive("tol", tol),
         "precision": "float64" if data_type == "double" else "mixed",
+        "backend": "torch" if to_types == "torch" else "rust",
+        "device": device,
         "workers": None if n_jobs is None else check.threads("n_jobs", n_jobs),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,8 @@ def weights(name: str, value: Any, n: int) -> FloatArray:
     return check.weights(name, out / total if 0 < abs(total - 1) <= ROUNDED else out, n)
 
 
-def first_plan(G0: Any, p: FloatArray, q: FloatArray) -> FloatArray:
-    """The plan to begin at; None is pq'."""
+def first_plan(G0: Any, p: FloatArray, q: FloatArray, *, exact: bool = True) -> FloatArray:
+    """The plan to begin at; None is pq'. With these marginals, if `exact`; otherwise as it is."""
     if G0 is None:
         return np.outer(p, q)
     plan = check.array("G0", G0, 2)
@@ -96,6 +97,8 @@ def first_plan(G0: Any, p: FloatArray, q: FloatArray) -> FloatArray:
         raise ValueError(f"G0 must have shape {(len(p), len(q))}, got {plan.shape}")
     if (plan < 0).any():
         raise ValueError(f"G0 must not be negative, got a least entry of {plan.min()}")
+    if not exact:
+        return plan
     error = np.abs(plan.sum(axis=1) - p).sum() + np.abs(plan.sum(axis=0) - q).sum()
     if error > ROUNDED:
         raise ValueError(f"G0 must have the marginals p and q, got an L1 error of {error:.3g}")
@@ -122,7 +125,7 @@ def linear_cost(M: Any, alpha: Any, shape: tuple[int, int]) -> tuple[FloatArray 
     cost = check.array("M", M, 2)
     if cost.shape != shape:
         raise ValueError(f"M must have shape {shape}, got {cost.shape}")
-    return cost, check.share("alpha", alpha)
+    return cost, check.share("alpha", number(alpha))
 
 
 def functions(C: FloatArray, loss: str, *, first: bool) -> tuple[FloatArray, FloatArray]:
@@ -146,12 +149,25 @@ def report(changes: list[float], verbose: bool) -> None:
         print(f"{10 * k:5d}|{change:8e}|")  # noqa: T201
 
 
+def number(value: Any) -> Any:
+    """The number in an array or a tensor of one entry; anything else as it is."""
+    held = tensors.host(value)
+    return held.item() if isinstance(held, np.ndarray) and held.size == 1 else held
+
+
+def whole(value: Any) -> Any:
+    """A number of steps, which POT only compares with its own count: 1e4 is 10,000; anything else as it is."""
+    steps = number(value)
+    fraction = isinstance(steps, Real) and not isinstance(steps, Integral)
+    return int(steps) if fraction and float(steps).is_integer() else steps
+
+
 def tolerance(name: str, value: Any, least: float = LEAST_TOLERANCE) -> float:
     """A tolerance as POT takes it: 0 or less is as small as there is."""
-    number = float(value)
-    if math.isnan(number):
+    limit = float(number(value))
+    if math.isnan(limit):
         raise ValueError(f"{name} must be a number, got {value!r}")
-    return max(number, least)
+    return max(limit, least)
 
 
 def warn(message: str) -> None:

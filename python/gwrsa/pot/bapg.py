@@ -8,12 +8,15 @@ import numpy as np
 
 from gwrsa import _core
 from gwrsa import _validate as check
+from gwrsa._validate import FloatArray
 from gwrsa.pot import _arrays as arrays
 from gwrsa.pot._gradients import gromov_value
 from gwrsa.pot.gromov import finished
 
 # L1 error of the rows above which a plan is no coupling to speak of.
 FAR_OFF = 0.3
+# Logarithms of the largest and the smallest float64 above 0.
+_LARGEST, _SMALLEST = float(np.log(np.finfo(np.float64).max)), float(np.log(np.nextafter(0.0, 1.0)))
 
 
 def BAPG_gromov_wasserstein(
@@ -35,8 +38,10 @@ def BAPG_gromov_wasserstein(
 
     Parameters
     ----------
-    C1, C2, p, q, loss_fun, symmetric, G0, max_iter, tol, verbose, log
+    C1, C2, p, q, loss_fun, symmetric, max_iter, tol, verbose, log
         As in `entropic_gromov_wasserstein`.
+    G0 : array-like, shape (ns, nt), optional
+        First plan, not negative, of any marginals. None: pq'.
     epsilon : float
         Inverse of the length of a step; the larger, the closer the rows come to p.
     marginal_loss : bool
@@ -195,13 +200,16 @@ def _solve(
         # Twice the constant, averaged over the costs and their transposes.
         marginal = share * arrays.outer_sum(f1 + f1.T, f2 + f2.T, a, b)
         linear = marginal if linear is None else linear + marginal
+    # Its own plans miss the marginals of the rows, and one may be gone on from.
+    first = arrays.first_plan(G0, a, b, exact=False)
+    epsilon = check.positive("epsilon", arrays.number(epsilon))
     plan, changes, _, _ = _core.Problem(c1, c2, a, b, loss=kind).bapg(
-        arrays.first_plan(G0, a, b),
+        first,
         linear=linear,
         alpha=share,
-        epsilon=check.positive("epsilon", epsilon),
+        epsilon=epsilon,
         tol=arrays.tolerance("tol", tol, -np.inf),
-        max_outer=check.integer("max_iter", max_iter, 0, check.MOST_STEPS),
+        max_outer=check.integer("max_iter", arrays.whole(max_iter), 0, check.MOST_STEPS),
         threads=0,
     )
     constant = arrays.outer_sum(f1, f2, a, b)
@@ -216,6 +224,10 @@ def _solve(
         arrays.warn(arrays.FAILED)
     elif off > FAR_OFF:
         arrays.warn(f"{arrays.FAILED} Its rows are {off:.2g} off p in L1.")
+    elif _leaves_float64(first, h1, h2, linear, share, epsilon):
+        arrays.warn(
+            f"POT's kernel leaves the range of float64 at epsilon {epsilon}: there is no plan of its own to compare with this one."
+        )
     arrays.report(changes, verbose)
     T = like(plan)
     if not value and not log:
@@ -226,3 +238,18 @@ def _solve(
     if not marginal_loss:
         record["loss"] = record[name] - like(share * float(np.vdot(constant, plan)))
     return finished(record, name, T, M, plan, share, value=value, log=log)
+
+
+def _leaves_float64(
+    first: FloatArray, h1: FloatArray, h2: FloatArray, linear: FloatArray | None, share: float, epsilon: float
+) -> bool:
+    """Whether POT's first step divides by 0 or infinity, so that its plan is NaN; the core works with logarithms."""
+    with np.errstate(divide="ignore"):
+        logs = np.log(first)
+    symmetric = np.array_equal(h1, h1.T) and np.array_equal(h2, h2.T)
+    products = h1 @ first @ h2.T
+    logs += share / epsilon * (2 * products if symmetric else products + h1.T @ first @ h2)
+    if linear is not None:
+        logs -= linear / epsilon
+    highest = logs.max(axis=1)
+    return bool((highest > _LARGEST).any() or (highest < _SMALLEST).any())

@@ -225,9 +225,9 @@ def _solve(
     c1, c2, a, b = arrays.sides(C1, C2, p, q)
     cost, share = arrays.linear_cost(M, alpha, (len(a), len(b)))
     first = arrays.first_plan(G0, a, b)
-    epsilon = check.positive("epsilon", epsilon)
+    epsilon = check.positive("epsilon", arrays.number(epsilon))
     problem = _core.Problem(c1, c2, a, b, loss=kind, linear=cost, alpha=share, whole=True)
-    steps = check.integer("max_iter", max_iter, 0, check.MOST_STEPS)
+    steps = check.integer("max_iter", arrays.whole(max_iter), 0, check.MOST_STEPS)
     changes: list[float] = []
     if steps == 0:
         plan, loss = first, problem.gw_loss(first)
@@ -237,7 +237,7 @@ def _solve(
             precision="float64",
             tol=arrays.tolerance("tol", tol, np.finfo(float).tiny),
             max_outer=steps,
-            max_sinkhorn=check.steps("numItermax", options["numItermax"]),
+            max_sinkhorn=check.steps("numItermax", arrays.whole(options["numItermax"])),
             level_tol=1.0,
             level_max_outer=1,
             threads=0,

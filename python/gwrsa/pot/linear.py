@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,6 +17,7 @@ METHODS = ("sinkhorn", "sinkhorn_log", "greenkhorn", "sinkhorn_stabilized", "sin
 METHODS2 = ("sinkhorn", "sinkhorn_log", "sinkhorn_stabilized")
 # Of POT's other methods; there is nothing for them to set.
 OPTIONS = {"tau", "print_period", "epsilon0", "numInnerItermax"}
+_Pair: TypeAlias = tuple[FloatArray, FloatArray]
 
 
 def sinkhorn(
@@ -55,7 +57,8 @@ def sinkhorn(
     warn : bool
         Warn where it has not converged.
     warmstart : pair of array-like, shapes (ns,) and (nt,), optional
-        Potentials to begin with, log(u) and log(v); for the two methods with "stabilized" or "scaling" times reg, as in POT.
+        Potentials to begin with, log(u) and log(v); for the two methods with "stabilized" or "scaling" times reg, as in POT. Where b has k
+        columns one pair for all of them, a list of k pairs, or arrays of shapes (ns, k) and (nt, k).
     **kwargs
         POT's `tau`, `print_period`, `epsilon0` and `numInnerItermax` are accepted and do nothing.
 
@@ -64,8 +67,8 @@ def sinkhorn(
     T : (ns, nt)
         The plan, rounded onto the marginals; (k,) costs where b has k columns. No gradient flows through it.
     log : dict
-        "err" (the last error), "niter", "n_iter", "u", "v", and their logarithms, "log_u", "log_v", "logu", "logv", times reg "alpha",
-        "beta", "warmstart". Only if `log`.
+        "err" (the last error, of each problem), "niter", "n_iter", "u", "v", and their logarithms, "log_u", "log_v", "logu", "logv",
+        times reg "alpha", "beta", "warmstart", of shapes (ns, k) and (nt, k) where b has k columns. Only if `log`.
 
     Warns
     -----
@@ -77,9 +80,10 @@ def sinkhorn(
     ValueError
         If an argument is invalid, such as a negative `reg`, or weights whose sums differ.
     """
+    reg = arrays.number(reg)
     if method.lower() not in METHODS:
         raise ValueError(f"Unknown method '{method}'.")
-    warmstart = _in_units_of_reg(warmstart, method, reg)
+    warmstart = _warm(warmstart, method, reg)
     return _solve(a, b, M, reg, numItermax, stopThr, verbose, log, warn, warmstart, kwargs, value=False)
 
 
@@ -109,18 +113,58 @@ def sinkhorn2(
     log : dict
         As there. Only if `log`.
     """
+    reg = arrays.number(reg)
     if method.lower() not in METHODS2:
         raise ValueError(f"Unknown method '{method}'.")
-    warmstart = _in_units_of_reg(warmstart, method, reg)
+    warmstart = _warm(warmstart, method, reg)
     return _solve(a, b, M, reg, numItermax, stopThr, verbose, log, warn, warmstart, kwargs, value=True)
 
 
-def _in_units_of_reg(warmstart: Any, method: str, reg: float) -> Any:
-    """POT's stabilised methods take potentials in units of the cost."""
-    if warmstart is None or isinstance(warmstart, list):
-        return warmstart
+def _warm(warmstart: Any, method: str, reg: float) -> _Pair | list[_Pair] | None:
+    """Potentials in units of reg: one pair, or one a column of b. POT's stabilised methods take them in units of the cost."""
+    if warmstart is None:
+        return None
     unit = reg if method.lower() in ("sinkhorn_stabilized", "sinkhorn_epsilon_scaling") and reg > 0 else 1.0
-    return tuple(check.array("warmstart", x, 1) / unit for x in warmstart)
+    if not hasattr(warmstart, "__len__") or len(warmstart) == 0:
+        raise ValueError(f"warmstart must be a pair of potentials, got {warmstart!r}")
+    given = list(warmstart)
+    if isinstance(given[0], (list, tuple)) and len(given[0]) == 2 and np.ndim(tensors.host(given[0][0])) > 0:
+        return [_pair(pair, unit) for pair in given]
+    if len(given) == 2 and all(np.ndim(tensors.host(x)) == 2 for x in given):
+        f, g = (_finite(x, 2).T for x in given)
+        if len(f) != len(g):
+            raise ValueError(f"warmstart must be of as many columns on both sides, got {len(f)} and {len(g)}")
+        return [_pair(pair, unit) for pair in zip(f, g, strict=True)]
+    return _pair(given, unit)
+
+
+def _pair(given: Any, unit: float) -> _Pair:
+    if len(given) != 2:
+        raise ValueError(f"warmstart must be a pair of potentials, got {len(given)} of them")
+    f, g = (_finite(x, 1) / unit for x in given)
+    return f, g
+
+
+def _finite(x: Any, ndim: int) -> FloatArray:
+    """Potentials; minus infinity is that of an object without weight, which no plan depends on."""
+    held = tensors.host(x)
+    if isinstance(held, np.ndarray) and held.dtype.kind == "f":
+        held = np.where(np.isneginf(held), 0.0, held)
+    return check.array("warmstart", held, ndim)
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a problem ended."""
+
+    out: Any
+    """What is asked of it, as POT gives it: the plan, or what it costs."""
+    f: FloatArray
+    g: FloatArray
+    """Potentials of the plan with its mass, in units of reg, of which only the sum is determined."""
+    warning: str | None
+    sweeps: int
+    error: float
 
 
 def _solve(
@@ -142,63 +186,80 @@ def _solve(
     if unknown:
         raise TypeError(f"keyword arguments are {sorted(OPTIONS)}, got {sorted(unknown)}")
     cost = check.array("M", M, 2)
-    empty_a, empty_b = len(a) == 0, len(b) == 0
-    like = arrays.like(M, None if empty_a else a, None if empty_b else b)
-    if not empty_b and np.ndim(tensors.host(b)) == 2:
-        k = b.shape[1] if hasattr(b, "shape") else len(b[0])
-        columns = [b[:, i] if hasattr(b, "shape") else [row[i] for row in b] for i in range(k)]
-        warm = warmstart if isinstance(warmstart, list) else [warmstart] * k
-        ends = [
-            _solve(a, c, M, reg, numItermax, stopThr, verbose, True, warn, w, kwargs, value=True)
-            for c, w in zip(columns, warm, strict=True)
-        ]
-        values = like.stacked([end[0] for end in ends])
-        if not log:
-            return values
-        records = [end[1] for end in ends]
-        record: dict[str, Any] = {
-            key: like(np.stack([np.asarray(tensors.host(r[key])) for r in records], axis=1))
-            for key in ("u", "v", "log_u", "log_v")
-        }
-        sweeps = max(r["niter"] for r in records)
-        return values, record | {"err": [r["err"][-1] for r in records], "niter": sweeps, "n_iter": sweeps}
-    (p, mass), (q, total) = _weights("a", a, cost.shape[0]), _weights("b", b, cost.shape[1])
-    if abs(mass - total) > arrays.ROUNDED * max(mass, total):
-        raise ValueError(f"a and b must have the same sum, got {mass} and {total}")
-    if reg == 0:
-        arrays.warn("Warning: numerical errors: reg must be positive, got 0")
-        plan, f, g, status, sweeps, error = (
-            np.outer(p, q),
-            np.zeros(len(p)),
-            np.zeros(len(q)),
-            "numerical_error",
-            0,
-            np.inf,
-        )
-    else:
+    like = arrays.like(M, a if len(a) else None, b if len(b) else None)
+    several = np.ndim(tensors.host(b)) == 2
+    columns, warm = _columns(b, warmstart) if several else ([b], [_only(warmstart)])
+    ends = []
+    for column, pair in zip(columns, warm, strict=True):
+        problem = _Problem(a, column, M, cost, reg, like)
+        ends.append(problem.solved(numItermax, stopThr, pair, warn=warn, value=several or value))
+        if ends[-1].warning is not None:
+            arrays.warn(ends[-1].warning)
+        arrays.report([ends[-1].error], verbose)
+    out = like.stacked([end.out for end in ends]) if several else ends[0].out
+    return (out, _record(like, ends, reg, several=several)) if log else out
+
+
+def _columns(b: Any, warmstart: _Pair | list[_Pair] | None) -> tuple[list[Any], list[_Pair | None]]:
+    """Each column of b, and the potentials to begin with there."""
+    k = b.shape[1] if hasattr(b, "shape") else len(b[0])
+    warm: list[_Pair | None] = [*warmstart] if isinstance(warmstart, list) else [warmstart] * k
+    if len(warm) != k:
+        raise ValueError(f"warmstart must be a pair for each of the {k} columns of b, got {len(warm)}")
+    return [b[:, i] if hasattr(b, "shape") else [row[i] for row in b] for i in range(k)], warm
+
+
+def _only(warmstart: _Pair | list[_Pair] | None) -> _Pair | None:
+    if not isinstance(warmstart, list):
+        return warmstart
+    if len(warmstart) != 1:
+        raise ValueError(f"warmstart must be one pair where b has one column, got {len(warmstart)}")
+    return warmstart[0]
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """One column of b."""
+
+    a: Any
+    b: Any
+    M: Any
+    cost: FloatArray
+    """M as an array."""
+    reg: float
+    like: arrays.Like
+
+    def solved(self, numItermax: int, stopThr: float, warm: _Pair | None, *, warn: bool, value: bool) -> _End:
+        """The end, of whose plan no more is kept than what is asked."""
+        (p, mass), (q, total) = _weights("a", self.a, self.cost.shape[0]), _weights("b", self.b, self.cost.shape[1])
+        if abs(mass - total) > arrays.ROUNDED * max(mass, total):
+            raise ValueError(f"a and b must have the same sum, got {mass} and {total}")
+        if self.reg == 0:
+            out = self._out(np.outer(p, q), mass, failed=True, value=value)
+            zero = "Warning: numerical errors: reg must be positive, got 0"
+            return _End(out, np.full(len(p), np.log(mass)), np.zeros(len(q)), zero, 0, np.inf)
         plan, f, g, status, sweeps, error = _core.sinkhorn(
-            cost,
+            self.cost,
             p,
             q,
-            epsilon=check.positive("reg", reg),
+            epsilon=check.positive("reg", self.reg),
             tol=arrays.tolerance("stopThr", stopThr),
-            max_sinkhorn=check.steps("numItermax", numItermax),
+            max_sinkhorn=check.steps("numItermax", arrays.whole(numItermax)),
             precision="float64",
             threads=0,
-            warm=warmstart,
+            warm=warm,
         )
-        if status == "numerical_error":
-            arrays.warn("Warning: numerical errors")
-        elif status == "max_sinkhorn" and warn:
-            arrays.warn(arrays.NOT_CONVERGED)
-    arrays.report([error], verbose)
-    if not value:
-        out = like(mass * plan)
-    elif status == "numerical_error":
-        out = like(np.inf)
-    else:
-        out = transport_value(like, cost, plan, reg, (a, b, M), mass)
-    return (out, _record(like, f + np.log(mass), g, reg, sweeps, error)) if log else out
+        failed = status == "numerical_error"
+        spoken = arrays.NOT_CONVERGED if status == "max_sinkhorn" and warn else None
+        why = "Warning: numerical errors" if failed else spoken
+        return _End(self._out(plan, mass, failed=failed, value=value), f + np.log(mass), g, why, sweeps, error)
+
+    def _out(self, plan: FloatArray, mass: float, *, failed: bool, value: bool) -> Any:
+        """The plan; or `<M, T>`, infinite where there is none."""
+        if not value:
+            return self.like(mass * plan)
+        given = self.a, self.b, self.M
+        return self.like(np.inf) if failed else transport_value(self.like, self.cost, plan, self.reg, given, mass)
 
 
 def _weights(name: str, value: Any, n: int) -> tuple[FloatArray, float]:
@@ -212,17 +273,16 @@ def _weights(name: str, value: Any, n: int) -> tuple[FloatArray, float]:
     return check.weights(name, out / mass, n), mass
 
 
-def _record(like: arrays.Like, f: FloatArray, g: FloatArray, reg: float, sweeps: int, error: float) -> dict[str, Any]:
-    """All keys of POT's methods: the scalings by their several names."""
-    # Only the sum of the two is determined: halfway, so that neither overflows before it must.
-    finite = [x[np.isfinite(x)] for x in (f, g)]
-    shift = 0.5 * (finite[1].mean() - finite[0].mean())
-    f, g = f + shift, g - shift
+def _record(like: arrays.Like, ends: list[_End], reg: float, *, several: bool) -> dict[str, Any]:
+    """All keys of POT's methods: the scalings by their several names; of several problems a column each."""
+    halved = [_halfway(end.f, end.g) for end in ends]
+    f, g = (np.stack(sides, axis=1) if several else sides[0] for sides in zip(*halved, strict=True))
     with np.errstate(over="ignore"):
         u, v = like(np.exp(f)), like(np.exp(g))
     log_u, log_v, alpha, beta = like(f), like(g), like(reg * f), like(reg * g)
+    sweeps = max(end.sweeps for end in ends)
     return {
-        "err": [like(error)],
+        "err": [like(end.error) for end in ends],
         "niter": sweeps,
         "n_iter": sweeps,
         "u": u,
@@ -235,3 +295,10 @@ def _record(like: arrays.Like, f: FloatArray, g: FloatArray, reg: float, sweeps:
         "beta": beta,
         "warmstart": (alpha, beta),
     }
+
+
+def _halfway(f: FloatArray, g: FloatArray) -> _Pair:
+    """The potentials with equal means, so that neither overflows before it must."""
+    finite = [x[np.isfinite(x)] for x in (f, g)]
+    shift = 0.5 * (finite[1].mean() - finite[0].mean())
+    return f + shift, g - shift
