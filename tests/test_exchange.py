@@ -185,6 +185,23 @@ def test_parts_are_put_together_in_their_order(tmp_path):
             gwrsa.Embedding.from_thingsvision(folder)
 
 
+def test_parts_within_a_file_are_put_together_by_their_numbers(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    values = features(123)
+
+    def made(names):
+        with h5py.File(tmp_path / "features.hdf5", "w") as content:
+            for name, row in zip(names, values, strict=False):
+                content[name] = row[None]
+        return tmp_path
+
+    every = [f"features_{i:02d}" for i in range(1, 124)]
+    assert np.array_equal(gwrsa.Embedding.from_thingsvision(made(every)).values, values)
+    for wrong in (every[:2] + every[3:], every[1:], ["features", *every], [*every[:2], "features_2"], ["other"]):
+        with pytest.raises(ValueError, match=r"the file must hold 'features', or every part of them .*, got"):
+            gwrsa.Embedding.from_thingsvision(made(wrong))
+
+
 def test_rows_and_names_that_do_not_fit_are_counted(tmp_path):
     folder = write(tmp_path / "tv", [f"{i}.jpg" for i in range(5)], features())
     with pytest.raises(ValueError, match=r"file_names\.txt must name 6 images, one a row of features\.npy, got 5"):

@@ -137,3 +137,43 @@ def test_a_named_array_gives_its_name():
     array = as_dataarray(frame()).rename("layer 4")
     settings = {"n_starts": 1, "epsilon": 0.3, "progress": False}
     assert gwrsa.align(array, frame(1), **settings).source.name == "layer 4"
+
+
+@KINDS
+def test_histograms_are_matched_with_them(kind):
+    rdm = gwrsa.RDM(distances(8))
+    known = rdm.match_histogram(gwrsa.RDM(square(1)))
+    assert np.array_equal(rdm.match_histogram(kind(square(1))).dissimilarities, known.dissimilarities)
+    must = "to must be an RDM, or a DataFrame or DataArray of one, got"
+    with pytest.raises(ValueError, match=f"{must} a table that stands for an Embedding; its dissimilarities are"):
+        rdm.match_histogram(kind(frame()))
+    with pytest.raises(ValueError, match=f"{must} Embedding; its dissimilarities are"):
+        rdm.match_histogram(gwrsa.Embedding(frame()))
+
+
+@KINDS
+def test_the_choice_model_takes_them(kind):
+    table, known = kind(frame()), gwrsa.Embedding(frame())
+    answers = gwrsa.sample_triplets(table, 300, seed=1)
+    assert answers.items == tuple(NAMES)
+    assert np.array_equal(answers.indices, gwrsa.sample_triplets(known, 300, seed=1).indices)
+    assert np.array_equal(gwrsa.choice_similarity(table), gwrsa.choice_similarity(known))
+    assert gwrsa.odd_one_out_accuracy(table, answers) == gwrsa.odd_one_out_accuracy(known, answers)
+    wanted = gwrsa.odd_one_out_probabilities(known, answers)
+    assert np.array_equal(gwrsa.odd_one_out_probabilities(table, answers), wanted)
+    scaled = gwrsa.calibrate(table, answers)
+    assert scaled.items == tuple(NAMES)
+    assert np.array_equal(scaled.values, gwrsa.calibrate(known, answers).values)
+    # Rows in another order than the answers are of.
+    turned = kind(frame().iloc[::-1])
+    for call in (gwrsa.odd_one_out_probabilities, gwrsa.odd_one_out_accuracy, gwrsa.calibrate):
+        with pytest.raises(ValueError, match="another order"):
+            call(turned, answers)
+    for wrong, got in (
+        (kind(square()), "a table that stands for an RDM"),
+        (frame().to_numpy(), "ndarray; an array is"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"embedding must be an Embedding, or a DataFrame or DataArray of one, got {got}"
+        ):
+            gwrsa.choice_similarity(wrong)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gwrsa import _core
+from gwrsa import _core, labelled
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.embedding import Embedding
@@ -27,18 +27,20 @@ from gwrsa.triplets import Triplets, as_triplets
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gwrsa.labelled import Labelled
+
 # Triplets whose vectors are gathered at a time.
 _CHUNK = 1 << 14
 # Quartiles of the dot products that are further apart than this make most choices certain: exp(10) is 22,000.
 _CERTAIN = 10.0
 
 
-def choice_similarity(embedding: Embedding, *, threads: int | None = None) -> FloatArray:
+def choice_similarity(embedding: Embedding | Labelled, *, threads: int | None = None) -> FloatArray:
     """Probability that two objects are kept together, averaged over all third objects.
 
     Parameters
     ----------
-    embedding : Embedding, n objects
+    embedding : Embedding, DataFrame or DataArray, n objects
         On the scale of the choices; see `calibrate`.
     threads : int, optional
         None: one a core. The result does not depend on it.
@@ -66,6 +68,7 @@ def choice_similarity(embedding: Embedding, *, threads: int | None = None) -> Fl
     >>> gwrsa.choice_similarity(embedding).round(3).tolist()
     [[1.0, 0.576, 0.212], [0.576, 1.0, 0.212], [0.212, 0.212, 1.0]]
     """
+    embedding = labelled.embedding("embedding", embedding)
     if len(embedding) < 3:
         raise ValueError(f"embedding must have at least 3 objects for a choice, got {len(embedding)}")
     n_threads = check.threads("threads", threads)
@@ -85,12 +88,12 @@ def choice_similarity(embedding: Embedding, *, threads: int | None = None) -> Fl
     return _core.choice_probabilities(products, threads=n_threads)
 
 
-def odd_one_out_probabilities(embedding: Embedding, triplets: Triplets | ArrayLike) -> FloatArray:
+def odd_one_out_probabilities(embedding: Embedding | Labelled, triplets: Triplets | ArrayLike) -> FloatArray:
     """Probability that each object of a triplet is named as the odd one out.
 
     Parameters
     ----------
-    embedding : Embedding
+    embedding : Embedding, DataFrame or DataArray
         Of the objects of the triplets, on the scale of the choices; see `calibrate`.
     triplets : Triplets or array-like, shape (n_triplets, 3)
         The order of the objects in a row means nothing here.
@@ -111,19 +114,20 @@ def odd_one_out_probabilities(embedding: Embedding, triplets: Triplets | ArrayLi
     >>> gwrsa.odd_one_out_probabilities(embedding, [[0, 1, 2]]).round(3).tolist()
     [[0.212, 0.212, 0.576]]
     """
+    embedding = labelled.embedding("embedding", embedding)
     similar = _kept(embedding, _fitting(embedding, triplets))
     odds = np.exp(similar - similar.max(axis=1, keepdims=True))
     return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def odd_one_out_accuracy(embedding: Embedding, triplets: Triplets | ArrayLike) -> float:
+def odd_one_out_accuracy(embedding: Embedding | Labelled, triplets: Triplets | ArrayLike) -> float:
     """Share of triplets whose odd one out is the object left by the most similar pair; chance is 1/3.
 
     The scale of the embedding does not matter. Ties are shared: two pairs that are most similar count half.
 
     Parameters
     ----------
-    embedding : Embedding
+    embedding : Embedding, DataFrame or DataArray
         Of the objects of the triplets, of any scale.
     triplets : Triplets or array-like, shape (n_triplets, 3)
         Answers: the odd one out in column 2.
@@ -144,17 +148,18 @@ def odd_one_out_accuracy(embedding: Embedding, triplets: Triplets | ArrayLike) -
     >>> gwrsa.odd_one_out_accuracy(embedding, [[0, 1, 2], [0, 2, 1]])
     0.5
     """
+    embedding = labelled.embedding("embedding", embedding)
     similar = _kept(embedding, _fitting(embedding, triplets))
     best = similar == similar.max(axis=1, keepdims=True)
     return float((best[:, 2] / best.sum(axis=1)).mean())
 
 
-def calibrate(embedding: Embedding, triplets: Triplets | ArrayLike) -> Embedding:
+def calibrate(embedding: Embedding | Labelled, triplets: Triplets | ArrayLike) -> Embedding:
     """The embedding times the number that makes the answers most likely: on the scale of the choices.
 
     Parameters
     ----------
-    embedding : Embedding
+    embedding : Embedding, DataFrame or DataArray
         Of any scale.
     triplets : Triplets or array-like, shape (n_triplets, 3)
         Answers, of the same kind of people as the embedding.
@@ -181,6 +186,7 @@ def calibrate(embedding: Embedding, triplets: Triplets | ArrayLike) -> Embedding
     """
     from scipy.optimize import brentq
 
+    embedding = labelled.embedding("embedding", embedding)
     similar = _kept(embedding, _fitting(embedding, triplets))
     # Only differences from the pair that was kept matter; in units of their size, the scale is near 1.
     lead = similar[:, 2:] - similar[:, :2]
@@ -213,12 +219,12 @@ def calibrate(embedding: Embedding, triplets: Triplets | ArrayLike) -> Embedding
     )
 
 
-def sample_triplets(embedding: Embedding, n_triplets: int, seed: int = 0) -> Triplets:
+def sample_triplets(embedding: Embedding | Labelled, n_triplets: int, seed: int = 0) -> Triplets:
     """Answers of someone who chooses with the probabilities of an embedding, to triplets drawn uniformly with replacement.
 
     Parameters
     ----------
-    embedding : Embedding
+    embedding : Embedding, DataFrame or DataArray
         On the scale of the choices; see `calibrate`.
     n_triplets : int
         How many.
@@ -241,6 +247,7 @@ def sample_triplets(embedding: Embedding, n_triplets: int, seed: int = 0) -> Tri
     >>> gwrsa.sample_triplets(made_up.human, 1000, seed=1)
     Triplets('simulated human', 1000 of 100 objects, labelled)
     """
+    embedding = labelled.embedding("embedding", embedding)
     n = len(embedding)
     if n < 3:
         raise ValueError(f"embedding must have at least 3 objects for a choice, got {n}")

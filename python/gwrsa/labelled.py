@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Labelled: TypeAlias = pd.DataFrame | xr.DataArray
 
 Labels = tuple[str, ...] | None
+_Kind = TypeVar("_Kind")
 
 
 class Table(NamedTuple):
@@ -126,15 +127,34 @@ def side(name: str, value: Any) -> RDM | Embedding:  # noqa: ANN401
     known = value if isinstance(value, (RDM, Embedding)) else representation(name, value)
     if known is not None:
         return known
-    path = isinstance(value, (str, Path))
-    raise ValueError(
-        f"{name} must be an RDM, Embedding, DataFrame or DataArray, got {repr(str(value)) if path else type(value).__name__}; "
-        + (
-            "a file is read by gwrsa.Embedding.load or gwrsa.RDM.load"
-            if path
-            else "an array is made into one by gwrsa.Embedding(values, items) or gwrsa.RDM(dissimilarities, items)"
-        )
-    )
+    what = repr(str(value)) if isinstance(value, (str, Path)) else type(value).__name__
+    raise ValueError(f"{name} must be an RDM, Embedding, DataFrame or DataArray, got {what}{_made_by(value)}")
+
+
+def rdm(name: str, value: Any) -> RDM:  # noqa: ANN401
+    """An RDM as it is, or a table that stands for one.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    from gwrsa.rdm import RDM
+
+    return _one_of(RDM, name, value)
+
+
+def embedding(name: str, value: Any) -> Embedding:  # noqa: ANN401
+    """An embedding as it is, or a table that stands for one.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    from gwrsa.embedding import Embedding
+
+    return _one_of(Embedding, name, value)
 
 
 def cost(name: str, value: Any) -> Any:  # noqa: ANN401
@@ -143,6 +163,30 @@ def cost(name: str, value: Any) -> Any:  # noqa: ANN401
     if given is None:
         return value
     return pairs(name, value, None)[0] if _is_rdm(given) else representation(name, value)
+
+
+def _one_of(kind: type[_Kind], name: str, value: Any) -> _Kind:  # noqa: ANN401
+    stands_for = representation(name, value)
+    known = value if stands_for is None else stands_for
+    if isinstance(known, kind):
+        return known
+    what = f"a table that stands for an {type(stands_for).__name__}" if stands_for is not None else type(value).__name__
+    raise ValueError(
+        f"{name} must be an {kind.__name__}, or a DataFrame or DataArray of one, got {what}{_made_by(known)}"
+    )
+
+
+def _made_by(value: Any) -> str:  # noqa: ANN401
+    """How what is none becomes a representation, where that can be told."""
+    from gwrsa.embedding import Embedding
+
+    if isinstance(value, (str, Path)):
+        return "; a file is read by gwrsa.Embedding.load or gwrsa.RDM.load"
+    if isinstance(value, Embedding):
+        return "; its dissimilarities are embedding.rdm(metric)"
+    if hasattr(value, "__array__") or isinstance(value, (list, tuple)):
+        return "; an array is made into one by gwrsa.Embedding(values, items) or gwrsa.RDM(dissimilarities, items)"
+    return ""
 
 
 def _is_rdm(given: Table) -> bool:

@@ -18,6 +18,7 @@ from gwrsa.shards import save_arrays, stored_texts
 
 if TYPE_CHECKING:
     from gwrsa.embedding import Embedding
+    from gwrsa.labelled import Labelled
 
 Metric: TypeAlias = Literal["cosine", "correlation", "euclidean", "sqeuclidean", "inner_product", "choice"]
 METRICS: tuple[Metric, ...] = ("cosine", "correlation", "euclidean", "sqeuclidean", "inner_product", "choice")
@@ -158,12 +159,12 @@ class RDM:
         order = sorted(range(len(labels)), key=lambda i: labels[i])
         return self.select([self.items[i] for i in order] if self.items else order)
 
-    def match_histogram(self, to: RDM) -> RDM:
+    def match_histogram(self, to: RDM | Labelled) -> RDM:
         """The order of these dissimilarities with the values of another RDM: the k-th smallest becomes its k-th smallest.
 
         Parameters
         ----------
-        to : RDM
+        to : RDM, or DataFrame or DataArray of one
             Whose values are taken. Of another number of objects: its quantiles, linearly interpolated.
 
         Returns
@@ -171,15 +172,18 @@ class RDM:
         RDM
             Ties stay ties: tied dissimilarities get the mean of the values they would be given.
 
+        Raises
+        ------
+        ValueError
+            If `to` is anything else, such as an embedding, which has many RDMs.
+
         Examples
         --------
         >>> values = gwrsa.RDM([0.9, 0.1, 0.5])
         >>> gwrsa.RDM([1, 2, 3]).match_histogram(values).dissimilarities.tolist()
         [0.1, 0.5, 0.9]
         """
-        if not isinstance(to, RDM):
-            raise ValueError(f"to must be an RDM, got {type(to).__name__}")
-        wanted = np.sort(to.dissimilarities)
+        wanted = np.sort(labelled.rdm("to", to).dissimilarities)
         n_pairs = len(self.dissimilarities)
         if len(wanted) != n_pairs:
             wanted = np.maximum.accumulate(np.quantile(wanted, (np.arange(n_pairs) + 0.5) / n_pairs))

@@ -6,6 +6,7 @@ https://vicco-group.github.io/thingsvision; its versions 2.x. A line of file_nam
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 from typing import BinaryIO, Literal, TypeAlias
 
@@ -153,11 +154,23 @@ def _arrays(path: Path) -> list[NDArray[np.float64]]:
             # One variable an image, in the order of the rows.
             return [np.reshape(values, (1, -1)) for values in content.values()]
         with bounds.parsed("the file is not HDF5"), files.h5(file) as content:
-            keys = [key for key in content if key == "features" or re.fullmatch(r"features_\d+", key)]
-            if not keys:
-                raise ValueError(f"the file must hold 'features', got {', '.join(map(repr, content)) or 'nothing'}")
+            keys = _keys(content)
             fitting(file, {key: content[key] for key in keys})
-            return [array(file, content[key]) for key in sorted(keys)]
+            return [array(file, content[key]) for key in keys]
+
+
+def _keys(content: Iterable[str]) -> list[str]:
+    """Names of the features in an HDF5 file: 'features', or its numbered parts in order."""
+    names = list(content)
+    # 'features_100' comes after 'features_99', and among texts after 'features_10'.
+    parts = sorted((int(match[1]), name) for name in names if (match := re.fullmatch(r"features_(\d+)", name)))
+    whole = "features" in names
+    numbered = [number for number, _ in parts] == list(range(1, len(parts) + 1))
+    if whole == bool(parts) or not numbered:
+        raise ValueError(
+            f"the file must hold 'features', or every part of them from 'features_01' on, got {', '.join(map(repr, names)) or 'nothing'}"
+        )
+    return ["features"] if whole else [name for _, name in parts]
 
 
 def tensor(file: Path) -> NDArray[np.float64]:
