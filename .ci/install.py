@@ -1,6 +1,8 @@
 """Install a wheel or sdist into empty environments, and see what came with it and that it works.
 
-python .ci/install.py dist/gwrsa-0.1.0-*.whl [--python 3.10 3.11 ...]
+python .ci/install.py dist/gwrsa-0.1.0-*.whl [--python 3.10 3.11 ...] [--all]
+
+A version that is not there is left out, and named; with --all, or where none of them is there, that is an error.
 
 Each environment holds nothing but pip. Afterwards it may hold numpy, scipy, pandas, tqdm, typer, what those require, and gwrsa; the wheel is
 below 5 MB; `gwrsa doctor --no-speed` ends well; `import gwrsa` loads none of them but numpy.
@@ -28,8 +30,8 @@ print(json.dumps({re.sub(r"[-_.]+", "-", d.metadata["Name"]).lower(): names(d) f
 """
 
 
-def interpreters(versions):
-    """An interpreter of each version; None: this one. The versions that are not there are named."""
+def interpreters(versions, *, every=False):
+    """An interpreter of each version; none: this one. The versions that are not there are named, or an error if `every` is wanted."""
     if not versions:
         return {"": sys.executable}
     found = {}
@@ -50,6 +52,9 @@ def interpreters(versions):
             print(f"python {version}: not here")
         else:
             found[version] = asked.stdout.strip()
+    lost = [version for version in versions if version not in found]
+    if lost and (every or not found):
+        sys.exit(f"nothing is tested with python {', '.join(lost)}: not here")
     return found
 
 
@@ -101,12 +106,14 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("artefacts", nargs="+", type=Path)
     options.add_argument("--python", nargs="*", default=[], help="versions, such as 3.10 3.13; by default this one")
+    options.add_argument("--all", action="store_true", help="a version that is not there is an error")
     given = options.parse_args()
+    pythons = interpreters(given.python, every=given.all).values()
     for artefact in given.artefacts:
         size = artefact.stat().st_size
         assert size < MOST_BYTES, f"{artefact} must be below {MOST_BYTES} bytes, got {size}"
         print(f"{artefact.name}: {size / 1e6:.2f} MB")
-        for python in interpreters(given.python).values():
+        for python in pythons:
             install(artefact.resolve(), python)
 
 

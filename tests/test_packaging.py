@@ -1,7 +1,9 @@
 """What is shipped: the requirements of the core install, the licences, the files that build and publish it."""
 
+import ast
 import importlib.util
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -84,6 +86,66 @@ def test_workflows_name_what_is_there():
         assert all(re.fullmatch(r"[\w-]+/[\w./-]+@\S+", step["uses"]) for step in steps if "uses" in step)
         for verb in re.findall(r"\bmake ([\w-]+)", commands):
             assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.MULTILINE), verb
+        # A Python that a workflow sets up and does not find is an error there.
+        assert all("--all" in line for line in commands.splitlines() if "install.py" in line and "--python" in line)
+
+
+def collected(paths):
+    """Packages that test files, and what they import of the files beside them, need to be collected."""
+    todo, seen, out = list(paths), set(), set()
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                whole = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+                for name in (full.partition(".")[0] for full in whole):
+                    beside = ROOT / "tests" / f"{name}.py"
+                    todo += [beside] if beside.exists() else []
+                    out |= set() if beside.exists() else {name}
+    return out - set(sys.stdlib_module_names) - {"gwrsa"}
+
+
+def test_what_the_tests_of_a_wheel_import_is_installed_with_it():
+    yaml = pytest.importorskip("yaml")
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "wheels.yml").read_text())["jobs"]["wheel"]["steps"]
+    (commands,) = (step["run"].splitlines() for step in steps if "pytest tests/" in step.get("run", ""))
+    (install,), (run,) = ([line for line in commands if part in line] for part in ("pip install", "pytest tests/"))
+    extras = set(re.search(r"\[([\w,]+)\]", install)[1].split(","))
+    given = {re.split(r"[=<>]", word, maxsplit=1)[0].lower() for word in shlex.split(install)}
+    for line in metadata.requires("gwrsa"):
+        extra = re.search(r"extra == ['\"]([\w-]+)", line)
+        if extra is None or extra[1] in extras:
+            given.add(re.split(r"[^\w.-]", line, maxsplit=1)[0].lower())
+    files = [ROOT / word for word in run.split() if word.startswith("tests/")]
+    needed = collected([*files, ROOT / "tests" / "conftest.py"])
+    assert {"numpy", "pytest", "hypothesis"} <= needed
+    assert needed <= given
+
+
+def test_solves_are_tested_where_torch_is_not(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    spec = importlib.util.spec_from_file_location("solvers_alone", ROOT / "tests" / "solvers.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    skipped = {param.id: any(mark.args[0] for mark in param.marks) for param in module.SOLVERS}
+    assert skipped == {"rust": False, "torch-cpu": True}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what finds a Python is another program there")
+def test_a_python_that_is_not_there_is_named_and_where_all_are_wanted_an_error(tmp_path, monkeypatch, capsys):
+    install = script("install")
+    (tmp_path / "python3.98").write_text("#!/bin/sh\necho here\n")
+    (tmp_path / "python3.98").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert install.interpreters(["3.98", "3.99"]) == {"3.98": "here"}
+    assert "python 3.99: not here" in capsys.readouterr().out
+    for versions, every in ((["3.98", "3.99"], True), (["3.99"], False)):
+        with pytest.raises(SystemExit, match=r"python 3\.99: not here"):
+            install.interpreters(versions, every=every)
+    assert install.interpreters([], every=True) == {"": sys.executable}
 
 
 def test_the_page_of_rsatoolbox_shows_what_was_measured(monkeypatch):

@@ -288,6 +288,7 @@ def test_threads_do_not_change_a_bit(precision):
     assert np.abs(one.plan - three.plan).sum() <= most
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal ends a process there, it does not interrupt it")
 def test_ctrl_c_ends_a_solve_within_a_second():
     code = """
 import json, signal, sys, numpy as np, gwrsa
