@@ -1,10 +1,13 @@
 """What a study costs on several processes.
 
-    python benches/cluster.py [speed] [small] [store] [--quick]; without a name, all of them.
+    python benches/cluster.py [speed] [whole] [killed] [small] [store] [--quick]; without a name, all of them.
 
 speed   the six models of examples/things/study.toml: in one process, on Dask with one and two workers, by two processes that share
         a folder, by --workers 2, by two threads; how long, how much processor time each process took, and whether the tables are the
         same to the last bit
+whole   examples/things/study.toml as it is, with figures and report, by --workers 1 and --workers 2: how long, and whether all tables are
+        the same to the last bit
+killed  the same by --workers 2, killed at a random moment and gone on with, beside a run that was left alone
 small   5,000 small units on a real Slurm of 8 virtual nodes, by job array and by SLURMCluster (root, slurm-wlm, munge, dask-jobqueue)
 store   listing and merging of 100,000 starts (tests/store_files.py), and bytes a start on disk of what `speed` left
 
@@ -86,16 +89,16 @@ def since(began):
     return [round(b - a, 2) for a, b in zip(began, now(), strict=True)]
 
 
+def begun(path, data, out, *how):
+    """A command that computes the study in a folder."""
+    verb = [sys.executable, "-c", "from gwrsa.cli import main; main()", "study", path, "--data", data, "--out", out]
+    return subprocess.Popen([*map(str, verb), "--no-progress", *how], stdout=subprocess.DEVNULL, env=ENVIRONMENT)
+
+
 def by_verb(path, data, out, n=1, *how):
     """Seconds of n commands at once that compute the study in one folder, and processor time of each with its own processes."""
-    verb = [sys.executable, "-c", "from gwrsa.cli import main; main()", "study", path, "--data", data, "--out", out]
     began = time.perf_counter()
-    started = [
-        subprocess.Popen(
-            [*map(str, verb), "--no-report", "--no-progress", *how], stdout=subprocess.DEVNULL, env=ENVIRONMENT
-        )
-        for _ in range(n)
-    ]
+    started = [begun(path, data, out, *how) for _ in range(n)]
     cpu = []
     for process in started:
         _, status, used = os.wait4(process.pid, 0)
@@ -107,9 +110,15 @@ def by_verb(path, data, out, n=1, *how):
 
 
 def same(a, b):
-    """Whether the starts of two studies are the same but for their seconds."""
-    left, right = (pd.read_parquet(folder / "results.parquet").drop(columns="seconds") for folder in (a, b))
-    return bool(left.equals(right))
+    """Whether the tables of two studies are the same but for the seconds of their starts."""
+    names, others = (
+        {"results.parquet", *(f"tables/{path.name}" for path in (folder / "tables").glob("*.parquet"))}
+        for folder in (a, b)
+    )
+    pairs = (
+        [pd.read_parquet(folder / name).drop(columns="seconds", errors="ignore") for folder in (a, b)] for name in names
+    )
+    return names == others and all(left.equals(right) for left, right in pairs)
 
 
 def speed(folder, quick):
@@ -156,7 +165,7 @@ def speed(folder, quick):
             ("gwrsa study, two threads", 1, ()),
         ):
             out = folder / f"{name}, {turn}"
-            keep(name, by_verb(path, data, out, n, *how), out)
+            keep(name, by_verb(path, data, out, n, "--no-report", *how), out)
     size = sum(p.stat().st_size for p in tables[0].rglob("*") if p.is_file() and "sides" not in p.parts)
     starts = pd.read_parquet(tables[0] / "results.parquet")
     best = {name: min(runs, key=lambda seconds: seconds["whole"]) for name, runs in found.items()}
@@ -183,6 +192,55 @@ def speed(folder, quick):
         },
         "bytes_a_start": round(size / len(starts)),
         "largest_plan_bytes": max(p.stat().st_size for p in (tables[0] / "plans").glob("*.npz")),
+    }
+
+
+def example(folder, quick):
+    """The study of the documentation, where its data are, and options: something small has no figures."""
+    if quick:
+        return demo.write_study(folder / "demo", n_objects=40), folder / "demo", ["--no-report"]
+    return ROOT / "examples" / "things" / "study.toml", THINGS, []
+
+
+def whole(folder, quick):
+    """The example with one and two workers."""
+    path, data, drawn = example(folder, quick)
+    found, load = {}, os.getloadavg()[0]
+    for n in (1, 2):
+        found[f"--workers {n}"] = by_verb(path, data, folder / str(n), 1, "--workers", str(n), *drawn)
+        sys.stdout.write(f"--workers {n}: {found[f'--workers {n}']}\n")
+        sys.stdout.flush()
+    starts = pd.read_parquet(folder / "1" / "results.parquet")
+    one, two = found["--workers 1"], found["--workers 2"]
+    return {
+        "seconds": found,
+        "load_before": round(load, 2),
+        "pairs": len(starts[["target", "replicate"]].drop_duplicates()),
+        "starts": len(starts),
+        "same_tables": same(folder / "1", folder / "2"),
+        "speedup_of_two_workers": {"whole": round(one["whole"] / two["whole"], 3)},
+    }
+
+
+def killed(folder, quick):
+    """The example with two workers, killed at a random moment and gone on with, beside a run that was not."""
+    path, data, drawn = example(folder, quick)
+    left = by_verb(path, data, folder / "left alone", 1, "--workers", "2", *drawn)
+    after = left["whole"] * float(np.random.default_rng().uniform(0.1, 0.9))
+    process = begun(path, data, folder / "killed", "--workers", "2", *drawn)
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    status, shards = process.wait(), len(list((folder / "killed" / "shards").glob("*.json")))
+    # It waits for the workers of the killed to end.
+    again = by_verb(path, data, folder / "killed", 1, "--workers", "2", *drawn)
+    return {
+        "seconds": {"left alone": left, "gone on with": again},
+        "killed_after": round(after, 1),
+        "status": status,
+        "shards_that_were_whole": shards,
+        "same_tables": same(folder / "left alone", folder / "killed"),
     }
 
 
@@ -270,6 +328,9 @@ def store(folder, quick):
     rows = [line.split() for line in done.stdout.splitlines()]
     return {
         "starts": n_pairs * n_starts,
+        "shards": len(list((folder / "out" / "shards").iterdir())),
+        "plans": len(list((folder / "out" / "plans").iterdir())),
+        "plan_bytes": sum(path.stat().st_size for path in (folder / "out" / "plans").iterdir()),
         "load_before": round(load, 2),
         **{n: {"seconds": float(r[0]), "peak_mb": int(r[4])} for n, r in zip(names, rows, strict=True)},
     }
@@ -277,7 +338,7 @@ def store(folder, quick):
 
 def main():
     """Command line."""
-    parts = {"speed": speed, "small": small, "store": store}
+    parts = {"speed": speed, "whole": whole, "killed": killed, "small": small, "store": store}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", help="which; all of them by default")
     parser.add_argument("--quick", action="store_true", help="something small, written nowhere")

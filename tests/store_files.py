@@ -1,4 +1,7 @@
-"""A store of many starts that nobody solved, for tests and for timing: `python tests/store_files.py FOLDER MODELS STARTS`."""
+"""A store of many starts that nobody solved, for tests and for timing: `python tests/store_files.py FOLDER MODELS STARTS`.
+
+Of random starts: a unit each 50 of them, with one or two chosen plans of the size that 1,854 objects have.
+"""
 
 import resource
 import sys
@@ -10,12 +13,15 @@ import numpy as np
 from gwrsa.shards import Shards, file_digest, save_arrays
 from gwrsa.study import Study
 from gwrsa.study_inputs import Inputs
+from gwrsa.study_plan import Unit, batches
 from gwrsa.study_prepare import begin, prepare
 
 N = 60
+# Float64 of a chosen start: 0.75 MB of CLIP with people (benches/results/cluster_speed.json).
+EXPONENT = 94_000
 
 
-def write(out, models, starts, permutations=100):
+def write(out, models, starts, permutations=100, exponent=10):
     """A study of noise whose shards are made up, all that `gather` needs; its folder."""
     folder = out.parent
     folder.mkdir(exist_ok=True, parents=True)
@@ -24,7 +30,8 @@ def write(out, models, starts, permutations=100):
     toml = folder / "study.toml"
     toml.write_text(
         f'[human]\nembedding = "human.npy"\n[[models]]\nname = "noise"\nfamily = "noise"\nnoise = "features"\nseeds = {models}\n'
-        f"[alignment]\nn_starts = {starts}\n[statistics]\npermutations = {permutations}\nbootstrap = 100\nchance = 20\n"
+        f'[alignment]\nsearch = "multistart"\nn_starts = {starts}\n'
+        f"[statistics]\npermutations = {permutations}\nbootstrap = 100\nchance = 20\n"
     )
     study = Study.from_toml(toml)
     inputs = Inputs(study.settings, study.base)
@@ -36,19 +43,19 @@ def write(out, models, starts, permutations=100):
     for model in work.models:
         null = rng.standard_normal(permutations)
         records.save(work.rsa_unit(work.human, model), {"statistic": 0.1, "p_value": 0.5, "null": null.tolist()})
-        unit = work.alignment_unit(work.human, model)
-        key = work.key(next(u for u in work.units() if u.target == model and u.what == "align"))
-        loss = rng.uniform(1, 2, starts)
-        rows = [row(i, float(loss[i]), float(rng.integers(0, N) / N)) for i in range(starts)]
-        rates = np.array([r["top1"] for r in rows])
-        best = int(loss.argmin()), int(np.lexsort((loss, -rates))[0])
-        plans = {}
-        for i in sorted(set(best)):
-            path = save_arrays(
-                work.plan_path(f"{key}-{i}"), {"top": top, "tied": np.array(0), "f": np.zeros(N), "g": np.zeros(N)}
-            )
-            plans[path.stem] = file_digest(path)
-        records.save(unit, {"rows": rows, "plans": plans})
+        for batch, (first, n) in enumerate(batches(study.settings)):
+            unit = Unit("align", work.human, model, batch=batch)
+            loss = rng.uniform(1, 2, n)
+            rows = [row(first + i, float(loss[i]), float(rng.integers(0, N) / N)) for i in range(n)]
+            rates = np.array([r["top1"] for r in rows])
+            best = int(loss.argmin()), int(np.lexsort((loss, -rates))[0])
+            plans = {}
+            for i in sorted(set(best)):
+                state = {"top": top, "tied": np.array(0), "f": np.zeros(N), "g": np.zeros(N)}
+                path = work.plan_path(f"{work.key(unit)}-{first + i}")
+                save_arrays(path, state | {"exponent": rng.standard_normal(exponent)})
+                plans[path.stem] = file_digest(path)
+            records.save(work.alignment_unit(work.human, model, batch=batch), {"rows": rows, "plans": plans})
     return out
 
 
@@ -81,7 +88,7 @@ if __name__ == "__main__":
 
     where = Path(sys.argv[1])
     if not where.exists():
-        write(where, int(sys.argv[2]), int(sys.argv[3]))
+        write(where, int(sys.argv[2]), int(sys.argv[3]), exponent=EXPONENT)
         sys.exit()
     for what in (listing, lambda out: gather(out, figures=False), listing):
         began = time.perf_counter()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 import gwrsa
+from gwrsa.extraction.registry import LIBRARIES
 from gwrsa.study import Study
 
 N = 24
@@ -108,3 +109,9 @@ def write_longer(folder, models=8, n=200):
     path = folder / "study.toml"
     path.write_text(toml)
     return path
+
+
+def fake_networks(monkeypatch, extract):
+    """Where the libraries are not: every name is in their registries, and `extract` is this."""
+    monkeypatch.setattr("gwrsa.extraction.run.extract", extract)
+    monkeypatch.setattr("gwrsa.extraction.registry._IN_REGISTRY", dict.fromkeys(LIBRARIES, lambda *_: None))

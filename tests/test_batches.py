@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cluster_files import GWRSA, dask, ended, start
-from gwrsa import study_work
+from gwrsa import study_plan
 from gwrsa.study import Study
 from gwrsa.study_check import check
 from gwrsa.study_gather import Opened, gather
@@ -18,12 +18,12 @@ CUT = TOML.replace("n_starts = 3", f'search = "multistart"\nepsilon = [0.05, 0.3
 
 @pytest.fixture
 def in_twos(monkeypatch):
-    monkeypatch.setattr(study_work, "_BATCH", 2)
+    monkeypatch.setattr(study_plan, "_BATCH", 2)
 
 
 def test_random_starts_are_cut_and_others_are_not(tmp_path):
     def batches(text):
-        return study_work.batches(Study.from_toml(write(tmp_path, text)).settings)
+        return study_plan.batches(Study.from_toml(write(tmp_path, text)).settings)
 
     many = TOML.replace("n_starts = 3", 'search = "multistart"\nn_starts = 120')
     assert batches(many) == [(0, 50), (50, 50), (100, 20)]
@@ -34,7 +34,7 @@ def test_random_starts_are_cut_and_others_are_not(tmp_path):
 def test_starts_are_those_of_a_round_in_one_piece(tmp_path, monkeypatch):
     path = write(tmp_path, CUT)
     whole = run(path, tmp_path / "whole").results
-    monkeypatch.setattr(study_work, "_BATCH", 2)
+    monkeypatch.setattr(study_plan, "_BATCH", 2)
     found = run(path, tmp_path / "cut")
     assert whole.groupby(["target", "replicate"])["pair_key"].nunique().max() <= 2
     assert (found.results.groupby(["target", "replicate"])["pair_key"].nunique() == 6).all()

@@ -189,6 +189,43 @@ def test_what_pot_did_not_finish_is_not_called_its_loss(benches):
     assert "of epsilon 0.0057, 0.012, all are drawn between 0.0013 and 0.013" in "\n".join(notes)
 
 
+@pytest.mark.slow
+def test_tests_of_pot_are_counted_as_they_end(tmp_path):
+    (tmp_path / "test_made_up.py").write_text(
+        "import ot, pytest\n"
+        "def call(): return ot.sinkhorn([0.5, 0.5], [0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], 1.0)\n"
+        "def test_calls(): assert call().shape == (2, 2)\n"
+        "def test_calls_none(): pass\n"
+        "@pytest.mark.parametrize('n', [1, 2])\n"
+        "def test_is_pot_s(n): assert ot.sinkhorn.__module__.startswith('ot.'), call()\n"
+        "@pytest.mark.xfail(raises=ValueError)\n"
+        "def test_is_meant_to_fail(): call(), int('a')\n"
+        "@pytest.mark.parametrize('backend', ['tf'])\n"
+        "def test_is_left_out(backend): pytest.skip('not here')\n"
+        "@pytest.fixture\n"
+        "def broken(): raise ValueError('it')\n"
+        "def test_is_not_begun(broken): pass\n"
+    )
+    found = {}
+    for side in ("pot", "twins"):
+        out = tmp_path / f"{side}.json"
+        command = [sys.executable, str(BENCHES / "pot_tests.py"), "--one", "test_made_up.py", side, str(out)]
+        subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+        found[side] = json.loads(out.read_text())
+    assert found["pot"] == {
+        "all": {"passed": 4, "xfailed": 1, "skipped": 1, "failed": 1},
+        "calling": {},
+        "failed": ["test_is_not_begun"],
+        "skipped": ["test_is_left_out[tf]"],
+    }
+    assert found["twins"] == {
+        "all": {"passed": 2, "xfailed": 1, "skipped": 1, "failed": 3},
+        "calling": {"passed": 1, "xfailed": 1, "failed": 2},
+        "failed": ["test_is_not_begun", "test_is_pot_s[1]", "test_is_pot_s[2]"],
+        "skipped": ["test_is_left_out[tf]"],
+    }
+
+
 def test_what_measures_the_machine_is_in_the_key_of_what_uses_it(benches, tmp_path, monkeypatch):
     run = benches["run"]
     for path in BENCHES.glob("*.py"):
@@ -274,3 +311,55 @@ def test_every_shard_runs_small_and_every_row_has_its_figure(benches, things_dir
     assert all(row.what in page for row in rows)
     assert "Not shown" not in page
     assert "Not measured" not in page
+
+
+@pytest.mark.slow
+def test_the_bench_of_a_cluster_runs_and_is_told(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.syspath_prepend(str(BENCHES))
+    command = [sys.executable, BENCHES / "cluster.py", "speed", "whole", "killed", "store", "--quick"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stderr
+    words = import_module("cluster_words")
+    told = {}
+    for name in ("speed", "whole", "killed", "store"):
+        text = done.stdout[done.stdout.index(f"{name}: {{\n") + len(name) + 2 :]
+        told[name], _ = json.JSONDecoder().raw_decode(text)
+        assert all(getattr(words, name)(told[name]))
+    assert told["speed"]["same_tables"]
+    assert told["whole"]["same_tables"]
+    assert told["killed"]["same_tables"]
+    assert told["store"]["starts"] == 200
+
+
+def test_the_page_of_cards_shows_what_is_counted(benches):
+    pytest.importorskip("torch")
+    gpu = import_module("gpu")
+    found = gpu.model(None, quick=False)
+    page = (BENCHES.parent / "docs" / "gpu.md").read_text(encoding="utf-8")
+    assert gpu.table(found) in page
+    starts, large = (gpu.whole_seconds(found, name) for name in ("starts", "large"))
+    assert f"500 starts of 32 steps are at least {starts:.1f} s of the card" in page
+    assert f"150 steps of 20,000 objects {large:.1f} s" in page
+    assert f"without the fused kernels {gpu.whole_seconds(found, 'starts', 'plain'):.1f} s for the starts" in page
+    measured = json.loads((BENCHES / "results" / "gpu_cpu.json").read_text())["result"]["paired"]
+    ours, rust = (measured["seconds_least"][name] for name in ("torch", "rust"))
+    assert f"| {measured['ratio']:.2f} ({ours:.2f} s against {rust:.2f} s at the least) | 3 |" in page
+    assert measured["ratio"] < 3
+    assert "{}, {} (float64".format(*measured["steps_and_sweeps"]["torch"]) in page
+    small = json.loads((BENCHES / "results" / "gpu_cpu.json").read_text())["result"]["small"]
+    mixed, double = small["mixed"].values(), small["float64"].values()
+    loss, plan = (max(x[of] for x in mixed) for of in ("loss_relative", "plan_l1"))
+    assert f"on {len(mixed)} problems of {small['n']} THINGS objects" in page
+    assert f"losses to {loss:.1e} and plans to {plan:.1e} in L1" in page
+    same, exact = (
+        sum(all(len(set(x[of])) == 1 for of in ("outer_steps", "sweeps")) for x in some) for some in (mixed, double)
+    )
+    assert f"were the same on {same} of the {len(mixed)}" in page
+    assert f"{exact} of the {len(double)} pairs agreed in every step and sweep" in page
+    assert "took {:.1f} times (human vs CLIP, matched) and {:.1f} times (raw)".format(*small["ratio"].values()) in page
+    assert max(abs(x["outer_steps"][0] - x["outer_steps"][1]) for x in mixed) == 1
+    # A program's rows are read again from the cache, or where there are too many objects from memory.
+    for n, readings in ((1854, 1), (20_000, 2)):
+        one, two = (gpu.counted(n, n, 66, 66, sweeps=k)["sweeps"]["bytes"] for k in (1, 2))
+        assert two - one == pytest.approx(4 * n * n * (readings + 2 / 16))

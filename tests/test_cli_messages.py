@@ -100,6 +100,31 @@ def test_a_metric_that_is_not_used_is_said(folder, monkeypatch, capsys):
         assert "is not used" not in main(monkeypatch, capsys, *mixed)[2]
 
 
+def test_options_that_play_no_part_are_said(folder, monkeypatch, capsys):
+    np.save(folder / "answers.npy", np.array([[0, 1, 2], [1, 2, 0], [2, 0, 1]]))
+    out = ("--out", folder / "rdm.npz")
+    counted = ("rdm", folder / "answers.npy", "--kind", "triplets", "--missing", "chance", *out)
+    embedded = ("rdm", folder / "labelled.npz", *out)
+    aligned = ("align", folder / "labelled.npz", folder / "labelled.npz", "--starts", 1, "--no-progress")
+    for given, option, why in (
+        (counted, ("--calibrate", folder / "answers.npy"), "triplets are counted"),
+        (embedded, ("--missing", "chance"), "an embedding lacks no pair"),
+        (embedded, ("--calibrate", folder / "none.npy"), "--metric cosine does not depend on the scale"),
+        (aligned, ("--uncategorised", "miss"), "there are no categories"),
+    ):
+        code, _, said = main(monkeypatch, capsys, *given, *option)
+        assert code == 0
+        assert f"warning: {option[0]} {option[1]} is not used: {why}" in said
+        assert "is not used" not in main(monkeypatch, capsys, *given)[2]
+
+
+def test_a_cache_and_none_are_refused(tmp_path, monkeypatch, capsys):
+    given = ("extract", tmp_path, "--model", "timm/x", "--out", tmp_path / "x.npz", "--cache", tmp_path, "--no-cache")
+    code, _, said = main(monkeypatch, capsys, *given)
+    assert code == 2
+    assert f"--cache must not be given with --no-cache, got '{tmp_path}'" in said
+
+
 def test_three_whole_dimensions_are_no_triplets(folder, monkeypatch, capsys):
     np.save(folder / "colours.npy", np.random.default_rng(1).integers(0, 256, (N, 3)))
     assert main(monkeypatch, capsys, "rdm", folder / "colours.npy", "--out", folder / "rdm.npz")[0] == 0
@@ -162,15 +187,23 @@ def test_what_is_wrong_is_named_by_its_option_or_file(folder, monkeypatch, capsy
     assert said == f"gwrsa: {folder / 'none.npy'}: No such file or directory"
 
 
-@pytest.mark.parametrize(("verb", "again"), [("align", ""), ("study", "; run the same command to go on")])
-def test_an_interrupt_is_said(monkeypatch, capsys, verb, again):
-    def interrupted():
+AGAIN = "; run the same command to go on"
+
+
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [(("align",), ""), (("study",), AGAIN), (("extract",), AGAIN), (("extract", "--no-cache"), "")],
+)
+def test_an_interrupt_is_said(monkeypatch, capsys, given, again):
+    verb, *_ = given
+
+    def interrupted(*, no_cache: bool = False):
         raise KeyboardInterrupt
 
     command = next(c for c in cli.app.registered_commands if c.callback.__name__ == verb)
     monkeypatch.setattr(command, "callback", interrupted)
     monkeypatch.setattr(command, "name", verb)
-    code, _, said = main(monkeypatch, capsys, verb)
+    code, _, said = main(monkeypatch, capsys, *given)
     assert code == 130
     assert said.strip() == f"gwrsa: interrupted{again}"
 

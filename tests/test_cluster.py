@@ -5,6 +5,7 @@ import platform
 import signal
 import sys
 import threading
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cluster_files import GWRSA, aligned, at_work, dask, ended, kept, start, wait_for
-from gwrsa import cluster, study_work
+from gwrsa import cluster, study_plan, study_work
 from gwrsa.cli import app
 from gwrsa.study import Study
 from gwrsa.study_compute import Outcome, Progress, cores
@@ -29,7 +30,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore")]
 @pytest.fixture(scope="module")
 def client():
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as made,
         distributed.Client(made, set_as_default=False) as found,
     ):
         yield found
@@ -123,6 +124,23 @@ def test_a_worker_of_another_version_is_refused(tmp_path, monkeypatch):
         ValueError, match="workers must run what the driver runs, but alignment of people with near is another"
     ):
         cluster.do_sent(common, sent, 1)
+
+
+def test_what_is_no_client_is_refused(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"client must be a distributed.Client, got 'tcp://1.2.3.4:5'; gwrsa.cluster.connect"
+    ):
+        run(write(tmp_path), tmp_path / "out", client="tcp://1.2.3.4:5")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("held", ["{}", "[]", '{"address": null}', "no json"])
+def test_a_file_that_no_scheduler_wrote_is_refused(tmp_path, held):
+    (tmp_path / "dask.json").write_text(held)
+    with pytest.raises(
+        ValueError, match=r"scheduler must be the address or the file of a running scheduler, got '.*dask.json'"
+    ):
+        cluster.connect(str(tmp_path / "dask.json"))
 
 
 def test_an_error_on_a_worker_is_raised_here(tmp_path, three_threads, monkeypatch):
@@ -286,9 +304,9 @@ def test_a_worker_keeps_the_memory_of_large_arrays_that_nannies_have_given_back(
 def test_progress_says_what_a_pair_came_to_how_many_failed_and_how_long_the_rest_takes(capsys, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("gwrsa.study_compute.time.monotonic", lambda: clock[0])
-    sides = [study_work.Entry(name, "clip", 0, "cosine", name) for name in ("people", "a", "b", "c", "d", "e")]
-    units = [study_work.Unit("test", sides[0], side) for side in sides[1:]]
-    units += [study_work.Unit("align", sides[0], side) for side in sides[1:]]
+    sides = [study_plan.Entry(name, "clip", 0, "cosine", name) for name in ("people", "a", "b", "c", "d", "e")]
+    units = [study_plan.Unit("test", sides[0], side) for side in sides[1:]]
+    units += [study_plan.Unit("align", sides[0], side) for side in sides[1:]]
     with Progress("tried", units, shown=True) as shown:
         clock[0] = 100.0
         shown.done(tuple(units[:5]), Outcome(done=5))
@@ -305,3 +323,47 @@ def test_progress_says_what_a_pair_came_to_how_many_failed_and_how_long_the_rest
     # Two of six pairs in 60 seconds, after the tests.
     assert "7/11 units" in line.split("\r")[-1]
     assert "16 starts (10 failed), about 02:00 left; 2 at work on 2 workers" in line.split("\r")[-1]
+
+
+def test_the_dashboard_has_a_page_that_counts_by_pair(tmp_path, client, capsys):
+    toml = TOML.replace('name = "small"', 'name = "small <b>"').replace('name = "far"', 'name = "far-off <i>"')
+    found = Study.from_toml(write(tmp_path, toml)).run(tmp_path / "out", client=client, figures=False)
+    address = next(line for line in capsys.readouterr().err.split() if line.endswith("/gwrsa"))
+    with urllib.request.urlopen(address) as answer:  # noqa: S310  # of this machine
+        page = answer.read().decode()
+    assert "<h1>small &lt;b&gt;</h1><p>10 of 10 units, 15 starts, 0 failed." in page
+    rows = found.results.query("target == 'far-off <i>' and replicate == 0")
+    numbers = "".join(f'<td class="n">{x}</td>' for x in (len(rows), 0, f"{rows['gw_loss'].min():.6g}"))
+    assert f"<tr><td>people with far-off &lt;i&gt;</td>{numbers}</tr>" in page
+    groups = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.task_prefixes))
+    assert "people with far\N{NON-BREAKING HYPHEN}off <i>" in groups
+
+
+def test_a_scheduler_that_takes_no_page_does_without(tmp_path, made, client, monkeypatch):
+    def refuse(*_):
+        raise ValueError("not allowed")
+
+    monkeypatch.setattr(type(client), "register_plugin", refuse)
+    run(write(tmp_path), tmp_path / "out", client=client)
+    assert_same(tmp_path / "out", made[1].folder)
+
+
+def test_the_page_sums_what_drivers_tell_and_forgets_old_studies():
+    from gwrsa.cluster_page import Page
+
+    page = Page()
+    assert "No unit of a study is done yet" in page.html()
+    told = {"run": "a", "study": "s", "units": 1, "of": 4, "left": 3725.0, "pair": "x with y", "starts": 5, "failed": 1}
+    page.log_event("gwrsa", told | {"lowest": None})
+    assert '<td>x with y</td><td class="n">5</td><td class="n">1</td><td class="n"></td>' in page.html()
+    page.log_event("gwrsa", told | {"units": 2, "lowest": 0.5})
+    page.log_event("gwrsa", told | {"units": 3, "lowest": 0.75})
+    page.log_event("gwrsa", told | {"units": 4, "left": None, "pair": None, "starts": 0, "failed": 0, "lowest": None})
+    page.log_event("another", {"run": "b"})
+    assert "<p>4 of 4 units, 15 starts, 3 failed." in page.html()
+    assert '<td>x with y</td><td class="n">15</td><td class="n">3</td><td class="n">0.5</td>' in page.html()
+    for i in range(8):
+        page.log_event("gwrsa", told | {"run": str(i), "lowest": 0.5})
+    assert page.html().count("<h1>") == 8
+    assert "about 1:02:05 left" in page.html()
+    assert "a" not in page.studies

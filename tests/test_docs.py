@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import gwrsa
+from gwrsa.study_plan import batches
 from gwrsa.study_settings import Settings
-from gwrsa.study_work import batches
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benches" / "results"
@@ -30,9 +30,9 @@ def tools():
 # Code
 
 
-@pytest.mark.parametrize("page", ["docs/start.md", "docs/faq.md", "docs/human.md", "docs/from-pot.md"])
+@pytest.mark.parametrize("page", ["start", "faq", "human", "from-pot", "from-gwtune", "from-rsatoolbox"])
 def test_code_of_a_page_runs(tools, page):
-    n, left_out = tools["blocks"].run_page(ROOT / page)
+    n, left_out = tools["blocks"].run_page(ROOT / "docs" / f"{page}.md")
     assert n > 0
     assert all("git clone" in what or "pip install" in what for what in left_out)
 
@@ -154,6 +154,15 @@ def test_times_beside_pot_are_those_measured(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benches"))
     table = import_module("pot_calls").table(result("pot_calls"))
     assert table in (ROOT / "docs" / "from-pot.md").read_text(encoding="utf-8")
+    tests = import_module("pot_tests")
+    assert tests.table(tests.load()) in tests.PAGE.read_text(encoding="utf-8")
+
+
+def test_times_on_a_cluster_are_those_that_were_measured(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benches"))
+    text = " ".join((ROOT / "docs" / "cluster.md").read_text(encoding="utf-8").split())
+    for piece in import_module("cluster_words").told():
+        assert " ".join(piece.split()) in text
 
 
 def test_times_of_the_reference_study_follow_from_what_was_measured():
@@ -180,6 +189,17 @@ def test_times_of_the_reference_study_follow_from_what_was_measured():
         in text
     )
     assert f"300 workers of 3 threads (900 cores) | {batch} x {each} / 3 = {short:.0f} s, " in text
+
+
+def test_tests_of_pot_that_fail_or_are_skipped_are_named():
+    text = (ROOT / "docs" / "from-pot.md").read_text(encoding="utf-8").split("## POT's own tests")[1].split("\n## ")[0]
+    sides = [files["twins"] for files in result("pot_tests")["files"].values()]
+    failed, skipped = ([name for side in sides for name in side[end]] for end in ("failed", "skipped"))
+    assert not failed
+    assert "None fails." in text
+    geomloss = [name for name in skipped if name.startswith("test_geomloss_solver[")]
+    assert all("_tf[" in name for name in skipped if name not in geomloss)
+    assert f"Of the {len(skipped)} that are skipped {len(geomloss)} need geomloss" in text
 
 
 def test_page_of_the_benches_is_that_of_their_results(monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 
 import gwrsa
 from gwrsa.catalogue import catalogue
+from gwrsa.study import Study
 
 pytestmark = [
     pytest.mark.extract,
@@ -56,6 +57,36 @@ def test_efficientnet_calls_coffee_an_espresso_and_the_cat_a_cat(photographs):
 def test_a_checkpoint_without_preprocessing_is_refused(photographs):
     with pytest.raises(ValueError, match="preprocessing must be stated for a local checkpoint"):
         extract(photographs, "timm/tf_efficientnet_lite0", checkpoint=lite0())
+
+
+def test_what_would_be_left_aside_is_refused(photographs):
+    with pytest.raises(
+        ValueError, match="pretrained must be True with a checkpoint, whose weights are used, got False"
+    ):
+        extract(
+            photographs, "timm/tf_efficientnet_lite0", checkpoint=lite0(), preprocessing="registry", pretrained=False
+        )
+    with pytest.raises(ValueError, match=r"match must be one of 'name', 'position', got 'names'; did you mean 'name'"):
+        extract(photographs, "torchvision/resnet18", pretrained=False, match="names")
+    for model in ("open_clip_text/RN50", "sentence-transformers/all-MiniLM-L6-v2"):
+        with pytest.raises(ValueError, match="preprocessing must be None for a network of texts, got 'registry'"):
+            extract(["a", "b"], model, preprocessing="registry")
+
+
+@pytest.mark.parametrize(
+    "model", ["timm/resnet5O", "timm/resnet50.none", "torchvision/none", "open_clip/ViT-B-16:none"]
+)
+def test_a_study_with_a_wrong_name_runs_no_network(tmp_path, model):
+    np.save(tmp_path / "human.npy", np.random.default_rng(0).standard_normal((12, 3)))
+    (tmp_path / "words.txt").write_text("".join(f"object {i}\n" for i in range(12)))
+    (tmp_path / "study.toml").write_text(
+        'items = "words.txt"\n[human]\nembedding = "human.npy"\n'
+        '[[models]]\nname = "first"\nfamily = "supervised"\nextract = "torchvision/resnet18"\npretrained = false\n'
+        f'[[models]]\nname = "second"\nfamily = "clip"\nextract = "{model}"\n[images]\nroot = "images"\n'
+    )
+    (tmp_path / "images").mkdir()  # empty: to run a network would be another error
+    with pytest.raises(ValueError, match=rf"model must .*got '{model}'"):
+        Study.from_toml(tmp_path / "study.toml").run(tmp_path / "out", figures=False, progress=False)
 
 
 def test_a_checkpoint_of_other_names_is_refused(photographs):

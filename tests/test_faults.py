@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,9 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, longer):
         worker.kill()
         status, _, err = ended(driver)
     assert status == 0, err
+    assert re.search(
+        r"worker tcp://\S+ is gone: (alignment|RSA) of human with m\d.*, which it was at, is done again by another", err
+    )
     assert len(before) < len(shards(out))
     assert kept(before, out)
     assert_same(out, longer, LONGER)

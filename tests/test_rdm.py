@@ -149,8 +149,10 @@ def test_what_cannot_be_labels_is_named():
 def test_meta_must_be_a_json_mapping(tmp_path):
     with pytest.raises(ValueError, match=r"meta must be a mapping, got \[1\]"):
         gwrsa.Embedding(np.eye(3), meta=[1])
-    with pytest.raises(ValueError, match="meta must be JSON to be saved"):
-        gwrsa.Embedding(np.eye(3), meta={"layers": {1, 2}}).save(tmp_path / "e.npz")
+    for value in ({1, 2}, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="meta must be JSON with finite numbers to be saved, got"):
+            gwrsa.Embedding(np.eye(3), meta={"layers": value}).save(tmp_path / "e.npz")
+    assert not (tmp_path / "e.npz").exists()
     for stored in ("[1]", "no json", '{"name": "e", "meta": 3}'):
         np.savez(tmp_path / "other.npz", values=np.eye(3), provenance=np.array(stored))
         with pytest.raises(ValueError, match=r"other\.npz: provenance must be JSON"):

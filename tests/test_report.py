@@ -134,6 +134,31 @@ def objects_figure(results, model="noise"):
     return next(d for d in drawings(results) if d.name == f"figure_3_top_{model}")
 
 
+def test_networks_and_earlier_runs_are_told(results, tmp_path):
+    meta = {"model": "timm/<x>", "module": "head", "preprocessing": "Resize(64)", "weights": "ab" * 32, "device": "cpu"}
+    meta |= {"versions": {"torch": "2.9", "timm": "1.0"}, "broken": ["a.png: <b>"]}
+    first, *rest = results.provenance["models"]
+    run = {name: results.provenance[name] for name in ("started", "finished", "seconds", "versions")}
+    earlier = [run | {"finished": None, "seconds": None}, run | {"seconds": 41.0}]
+    told = results.provenance | {"models": [first | {"meta": meta}, *rest], "earlier": earlier}
+    text = report.write(replace(results, provenance=told), tmp_path / "r.html").read_text()
+    row = text[text.index("Networks that were run") :]
+    for expected in (
+        "timm/&lt;x&gt;",
+        "Resize(64)",
+        "<code>abababababab</code>",
+        "torch 2.9, timm 1.0 on cpu",
+        "a.png: &lt;b&gt;",
+    ):
+        assert expected in row[: row.index("</table>")]
+    assert "the last of 3 runs" in text
+    assert ", not known to have finished, by gwrsa" in text
+    assert "41 s of computing, by gwrsa" in text
+    before = (results.folder / "report.html").read_text()
+    assert "Networks that were run" not in before
+    assert "runs, which went on" not in before
+
+
 def test_objects_are_shown_with_their_own_images(results):
     drawing = objects_figure(results)
     assert "counterparts; start chosen without labels. 2 of 24 objects have no image." in drawing.caption

@@ -175,5 +175,5 @@ def test_tasks_of_one_job_are_scheduler_driver_and_workers(tmp_path, slurm, long
     path, out, program = write_longer(tmp_path), tmp_path / "out", tmp_path / "program.py"
     program.write_text(RUNNER)
     done = slurm("srun", f"--ntasks={NODES}", sys.executable, program, path, out, tmp_path / "scheduler-{job_id}.json")
-    assert (out / "results.parquet").is_file(), done.stderr
+    assert (done.returncode, (out / "results.parquet").is_file()) == (0, True), done.stderr
     assert_same(out, longer, LONGER)

@@ -1,7 +1,9 @@
 import json
+import re
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
@@ -11,9 +13,10 @@ from typer.testing import CliRunner
 import gwrsa
 from gwrsa import statistics, study_work, tables
 from gwrsa.cli import app
-from gwrsa.store import Results
+from gwrsa.shards import file_digest
+from gwrsa.store import Results, load_provenance, save_provenance
 from gwrsa.study import Study
-from study_files import TOML, N, assert_same, run, shards, write
+from study_files import TOML, N, assert_same, fake_networks, run, shards, write
 
 # ---- what is computed
 
@@ -236,6 +239,81 @@ def test_changed_inputs_are_refused(tmp_path):
         run(path, tmp_path / "out")
 
 
+def test_inputs_may_be_mended_where_nothing_came_of_them(tmp_path):
+    path = write(tmp_path)
+    values = np.load(tmp_path / "far.npy")
+    np.save(tmp_path / "far.npy", values[:-1, :-1])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="items must have 23 labels, one an object, got 24"):
+            run(path, tmp_path / "out")
+    np.save(tmp_path / "far.npy", values)
+    found = run(path, tmp_path / "out")
+    assert found.provenance["inputs"]["far.npy"]["sha256"] == file_digest(tmp_path / "far.npy")
+    assert found.provenance["earlier"] == []
+    np.save(tmp_path / "far.npy", values * 2)
+    with pytest.raises(ValueError, match=r"same inputs, but 'far.npy' changed since"):
+        run(path, tmp_path / "out")
+
+
+def test_provenance_keeps_every_run_that_left_something(tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    path, before = write(tmp_path), []
+    times = iter(f"2026-01-0{i}" for i in range(1, 9))
+    monkeypatch.setattr("gwrsa.study_prepare.now", lambda: next(times))
+    for i in range(2):
+        with monkeypatch.context() as patched:
+            patched.setattr(study_work, "align", killed)
+            with pytest.raises(KeyboardInterrupt):
+                run(path, tmp_path / "out")
+        began = load_provenance(tmp_path / "out")["started"]
+        before += [(began, None, None)] * (i == 0)
+    first = run(path, tmp_path / "out").provenance
+    assert [(r["started"], r["finished"], r["seconds"]) for r in first["earlier"]] == [*before, (began, None, None)]
+    path.write_text(TOML + '[[models]]\nname = "new"\nfamily = "clip"\nnoise = "dissimilarities"\n')
+    second = run(path, tmp_path / "out").provenance
+    told = ("started", "finished", "seconds", "versions", "machine")
+    assert second["earlier"] == [*first["earlier"], {name: first[name] for name in told}]
+    assert run(path, tmp_path / "out").provenance == second
+
+
+def test_provenance_knows_that_a_run_beside_it_has_finished(tmp_path, monkeypatch):
+    path, out, times = write(tmp_path), tmp_path / "out", iter(("2026-01-01", "2026-01-03"))
+    monkeypatch.setattr("gwrsa.study_prepare.now", lambda: next(times))
+    real, beside = study_work.align, {"started": "2026-01-02", "finished": "2026-01-02", "seconds": 1.0}
+
+    def align(*args, **how):
+        # Meanwhile another run has begun here, and says that it is done.
+        save_provenance(out, load_provenance(out) | beside)
+        return real(*args, **how)
+
+    monkeypatch.setattr(study_work, "align", align)
+    found = run(path, out)
+    assert [(r["started"], r["finished"], r["seconds"]) for r in found.provenance["earlier"]] == [
+        tuple(beside.values())
+    ]
+
+
+def test_features_of_other_versions_of_libraries_are_kept_with_a_word(tmp_path, monkeypatch):
+    def fake(images, model, **_):
+        meta = {"versions": {"numpy": "0.9", "scipy": version("scipy"), "no-such-library": "1"}}
+        return gwrsa.Embedding(
+            np.random.default_rng(0).standard_normal((N, 6)), [f"object {i}" for i in range(N)], meta=meta
+        )
+
+    fake_networks(monkeypatch, fake)
+    (tmp_path / "images").mkdir()
+    toml = TOML.replace('embedding = "near.npy"', 'extract = "timm/resnet18"').replace(
+        "[categories]", '[images]\nroot = "images"\n[categories]'
+    )
+    path = write(tmp_path, toml)
+    run(path, tmp_path / "out")
+    words = rf"model 'near' are those that were extracted by numpy 0\.9, now {re.escape(np.__version__)}; a new folder has new ones"
+    with pytest.warns(UserWarning, match=words):
+        run(path, tmp_path / "out")
+
+
 def test_another_version_of_the_store_is_refused(tmp_path):
     path = write(tmp_path)
     run(path, tmp_path / "out")
@@ -353,7 +431,7 @@ def test_a_network_is_run_once_with_its_settings_and_its_rows_are_matched(tmp_pa
             np.random.default_rng(seed).standard_normal((N, 6)), items, name=model, meta={"seed": seed}
         )
 
-    monkeypatch.setattr("gwrsa.extraction.run.extract", fake)
+    fake_networks(monkeypatch, fake)
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "object 1.png").write_bytes(b"one")
     (tmp_path / "weights.pth").write_bytes(b"weights")

@@ -43,7 +43,47 @@ from study_files import TOML, write
         ('name = "people"', 'name = "near"', r"models\[0\].name must not be that of the human side, got 'near'"),
         ('embedding = "near.npy"', 'embedding = "near.npy"\nseeds = 2', r"models\[0\].seeds must be above 1 where"),
         ('embedding = "near.npy"', 'embedding = "near.npy"\ndims = 2', r"models\[0\].dims goes with noise only"),
+        (
+            'embedding = "near.npy"',
+            'extract = "timm/resnet18"\nitems = "items.txt"',
+            r"models\[0\].items goes with embedding and rdm only, got it beside extract = 'timm/resnet18', whose labels are",
+        ),
+        (
+            'embedding = "human.npy"',
+            'embedding = "human.npy"\nmissing = "chance"',
+            r"human.missing goes with triplets only, got it beside embedding = 'human.npy'",
+        ),
+        (
+            "seeds = 3",
+            'key = "x"',
+            r"models\[3\].key goes with embedding and rdm only, got it beside noise = 'features'",
+        ),
+        (
+            "seeds = 3",
+            'items = "i.txt"',
+            r"models\[3\].items goes with embedding and rdm only, got it beside noise",
+        ),
         ('embedding = "near.npy"', 'extract = "timm/resnet18"\nseeds = 2', "pretrained = false"),
+        (
+            'noise = "features"',
+            'noise = "dissimilarities"\ndims = 3',
+            r"models\[3\].dims goes with noise = 'features' only, got 3",
+        ),
+        (
+            'embedding = "near.npy"',
+            'extract = "timm/resnet18"\nmatch = "position"',
+            r"models\[0\].match goes with a checkpoint only, got 'position' without one",
+        ),
+        (
+            'embedding = "near.npy"',
+            'extract = "timm/resnet18"\ndevice = "gpu"',
+            r"models\[0\].device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'gpu'",
+        ),
+        (
+            'family = "clip"\nembedding = "near.npy"',
+            'family = "untrained"\nextract = "timm/resnet18"\ncheckpoint = "w.pth"\npreprocessing = "registry"\nseeds = 10',
+            r"models\[0\].checkpoint goes with a network with weights only, got 'w.pth' beside pretrained = false",
+        ),
         ('noise = "features"', 'noise = "pink"', r"models\[3\].noise must be one of 'features', 'dissimilarities'"),
         (
             'family = "clip"',

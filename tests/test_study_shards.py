@@ -13,7 +13,7 @@ from gwrsa.store import Results
 from gwrsa.study import Study
 from gwrsa.study_compute import cores
 from gwrsa.study_gather import Opened, gather
-from study_files import TABLES, TOML, assert_same, run, shards, write
+from study_files import TABLES, TOML, assert_same, fake_networks, run, shards, write
 
 
 def part(path, out, number, of, **how):
@@ -163,7 +163,7 @@ def test_networks_are_run_by_the_part_that_needs_them(tmp_path, monkeypatch):
         items = [f"object {i}" for i in range(24)]
         return gwrsa.Embedding(np.random.default_rng(seed).standard_normal((24, 6)), items, name=model)
 
-    monkeypatch.setattr("gwrsa.extraction.run.extract", fake)
+    fake_networks(monkeypatch, fake)
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "object 1.png").write_bytes(b"one")
     network = '[[models]]\nname = "network"\nfamily = "untrained"\nextract = "timm/resnet18"\nseeds = 3\n[images]\nroot = "images"\n'

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import logging
 import os
 import platform
 import signal
 import socket
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -24,8 +25,9 @@ from gwrsa.backends import chosen
 from gwrsa.sides import load_side
 from gwrsa.store import CATEGORIES, read_categories
 from gwrsa.study_compute import Execute, Job, Outcome, Progress, attempt, cores, jobs, one_blas_thread
+from gwrsa.study_plan import Entry, Unit, batches, runs
 from gwrsa.study_settings import Settings
-from gwrsa.study_work import Entry, Unit, Work, batches, runs
+from gwrsa.study_work import Work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -79,13 +81,21 @@ def connect(scheduler: str) -> Client:
     except ImportError as error:
         raise ImportError("a Dask cluster needs distributed; install gwrsa[dask]") from error
     try:
-        if Path(scheduler).is_file():
-            return Client(scheduler_file=scheduler, timeout=_CONNECT, set_as_default=False)
-        return Client(scheduler, timeout=_CONNECT, set_as_default=False)
+        at = _address_in(Path(scheduler)) if Path(scheduler).is_file() else scheduler
+        return Client(at, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"scheduler must be the address or the file of a running scheduler, got {scheduler!r}: {error}"
         ) from error
+
+
+def _address_in(file: Path) -> str:
+    """Of a scheduler, in the file that it wrote."""
+    told = json.loads(file.read_text(encoding="utf-8"))
+    address = told.get("address") if isinstance(told, dict) else None
+    if not isinstance(address, str):
+        raise ValueError("no address in it")
+    return address
 
 
 def shares(settings: Settings, workers: int) -> tuple[int, int]:
@@ -112,7 +122,7 @@ def local(processes: int, threads: int) -> Iterator[Client]:
             threads_per_worker=threads,
             processes=True,
             memory_limit=None,  # nothing is kept for Dask, so nothing could be let go
-            dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
+            dashboard_address="127.0.0.1:0",
             # A worker whose heart beats while all end would print a traceback; what goes wrong with tasks is told by their futures.
             silence_logs=logging.CRITICAL,
         ) as cluster,
@@ -134,43 +144,88 @@ def on_client(work: Work, client: Client) -> Execute:
     """
     if getattr(client, "asynchronous", False):
         raise ValueError("client must not be asynchronous, got one that is")
-    folder = str(work.folder.resolve())
-    common = Common(folder, replace(work.settings, models=()), _bare(work.human), work.categories_digest)
+    from gwrsa.cluster_page import page_of
 
-    def submit(job: Job, address: str, landed: Event) -> Future:
-        sent = tuple(Sent(replace(u, source=_bare(u.source), target=_bare(u.target)), work.key(u)) for u in job)
-        name = f"{job[0].what}-{uuid4()}"  # Dask groups what it shows by the word before the dash
-        future = client.submit(do, common, sent, key=name, workers=[address], allow_other_workers=True, pure=False)
-        future.add_done_callback(lambda _: landed.set())
-        return future
+    page, tell = page_of(client)
 
     def execute(units: Sequence[Unit], shown: Progress) -> Iterator[tuple[Job, Outcome]]:
-        flying: list[tuple[Future, Job, str]] = []
-        left: deque[Job] | None = None
-        landed = Event()
+        if page is not None and not shown.n_done:
+            shown.say(f"progress, pair by pair: {page}")
+        dispatcher = _Dispatcher(work, client, shown)
         try:
-            while left is None or left or flying:
-                workers = client.nthreads()
-                if left is None and workers:
-                    left = deque(jobs(units, len(workers)))
-                taken = {address for _, _, address in flying}
-                for address in workers:
-                    if left and address not in taken:
-                        job = left.popleft()
-                        flying.append((submit(job, address, landed), job, address))
-                shown.doing(
-                    f"{len(flying)} at work on {len(workers)} workers" if workers else "no worker has joined yet"
-                )
-                landed.wait(_LOOK)
-                landed.clear()
-                for at in [one for one in flying if one[0].done()]:
-                    flying.remove(at)
-                    yield at[1], _outcome(at[0], at[1])
+            for job, outcome in dispatcher.run(units):
+                yield job, outcome
+                tell(shown, job, outcome)
         finally:
-            if flying:
-                client.cancel([future for future, _, _ in flying])
+            dispatcher.cancel()
 
     return execute
+
+
+class _Dispatcher:
+    """Hands out jobs, and knows which worker is at which."""
+
+    def __init__(self, work: Work, client: Client, shown: Progress) -> None:
+        self.work, self.client, self.shown = work, client, shown
+        self.common = Common(
+            str(work.folder.resolve()), replace(work.settings, models=()), _bare(work.human), work.categories_digest
+        )
+        self.flying: list[tuple[Future, Job, str]] = []
+        self.landed = Event()
+
+    def run(self, units: Sequence[Unit]) -> Iterator[tuple[Job, Outcome]]:
+        """Each job when it is done; how many there are depends on the workers that are there when the first joins."""
+        left: deque[Job] | None = None
+        # Noise takes longest: begun last, it would keep one worker at work alone.
+        noise = {model.name for model in self.work.settings.models if model.noise}
+        units = sorted(units, key=lambda unit: unit.target.name not in noise)
+        workers = self.client.nthreads()
+        while left is None or left or self.flying:
+            if left is None and workers:
+                left = deque(jobs(units, len(workers)))
+            busy = {address for _, _, address in self.flying}
+            for address in workers:
+                if left and address not in busy:
+                    self._submit(left.popleft(), address)
+            self._say(workers, begun=left is not None)
+            self.landed.wait(_LOOK)
+            self.landed.clear()
+            # Before the scheduler is asked: that it is gone, the futures know at once.
+            ended = {future.key: (job, _outcome(future, job)) for future, job, _ in self.flying if future.done()}
+            workers = self.client.nthreads()
+            self._say_who_left(workers)
+            self.flying = [one for one in self.flying if one[0].key not in ended]
+            yield from ended.values()
+
+    def cancel(self) -> None:
+        """Let go of what is not done."""
+        if self.flying:
+            self.client.cancel([future for future, _, _ in self.flying])
+
+    def _submit(self, job: Job, address: str) -> None:
+        sent = tuple(Sent(replace(u, source=_bare(u.source), target=_bare(u.target)), self.work.key(u)) for u in job)
+        # Dask groups what it shows by what is before the first dash: by pairs, all batches and rounds of one together.
+        group = job[0].names if job[0].what == "align" else job[0].what
+        name = group.replace("-", "\N{NON-BREAKING HYPHEN}") + f"-{uuid4()}"
+        future = self.client.submit(
+            do, self.common, sent, key=name, workers=[address], allow_other_workers=True, pure=False
+        )
+        future.add_done_callback(lambda _: self.landed.set())
+        self.flying.append((future, job, address))
+
+    def _say(self, workers: Collection[str], *, begun: bool) -> None:
+        if workers:
+            self.shown.doing(f"{len(self.flying)} at work on {len(workers)} workers")
+        else:
+            self.shown.doing("no worker is left; one has to join" if begun else "no worker has joined yet")
+
+    def _say_who_left(self, workers: Collection[str]) -> None:
+        for i, (future, job, address) in enumerate(self.flying):
+            if address and address not in workers:
+                self.shown.say(
+                    f"worker {address} is gone: {job[0]}, which it was at, is done again by another where it was not ready"
+                )
+                self.flying[i] = future, job, ""
 
 
 def _outcome(future: Future, job: Job) -> Outcome:

@@ -120,7 +120,7 @@ class Embedding:
         Raises
         ------
         ValueError
-            If the path does not end in .npz, or meta is not JSON.
+            If the path does not end in .npz, or meta is not JSON with finite numbers.
 
         Examples
         --------
@@ -136,9 +136,11 @@ class Embedding:
         if self.items is not None:
             arrays["items"] = np.array(self.items)
         try:
-            provenance = json.dumps({"name": self.name, "meta": self.meta})
-        except TypeError as error:
-            raise ValueError(f"meta must be JSON to be saved, got {self.meta!r}: {error}") from error
+            provenance = json.dumps({"name": self.name, "meta": self.meta}, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"meta must be JSON with finite numbers to be saved, got {self.meta!r:.200}: {error}"
+            ) from error
         return save_arrays(out, {**arrays, "provenance": np.array(provenance)}, compressed=True)
 
     @classmethod

@@ -4,7 +4,8 @@
 ``study.toml``              as run, verbatim
 ``provenance.json``         store (version of this layout), versions, machine, base and inputs (sha256 and bytes of every file), settings
                             (all of them, defaults filled in), human and models (which side is in which file), started, finished (null
-                            while it runs), seconds, array (in how many parts it was cut, or null); once it is finished tables
+                            while it runs), seconds, array (in how many parts it was cut, or null), earlier (of each run before
+                            the last: started, finished or null, seconds or null, versions, machine); once it is finished tables
                             (sha256 of study.toml and of every table)
 ``.lock``                   held while the provenance is written
 ``sides/<digest>.npz``      a representation as it was read or extracted, its rows in the order of the study's objects;

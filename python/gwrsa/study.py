@@ -15,10 +15,11 @@ from gwrsa.shards import file_digest
 from gwrsa.store import TABLES, Results, need, save_provenance, write_table
 from gwrsa.study_compute import compute, cores, on_threads
 from gwrsa.study_inputs import Inputs
-from gwrsa.study_prepare import begin, by_position, now, prepare
+from gwrsa.study_plan import Unit, planned
+from gwrsa.study_prepare import RUN, all_runs, begin, by_position, now, prepare
 from gwrsa.study_settings import Settings
 from gwrsa.study_tables import assemble
-from gwrsa.study_work import Unit, Work, planned
+from gwrsa.study_work import Work
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -121,10 +122,14 @@ class Study:
         ------
         ValueError
             If a representation cannot be read or lacks objects, the folder holds something else, a study of another version, or
-            one whose inputs have changed since; or a worker does not see the folder or has another version.
+            one whose inputs have changed since; client is no Client; or a worker does not see the folder or has another version.
         ImportError
             If pyarrow, matplotlib and jinja2 for figures and report, or what extraction needs is missing.
         """
+        if client is not None and not (hasattr(client, "submit") and hasattr(client, "nthreads")):
+            raise ValueError(
+                f"client must be a distributed.Client, got {client!r}; gwrsa.cluster.connect makes one of an address"
+            )
         if client is not None and workers is not None:
             raise ValueError(
                 f"workers must be None with a client, whose workers have their own threads, got {workers!r}"
@@ -153,9 +158,10 @@ class Study:
             and before["settings"] == provenance["settings"]
         ):
             # Nothing was done: the study is as old as it was.
-            provenance |= {name: before[name] for name in ("started", "finished", "seconds", "versions", "machine")}
+            provenance |= {name: before[name] for name in RUN} | {"earlier": before.get("earlier", [])}
         else:
             provenance |= {"finished": now(), "seconds": time.perf_counter() - clock}
+            provenance["earlier"] = all_runs(folder, provenance)
         return finish(work, provenance, figures=figures, progress=progress)
 
     def run_shard(

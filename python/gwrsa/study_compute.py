@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gwrsa.claims import claim, share
 from gwrsa.machine import usable_cores
-from gwrsa.study_work import Unit, Work
+from gwrsa.study_plan import Unit
+from gwrsa.study_work import Work
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -158,19 +159,28 @@ def jobs(units: Sequence[Unit], workers: int) -> list[Job]:
     return [*batches, *((u,) for u in [*simple, *pairs])]
 
 
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    from tqdm import tqdm
+
+    return tqdm.format_interval(seconds)
+
+
 class Progress:
     """On stderr, a line a unit of starts, and a bar: units, starts, how many failed, about how long it will take."""
 
     def __init__(self, name: str, units: Sequence[Unit], *, shown: bool) -> None:
         from tqdm import tqdm
 
+        self.name, self.n_done, self.n_units = name, 0, len(units)
         self._bar: tqdm[Any] = tqdm(
-            total=len(units),
+            total=self.n_units,
             disable=not shown or not units,
             desc=name,
             bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} units, {elapsed}{postfix}",
         )
         self._starts = self._failed = self._aligned = 0
+        self._lowest: dict[str, float] = {}
         self._pairs = sum(unit.what == "align" for unit in units)
         self._began, self._what = time.monotonic(), ""
 
@@ -182,9 +192,20 @@ class Progress:
 
     def add(self, units: Sequence[Unit]) -> None:
         """Units that came due."""
-        if self._bar.total:
-            self._bar.total += len(units)
+        self.n_units += len(units)
+        self._bar.total = self.n_units
         self._pairs += len(units)
+
+    def left(self) -> float | None:
+        """About how many seconds the rest takes; None before that can be told, and when nothing is left."""
+        if not 0 < self._aligned < self._pairs:
+            return None
+        return (time.monotonic() - self._began) * (self._pairs / self._aligned - 1)
+
+    def say(self, what: str) -> None:
+        """A line above the bar."""
+        if not self._bar.disable:
+            self._bar.write(what, file=self._bar.fp)
 
     def doing(self, what: str) -> None:
         """Say what is being done."""
@@ -199,17 +220,19 @@ class Progress:
             self._aligned += not outcome.busy
         elif not self._aligned:  # what comes first is short: how long the rest takes is judged by alignments
             self._began = time.monotonic()
-        if outcome.starts and not self._bar.disable:
+        self.n_done += outcome.done + outcome.there
+        if outcome.starts:
+            before = self._lowest.get(job[0].names, math.inf)
+            self._lowest[job[0].names] = min(before, outcome.lowest)
             lowest = f"lowest loss {outcome.lowest:.6g}" if math.isfinite(outcome.lowest) else "every start failed"
+            lowest += f" (of the pair so far {min(before, outcome.lowest):.6g})" if math.isfinite(before) else ""
             failed = f", {outcome.failed} failed" if outcome.failed else ""
-            self._bar.write(f"{job[0]}: {lowest}, {outcome.starts} starts{failed}", file=self._bar.fp)
+            self.say(f"{job[0]}: {lowest}, {outcome.starts} starts{failed}")
         self._show(refresh=False)
         self._bar.update(outcome.done + outcome.there)
 
     def _show(self, *, refresh: bool) -> None:
         failed = f" ({self._failed} failed)" if self._failed else ""
-        left = ""
-        if 0 < self._aligned < self._pairs:
-            seconds = (time.monotonic() - self._began) * (self._pairs / self._aligned - 1)
-            left = f", about {self._bar.format_interval(seconds)} left"
+        seconds = self.left()
+        left = "" if seconds is None else f", about {duration(seconds)} left"
         self._bar.set_postfix_str(f"{self._starts} starts{failed}{left}; {self._what}", refresh=refresh)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from gwrsa.loaders import Categories
 from gwrsa.sides import load_side
 from gwrsa.store import CATEGORIES, Results, load_provenance, need, read_categories
 from gwrsa.study import FIGURES, finish, sides_of
+from gwrsa.study_plan import Entry, Unit, What, planned, runs
 from gwrsa.study_prepare import by_position, found_human, found_model, now
 from gwrsa.study_settings import Settings
-from gwrsa.study_work import Entry, Unit, What, Work, planned, runs
+from gwrsa.study_work import Work
 
 _MOST_NAMED = 5
 
@@ -63,7 +65,11 @@ class Opened:
         return cls(root, provenance, settings, human, entries, _categories(root, settings, human))
 
     def work(self) -> Work | None:
-        """Work on the sides that are there; None without a human side."""
+        """Work on the sides that are there, always the same; None without a human side."""
+        return self._work
+
+    @cached_property
+    def _work(self) -> Work | None:
         if self.human is None:
             return None
         return Work(self.folder, self.settings, self.human, tuple(self.entries.values()), self.categories)

@@ -172,12 +172,20 @@ class Inputs:
         Raises
         ------
         ValueError
-            If it has nothing to see, or is of no library that is known.
+            If it has nothing to see, or is not as `gwrsa.extract` wants it; see `gwrsa.extraction.registry`.
+        ImportError
+            If its library is missing.
         """
-        from gwrsa.extraction.models import library_and_name
+        from gwrsa.extraction.registry import check_arguments
 
         self._shown(model)
-        library_and_name(str(model.extract))
+        check_arguments(
+            str(model.extract),
+            checkpoint=None if model.checkpoint is None else self.base / model.checkpoint,
+            pretrained=model.pretrained,
+            preprocessing=model.preprocessing,
+            match=model.match,
+        )
 
     def _shown(self, model: Model) -> str:
         shown = model.texts or self.settings.images.root

@@ -10,6 +10,7 @@ from gwrsa import _validate as check
 from gwrsa.backends import BACKENDS
 from gwrsa.rdm import METRICS
 from gwrsa.solve import PRECISIONS
+from gwrsa.torch_device import check_name
 from gwrsa.triplets import MISSING
 
 NOISE = ("features", "dissimilarities")
@@ -115,6 +116,16 @@ def _table(_name: str, value: Any) -> Any:  # noqa: ANN401
 
 
 _SEED = _integer(0, 2**63 - 1)
+
+
+def _device(*, auto: bool) -> Check:
+    def checked(name: str, value: Any) -> Any:  # noqa: ANN401
+        check_name(value, auto=auto, called=name)
+        return value
+
+    return checked
+
+
 EXTRACT: dict[str, Check] = {
     "texts": _text,
     "module": _text,
@@ -123,7 +134,7 @@ EXTRACT: dict[str, Check] = {
     "preprocessing": _preprocessing,
     "match": _one("name", "position"),
     "batch_size": check.steps,
-    "device": _text,
+    "device": _device(auto=True),
     "broken": _one("raise", "skip"),
 }
 TOP: dict[str, Check] = {
@@ -162,7 +173,7 @@ ALIGNMENT: dict[str, Check] = {
     "max_outer": check.steps,
     "max_sinkhorn": check.steps,
     "backend": _one(*BACKENDS),
-    "device": _text,
+    "device": _device(auto=False),
 }
 STATISTICS: dict[str, Check] = {
     "top_k": _top_k,

@@ -13,9 +13,10 @@ from gwrsa.shards import key_of, replace_text, sweep
 from gwrsa.shards import replace as replaced
 from gwrsa.store import Results, need, save_categories, save_provenance
 from gwrsa.study import FIGURES, finish, sides_of
+from gwrsa.study_plan import Entry
 from gwrsa.study_prepare import checked_folder, record_sides
 from gwrsa.study_settings import Model, Settings
-from gwrsa.study_work import Entry, Work
+from gwrsa.study_work import Work
 
 _NAME = re.compile(r"(sides|shards|plans)/[0-9a-f]+(-[0-9]+)?\.(npz|json)")
 
@@ -70,6 +71,7 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, figures: bool = Tru
         "started": min(p["started"] for p in found),
         "finished": max(p["finished"] for p in found),
         "seconds": sum(p["seconds"] for p in found),
+        "earlier": [],
         "merged": [str(f) for f in folders],
     }
     sweep(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import warnings
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -23,8 +24,12 @@ from gwrsa.shards import PART, Shards, key_of, replace_text, sweep
 from gwrsa.sides import load_side, save_side
 from gwrsa.store import STORE, load_provenance, save_categories, save_provenance
 from gwrsa.study_inputs import Inputs
+from gwrsa.study_plan import Entry, runs
 from gwrsa.study_settings import Human, Model, Settings
-from gwrsa.study_work import Entry, Work, runs
+from gwrsa.study_work import Work
+
+RUN = ("started", "finished", "seconds", "versions", "machine")
+"""What provenance says of the last run that computed anything, and of each before it under "earlier"."""
 
 
 def begin(
@@ -53,7 +58,8 @@ def begin(
         with turn(folder / LOCK):
             before = checked_folder(folder, inputs.hashes)
             plain = inputs.settings.plain()
-            known = (before or {}).get("inputs", {})
+            # Of a run that was refused or killed before anything came of it nothing is kept.
+            known = before["inputs"] if before is not None and _holds_results(folder) else {}
             provenance: dict[str, Any] = {
                 "store": STORE,
                 "versions": _versions(inputs.settings),
@@ -68,11 +74,17 @@ def begin(
                 "finished": None,
                 "seconds": None,
                 "array": array if array is not None else (before or {}).get("array"),
+                "earlier": _runs_of(before) if known else [],
             }
             if before is not None and "merged" in before:
                 provenance["merged"] = before["merged"]
-            same = before is not None and before["settings"] == plain and inputs.hashes.items() <= known.items()
-            if not (same and before and (before["finished"] or before.get("array") == provenance["array"])):
+            same = (
+                before is not None
+                and before["settings"] == plain
+                and inputs.hashes.items() <= before["inputs"].items()
+                and (before["finished"] or (array is not None and before.get("array") == array))
+            )
+            if not same:
                 save_provenance(folder, provenance)
                 replace_text(folder / "study.toml", text)
             sweep(folder)
@@ -104,7 +116,7 @@ def checked_folder(folder: Path, hashes: dict[str, dict[str, Any]]) -> dict[str,
     changed = [
         p for p, now in hashes.items() if p in before["inputs"] and before["inputs"][p]["sha256"] != now["sha256"]
     ]
-    if changed:
+    if changed and _holds_results(folder):
         now, then = hashes[changed[0]]["sha256"], before["inputs"][changed[0]]["sha256"]
         raise ValueError(
             f"out must hold a study of the same inputs, but {', '.join(map(repr, changed))} changed since {str(folder)!r} was "
@@ -138,11 +150,14 @@ def prepare(folder: Path, inputs: Inputs, *, progress: bool, only: Collection[in
     human = _entry(folder, settings, who, source, settings.human.name, "human", 0, settings.human.metric)
     wanted = [(at, *run) for at, run in enumerate(runs(settings)) if only is None or at in only]
     entries: dict[int, Entry] = {}
+    checked: set[str] = set()
     extracted = 0
     # What can be read at once is read first: a typing error shows before hours of extraction.
     for at, model, i in wanted:
         if model.extract is not None:
-            inputs.check_extraction(model)
+            if model.name not in checked and found_model(folder, settings, model, i, human, inputs.hashes) is None:
+                inputs.check_extraction(model)
+                checked.add(model.name)
         else:
             side = inputs.model(model, i, source, progress=progress)
             entries[at] = _model_entry(folder, settings, side, model, i)
@@ -215,6 +230,8 @@ def _extracted(
     unit = _model_unit(inputs.settings, model, replicate, human, inputs.hashes)
     with claim(folder / "shards", key_of(unit)) as mine:
         found = _found(folder, unit, model.name, model.family, replicate, model.metric, whole=True)
+        if found is not None:
+            _say_who_made(found)
         if found is not None or not mine:
             return found, False
         side = inputs.model(model, replicate, source, progress=progress)
@@ -222,6 +239,20 @@ def _extracted(
         entry = _model_entry(folder, inputs.settings, side, model, replicate)
         _record(Shards(folder / "shards"), unit, entry, inputs.by_position)
         return entry, True
+
+
+def _say_who_made(entry: Entry) -> None:
+    """A warning, where features that are there were made by other versions of libraries than are installed: they are kept."""
+    others = []
+    for name, was in (entry.meta or {}).get("versions", {}).items():
+        with suppress(metadata.PackageNotFoundError):
+            now_there = metadata.version(name)
+            others += [f"{name} {was}, now {now_there}"] if now_there != was else []
+    if others:
+        warnings.warn(
+            f"features of model {str(entry)!r} are those that were extracted by {', '.join(others)}; a new folder has new ones",
+            stacklevel=2,
+        )
 
 
 def _model_entry(folder: Path, settings: Settings, side: Embedding | RDM, model: Model, replicate: int) -> Entry:
@@ -330,6 +361,24 @@ def _found(
         return None
     known = metric if found.get("embedded", True) else "precomputed"
     return Entry(name, family, replicate, known, found["side"], found["meta"]) if path.is_file() else None
+
+
+def all_runs(folder: Path, mine: dict[str, Any]) -> list[dict[str, Any]]:
+    """Runs before this one, and those beside it, which have written since it began; of one that was killed nobody knows when it ended."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in [*mine["earlier"], *_runs_of(load_provenance(folder))]:
+        if run["started"] != mine["started"] and (run["finished"] or run["started"] not in found):
+            found[run["started"]] = run
+    return sorted(found.values(), key=lambda run: str(run["started"]))
+
+
+def _runs_of(provenance: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """All runs that a provenance tells of."""
+    return [] if provenance is None else [*provenance.get("earlier", []), {name: provenance[name] for name in RUN}]
+
+
+def _holds_results(folder: Path) -> bool:
+    return any((folder / "shards").glob("*.json"))
 
 
 def _versions(settings: Settings) -> dict[str, str]:

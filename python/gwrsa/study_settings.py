@@ -176,6 +176,8 @@ class Settings:
             raise ValueError(
                 f"human.{kind} must be one file, without {{seed}}: only models have replicates, got {path!r}"
             )
+        if kind != "triplets" and "missing" in given["human"]:
+            raise ValueError(f"human.missing goes with triplets only, got it beside {kind} = {path!r}")
         if (human.metric == "choice") != (human.calibrate is not None):
             raise ValueError(
                 "human.calibrate must name triplets for metric 'choice', and only for it, "
@@ -262,6 +264,13 @@ class Settings:
 
 
 _MOST_DOTS = 1000
+# Keys of a model that say nothing of other kinds of it.
+_ONLY = {
+    "dims": ("noise",),
+    "key": ("embedding", "rdm"),
+    "items": ("embedding", "rdm"),
+    **dict.fromkeys(keys.EXTRACT, ("extract",)),
+}
 _SECTIONS: dict[str, Any] = {
     "categories": Categories,
     "images": Images,
@@ -305,23 +314,29 @@ def _model(where: str, given: Any) -> Model:  # noqa: ANN401
     if "pretrained" not in found and model.extract is not None:
         model = replace(model, pretrained=_has_weights(model.family))
     kind = _one_of(where, model, ("embedding", "rdm", "extract", "noise"))
-    only = {"dims": "noise", **dict.fromkeys(keys.EXTRACT, "extract")}
     for name in found:
-        if kind != only.get(name, kind):
+        kinds = _ONLY.get(name, (kind,))
+        if kind not in kinds:
+            more = ", whose labels are those of the images" if (name, kind) == ("items", "extract") else ""
             raise ValueError(
-                f"{where}.{name} goes with {only[name]} only, got it beside {kind} = {getattr(model, kind)!r}"
+                f"{where}.{name} goes with {' and '.join(kinds)} only, got it beside {kind} = {getattr(model, kind)!r}{more}"
             )
     if kind in {"embedding", "rdm"} and ("{seed}" in getattr(model, kind)) != (model.seeds > 1):
         raise ValueError(
             f"{where}.seeds must be above 1 where {kind} holds {{seed}}, and only there, "
             f"got {model.seeds} and {getattr(model, kind)!r}"
         )
+    if model.noise == "dissimilarities" and model.dims is not None:
+        raise ValueError(f"{where}.dims goes with noise = 'features' only, got {model.dims} beside {model.noise!r}")
+    if "match" in found and model.checkpoint is None:
+        raise ValueError(f"{where}.match goes with a checkpoint only, got {model.match!r} without one")
+    if model.checkpoint is not None and not model.pretrained:
+        raise ValueError(
+            f"{where}.checkpoint goes with a network with weights only, got {model.checkpoint!r} beside pretrained = false, "
+            "which family 'untrained' implies"
+        )
     if kind == "extract" and model.pretrained and model.seeds > 1:
         raise ValueError(f"{where}.seeds must be 1 for a network with weights, got {model.seeds}; pretrained = false?")
-    if kind == "extract" and model.items is not None:
-        raise ValueError(
-            f"{where}.items must not be given for extract, whose labels are those of the images, got {model.items!r}"
-        )
     return model
 
 

@@ -13,7 +13,8 @@ from gwrsa.memberships import BoolArray
 from gwrsa.metrics import IntArray
 from gwrsa.shards import load_arrays
 from gwrsa.store import restored_plan
-from gwrsa.study_work import Entry, Work, rows_of
+from gwrsa.study_plan import Entry
+from gwrsa.study_work import Work, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd

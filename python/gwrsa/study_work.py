@@ -1,4 +1,4 @@
-"""The units of work of a study: each is a shard, whose key holds all that determines its result."""
+"""The work of a study: each unit is a shard, whose key holds all that determines its result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,12 +18,12 @@ from gwrsa.aligning import align
 from gwrsa.compare import rsa
 from gwrsa.loaders import Categories
 from gwrsa.rdm import RDM
-from gwrsa.schedule import number_of_starts
 from gwrsa.shards import Shards, digest, file_digest, key_of, save_arrays
 from gwrsa.sides import aligned, load_side
 from gwrsa.statistics import permutation_tests
 from gwrsa.store import STORE
-from gwrsa.study_settings import Model, Settings
+from gwrsa.study_plan import Entry, Unit, batches, compared, planned, starts_of_a_round
+from gwrsa.study_settings import Settings
 
 if TYPE_CHECKING:
     from gwrsa.alignment import Start
@@ -32,98 +32,6 @@ if TYPE_CHECKING:
 _INFINITE = ("gw_loss", "objective", "marginal_error", "epsilon_ratio")
 # Model against model, each side is used many times; so many stay in memory.
 _MOST_KEPT = 4
-# Starts of a round that are a unit of their own, where they have nothing to do with each other: of 1,854 objects half a minute of a core.
-_BATCH = 50
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One representation of the study: the human side, or a replicate of a model."""
-
-    name: str
-    family: str
-    replicate: int
-    metric: str
-    """Of an embedding; "precomputed" for an RDM."""
-    side: str
-    """Digest: the name of its file."""
-    meta: dict[str, Any] | None = None
-    """Provenance of extracted features."""
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.replicate})" if self.replicate else self.name
-
-
-What = Literal["test", "compare", "align"]
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One piece of work: the permutation test of an RSA with the human side, the RSA of two models, or the alignment of a pair."""
-
-    what: What
-    source: Entry
-    target: Entry
-    round: int = 0
-    """Of an alignment: which of its rounds of starts."""
-    batch: int = 0
-    """Which of `batches` of that round."""
-
-    @property
-    def pair(self) -> tuple[str, ...]:
-        """What its two sides are, whatever they are called."""
-        return self.source.side, self.source.metric, self.target.side, self.target.metric
-
-    def __str__(self) -> str:
-        again = f", round {self.round + 1}" if self.round else ""
-        part = f", batch {self.batch + 1}" if self.batch else ""
-        return f"{'alignment' if self.what == 'align' else 'RSA'} of {self.source} with {self.target}{again}{part}"
-
-
-def runs(settings: Settings) -> list[tuple[Model, int]]:
-    """Every replicate of every model, in order."""
-    return [(model, i) for model in settings.models for i in range(model.seeds)]
-
-
-def compared(settings: Settings) -> set[str]:
-    """Names of the models that are compared with each other. Noise is not: it has nothing in common with anything, and takes longest."""
-    return {model.name for model in settings.models if model.noise is None}
-
-
-def starts_of_a_round(settings: Settings) -> int:
-    """Of a pair."""
-    return number_of_starts(settings.alignment.search, settings.alignment.n_starts)
-
-
-def batches(settings: Settings) -> list[tuple[int, int]]:
-    """First start and number of starts of each unit that a round of a pair is cut into: by the settings, never by who computes it.
-
-    Random starts have nothing to do with each other; those of other searches meet, and are one.
-    """
-    n = starts_of_a_round(settings)
-    size = _BATCH if settings.alignment.search == "multistart" else n
-    return [(first, min(size, n - first)) for first in range(0, n, size)]
-
-
-def planned(settings: Settings) -> list[tuple[What, int | None, int, int]]:
-    """What a study consists of: what, of which of `runs`, None being the human side, and which batch. The settings alone say it."""
-    replicates = runs(settings)
-    names = compared(settings)
-    first = [at for at, (model, i) in enumerate(replicates) if i == 0 and model.name in names]
-    pairs = [(a, b) for x, a in enumerate(first) for b in first[x + 1 :]] if settings.all_pairs else []
-    human: list[tuple[int | None, int]] = [(None, at) for at in range(len(replicates))]
-    cut = range(len(batches(settings)))
-    # Every pair before the next batch: a job array of as many parts, or of a multiple, reads one model a part.
-    return [
-        *(("align", *pair, batch) for batch in cut for pair in human),
-        *(("test", *pair, 0) for pair in human),
-        *(("align", *pair, batch) for batch in cut for pair in pairs),
-        *(("compare", *pair, 0) for pair in pairs),
-    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +45,8 @@ class Work:
     """Of `runs`, in their order; of a part of a study, those that it needs."""
     categories: Categories | None
     _rdms: dict[tuple[str, str, bool], RDM] = field(default_factory=dict, repr=False)
+    _whole: dict[str, tuple[str, int, int]] = field(default_factory=dict, repr=False)
+    """Plans that were read and are what their shards say: hash, bytes, and when they were written to."""
 
     @cached_property
     def shards(self) -> Shards:
@@ -179,9 +89,21 @@ class Work:
         if found is None or unit.what != "align":
             return found
         with suppress(OSError):
-            if all(file_digest(self.plan_path(key)) == sha for key, sha in found["plans"].items()):
+            if all(self._is_whole(key, sha) for key, sha in found["plans"].items()):
                 return found
         return None
+
+    def _is_whole(self, plan: str, sha: str) -> bool:
+        """Whether a plan is what its shard says; of 100,000 starts they are gigabytes, and read again only if written to since."""
+        path = self.plan_path(plan)
+        stat = path.stat()
+        seen = sha, stat.st_size, stat.st_mtime_ns
+        if self._whole.get(plan) == seen:
+            return True
+        if file_digest(path) != sha:
+            return False
+        self._whole[plan] = seen
+        return True
 
     def due(self, units: Iterable[Unit]) -> list[Unit]:
         """Which of these are missing; where none of a pair's round is, also all that is missing of the rounds that follow."""
@@ -195,7 +117,7 @@ class Work:
                 if unit.round > known.round:
                     last[unit.pair] = unit
         for unit in last.values():
-            lost += [u for u in self._rounds(unit.source, unit.target)[1] if u.round > unit.round]
+            lost += [u for u in self._rounds(unit.source, unit.target)[2] if u.round > unit.round]
         return self.distinct(lost)
 
     def alignment_unit(self, source: Entry, target: Entry, at: int = 0, batch: int = 0) -> dict[str, Any]:
@@ -235,35 +157,31 @@ class Work:
 
         Not whole: those that are there, if there are any.
         """
-        found, due = self._rounds(source, target)
-        if due and not whole:
-            there = (self._keyed(unit) for unit in self._units_of(source, target, len(found)))
-            found += [result for result in there if result is not None]
-        return _together(found) if found and not (due and whole) else None
+        found, begun, due = self._rounds(source, target)
+        if due and whole:
+            return None
+        return _together([*found, *begun]) if found or begun else None
 
-    def _rounds(self, source: Entry, target: Entry) -> tuple[list[dict[str, Any]], list[Unit]]:
-        """Rounds of a pair that are whole, and what is missing of the one that is due.
+    def _rounds(self, source: Entry, target: Entry) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[Unit]]:
+        """Rounds of a pair that are whole, and of the one that is due what is there and what is missing.
 
         It is decided from whole rounds of this pair alone, so that neither time nor the way that work is cut plays a part.
         """
         a = self.settings.alignment
         found: list[dict[str, Any]] = []
         while len(found) < a.rounds and moves([lowest_loss(one) for one in found], a.min_improvement):
-            units = self._units_of(source, target, len(found))
-            results = [self._keyed(unit) for unit in units]
-            missing = [unit for unit, result in zip(units, results, strict=True) if result is None]
-            if missing:
-                return found, missing
-            found.append(_together(filter(None, results)))
-        return found, []
+            units = [Unit("align", source, target, len(found), batch) for batch in range(len(batches(self.settings)))]
+            results = [self.result(unit) for unit in units]
+            there = [self._keyed(u, result) for u, result in zip(units, results, strict=True) if result is not None]
+            if len(there) < len(units):
+                return found, there, [u for u, result in zip(units, results, strict=True) if result is None]
+            found.append(_together(there))
+        return found, [], []
 
-    def _units_of(self, source: Entry, target: Entry, at: int) -> list[Unit]:
-        return [Unit("align", source, target, at, batch) for batch in range(len(batches(self.settings)))]
-
-    def _keyed(self, unit: Unit) -> dict[str, Any] | None:
-        """The result of a unit, its starts with the `pair_key`."""
-        result, key = self.result(unit), self.key(unit)
-        return None if result is None else result | {"rows": [row | {"pair_key": key} for row in result["rows"]]}
+    def _keyed(self, unit: Unit, result: dict[str, Any]) -> dict[str, Any]:
+        """Its starts with the `pair_key`."""
+        key = self.key(unit)
+        return result | {"rows": [row | {"pair_key": key} for row in result["rows"]]}
 
     def rsa(self, source: Entry, target: Entry) -> dict[str, Any] | None:
         """RSA of a pair, if it is there."""

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     import torch
 
 
-def check_name(name: object, *, auto: bool = False) -> None:
+def check_name(name: object, *, auto: bool = False, called: str = "device") -> None:
     """The name of a CPU or CUDA device, None, or with `auto` "auto" in its place; torch is not asked, which may be missing.
+
+    `called` is what messages call it.
 
     Raises
     ------
@@ -22,7 +24,7 @@ def check_name(name: object, *, auto: bool = False) -> None:
     # A torch.device is told by its text; a number is one of CUDA's to torch, and of nobody knows what to a reader.
     if name is None or isinstance(name, int) or not re.fullmatch(r"cpu(:0)?|cuda(:(\d|[1-9]\d))?", str(name)):
         first = "'auto'" if auto else "None"
-        raise ValueError(f"device must be {first}, 'cpu', 'cuda' or 'cuda:N', got {name!r}")
+        raise ValueError(f"{called} must be {first}, 'cpu', 'cuda' or 'cuda:N', got {name!r}")
 
 
 def device_of(name: object, *, auto: bool = False) -> torch.device:

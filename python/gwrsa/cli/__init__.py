@@ -64,6 +64,7 @@ def main() -> None:
         # typer makes an exit of 130 of an interrupt, and says nothing.
         if isinstance(end, SystemExit) and end.code != _INTERRUPTED:
             raise
-        again = "; run the same command to go on" if sys.argv[1:2] in (["study"], ["extract"]) else ""
+        resumes = sys.argv[1:2] in (["study"], ["extract"]) and "--no-cache" not in sys.argv
+        again = "; run the same command to go on" if resumes else ""
         typer.echo(f"\ngwrsa: interrupted{again}", err=True)
         raise SystemExit(_INTERRUPTED) from None

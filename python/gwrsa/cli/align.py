@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
-from gwrsa.cli.options import Items, Kind, MetricName, as_rdm, check_folder, load_pair
+from gwrsa.cli.options import Items, Kind, MetricName, as_rdm, check_folder, load_pair, say_unused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +77,8 @@ def align(
         raise ValueError("--absolute needs --epsilon, the value that is absolute")
     a, b = load_pair(context, (source, target), items, kind)
     groups = load_categories(categories) if categories else None
+    if groups is None:
+        say_unused(context, "uncategorised", "there are no categories")
     for name in drop_category or []:
         if groups is None:
             raise ValueError("--drop-category needs --categories")

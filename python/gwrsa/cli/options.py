@@ -59,17 +59,17 @@ def load_pair(
 
     a, b = (load(path, items, kind) for path in paths)
     if isinstance(a, RDM) and isinstance(b, RDM):
-        say_unused_metric(context, "both files hold dissimilarities")
+        say_unused(context, "metric", "both files hold dissimilarities")
     if len(a) == len(b):
         check_same_labels((str(paths[0]), str(paths[1])), (a.items, b.items), (len(a), len(b)))
     return a, b
 
 
-def say_unused_metric(context: typer.Context, why: str) -> None:
-    """Warn who gave a metric that plays no part."""
-    source = context.get_parameter_source("metric")
+def say_unused(context: typer.Context, option: str, why: str) -> None:
+    """Warn who gave an option that plays no part."""
+    source = context.get_parameter_source(option)
     if source is not None and source.name == "COMMANDLINE":
-        warnings.warn(f"--metric {context.params['metric']} is not used: {why}", stacklevel=2)
+        warnings.warn(f"--{option} {context.params[option]} is not used: {why}", stacklevel=2)
 
 
 def check_folder(out: Path | None) -> None:

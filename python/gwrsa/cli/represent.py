@@ -16,7 +16,7 @@ from gwrsa.cli.options import (
     as_rdm,
     check_archive,
     load_pair,
-    say_unused_metric,
+    say_unused,
 )
 
 
@@ -63,11 +63,15 @@ def rdm(
                 f"{embedding} holds n x 3 whole numbers, as triplets do: did you mean --kind triplets? If not, say --kind embedding"
             )
     if kind == "triplets":
-        say_unused_metric(context, "triplets are counted")
+        for option in ("metric", "calibrate"):
+            say_unused(context, option, "triplets are counted")
         made = Triplets.load(embedding, items=items).rdm(missing)
     else:
+        say_unused(context, "missing", "an embedding lacks no pair")
         loaded = embeddings.read(embedding, items=items)
-        if calibrate is not None:
+        if metric in ("cosine", "correlation"):
+            say_unused(context, "calibrate", f"--metric {metric} does not depend on the scale")
+        elif calibrate is not None:
             loaded = scaled(loaded, Triplets.load(calibrate, items=items))
         made = loaded.rdm(metric)
     path = made.save(out)
@@ -170,6 +174,8 @@ def extract(
     from gwrsa.extraction.run import extract as run
 
     check_archive(out)
+    if no_cache and cache is not None:
+        raise ValueError(f"--cache must not be given with --no-cache, got {str(cache)!r}")
     try:
         stated: Any = preprocessing if preprocessing in (None, "registry") else json.loads(str(preprocessing))
     except ValueError as error:
@@ -206,7 +212,8 @@ def _count(n: int, what: str) -> str:
 
 def models(
     show: Annotated[
-        Optional[str], typer.Option(help="A model: its preprocessing and modules, without its weights.")
+        Optional[str],
+        typer.Option(help="A model: its preprocessing and modules. Only a sentence encoder's weights are fetched."),
     ] = None,
     family: Annotated[
         Optional[str], typer.Option(help="supervised, self-supervised, clip, language or untrained.")

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from gwrsa.extraction.inputs import Kind
 from gwrsa.extraction.offline import at_once
-from gwrsa.extraction.preprocessing import Preprocessing, describe
+from gwrsa.extraction.preprocessing import Preprocessing, Stated, describe
+from gwrsa.extraction.registry import check_arguments, needing
 from gwrsa.torch_files import load_tensors
 
 # How deep a state dict may lie in mappings of a training's state.
 _MOST_WRAPPED = 8
-LIBRARIES = ("timm", "torchvision", "open_clip", "open_clip_text", "sentence-transformers")
 _PACKAGES = {
     "timm": ("timm",),
     "torchvision": (),
@@ -33,7 +33,6 @@ _PACKAGES = {
     "open_clip_text": ("open_clip_torch", "tokenizers", "transformers"),
     "sentence-transformers": ("sentence-transformers", "tokenizers", "transformers"),
 }
-Stated = Preprocessing | Mapping[str, Any] | Literal["registry"] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,30 +128,24 @@ def load(
     match: Literal["name", "position"] = "name",
 ) -> Network:
     """Build a network; see `gwrsa.extract` for the arguments and errors."""
-    library, name = library_and_name(model)
-    if preprocessing not in (None, "registry"):
-        preprocessing = Preprocessing.of(preprocessing)  # type: ignore[arg-type]
-    if checkpoint is not None and not Path(checkpoint).exists():
-        raise ValueError(f"checkpoint must be a file, got {str(checkpoint)!r}, which is not there")
-    if checkpoint is not None and preprocessing is None and library in {"timm", "torchvision", "open_clip"}:
-        raise ValueError(
-            f"preprocessing must be stated for a local checkpoint (a Preprocessing, or 'registry' for that of {model}), got None"
-        )
+    preprocessing = check_arguments(
+        model, checkpoint=checkpoint, pretrained=pretrained, preprocessing=preprocessing, match=match
+    )
+    library, _, name = model.partition("/")
     fetch = pretrained and checkpoint is None
     missing = ""
     try:
         import torch
 
         with (
+            needing(model),
             torch.random.fork_rng(devices=[]),
             at_once() if fetch and library != "torchvision" else nullcontext("") as missing,
         ):
             torch.default_generator.manual_seed(seed)
             if library == "sentence-transformers":
-                return _sentences(model, name, checkpoint, pretrained=pretrained)
+                return _sentences(model, name, checkpoint)
             built = _BUILDERS[library](model, name, fetch)
-    except ImportError as error:
-        raise ImportError(f"{model} needs the extra: pip install 'gwrsa[extract]' ({error})") from error
     except (OSError, RuntimeError) as error:
         if not fetch:
             raise
@@ -165,37 +158,15 @@ def load(
     if checkpoint is not None:
         _fill(net, Path(checkpoint), match)
     net.eval().requires_grad_(requires_grad=False)
-    if isinstance(preprocessing, Preprocessing) and built.kind == "image":
+    if isinstance(preprocessing, Preprocessing):
         transform = preprocessing.transform()
         return Network(model, "image", net, _stack(transform), built.forward, describe(transform), built.default)
     return built
 
 
-def library_and_name(model: str) -> tuple[str, str]:
-    """Of the name of a model.
-
-    Raises
-    ------
-    ValueError
-        If it begins with no library that is known.
-    """
-    library, _, name = model.partition("/") if isinstance(model, str) else ("", "", "")
-    if library not in LIBRARIES or not name:
-        raise ValueError(f"model must be one of {', '.join(f'{known}/...' for known in LIBRARIES)}, got {model!r}")
-    return library, name
-
-
 def _timm(model: str, name: str, fetch: bool) -> Network:  # noqa: FBT001
     import timm
 
-    if not timm.is_model(name.partition(".")[0]):
-        raise ValueError(f"model must be in timm's registry (timm.list_models()), got {model!r}")
-    tags = [found.partition(".")[2] for found in timm.list_pretrained(f"{name.partition('.')[0]}.*")]
-    tag = name.partition(".")[2]
-    if (tag and tag not in tags) or (fetch and not tags):
-        raise ValueError(
-            f"model must have a tag of {', '.join(tags) or 'no weights (pretrained=False)'}, got {model!r}"
-        )
     net = timm.create_model(name, pretrained=fetch)
     config = timm.data.resolve_model_data_config(net)
     transform = timm.data.create_transform(**config, is_training=False)
@@ -210,8 +181,6 @@ def _torchvision(model: str, name: str, fetch: bool) -> Network:  # noqa: FBT001
     import torch
     import torchvision
 
-    if name not in torchvision.models.list_models(module=torchvision.models):
-        raise ValueError(f"model must be a classifier of torchvision (torchvision.models.list_models()), got {model!r}")
     weights = torchvision.models.get_model_weights(name)["DEFAULT"]
     # GoogLeNet and Inception warn unless told how to be initialised, and only they take the argument.
     told = {"init_weights": True} if name in {"googlenet", "inception_v3"} and not fetch else {}
@@ -237,7 +206,7 @@ def _torchvision(model: str, name: str, fetch: bool) -> Network:  # noqa: FBT001
 def _open_clip(model: str, name: str, fetch: bool) -> Network:  # noqa: FBT001
     import open_clip
 
-    net, transform = _clip(model, name, fetch)
+    net, transform = _clip(name, fetch)
     if not model.startswith("open_clip_text/"):
         return Network(
             model, "image", net, _stack(transform), net.encode_image, describe(transform), "the image embedding"
@@ -247,15 +216,10 @@ def _open_clip(model: str, name: str, fetch: bool) -> Network:  # noqa: FBT001
     return Network(model, "text", net, tokenizer, net.encode_text, words, "the text embedding")
 
 
-def _clip(model: str, name: str, fetch: bool) -> tuple[Any, Any]:  # noqa: FBT001
+def _clip(name: str, fetch: bool) -> tuple[Any, Any]:  # noqa: FBT001
     import open_clip
 
     architecture, _, tag = name.partition(":")
-    if architecture not in open_clip.list_models():
-        raise ValueError(f"model must be in open_clip's registry (open_clip.list_models()), got {model!r}")
-    tags = open_clip.list_pretrained_tags_by_model(architecture)
-    if (tag or fetch) and tag not in tags:
-        raise ValueError(f"model must have a tag of {', '.join(tags)}, got {model!r}")
     # The tag decides activation and preprocessing also where its weights come from elsewhere, or are left out; open_clip
     # itself only warns about the one and takes the other from the architecture.
     config = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
@@ -280,11 +244,9 @@ def _clip(model: str, name: str, fetch: bool) -> tuple[Any, Any]:  # noqa: FBT00
 _BUILDERS = {"timm": _timm, "torchvision": _torchvision, "open_clip": _open_clip, "open_clip_text": _open_clip}
 
 
-def _sentences(model: str, name: str, checkpoint: str | Path | None, *, pretrained: bool) -> Network:
+def _sentences(model: str, name: str, checkpoint: str | Path | None) -> Network:
     from sentence_transformers import SentenceTransformer
 
-    if not pretrained:
-        raise ValueError(f"pretrained must be True for a sentence encoder, got False for {model}")
     net = SentenceTransformer(str(checkpoint) if checkpoint is not None else name, device="cpu").eval()
     tokens = hashlib.sha256(net.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
     words = describe(f"tokenizer {tokens}, at most {net.max_seq_length} tokens, {net!r}")
@@ -339,8 +301,6 @@ def _fill(net: Any, path: Path, match: Literal["name", "position"]) -> None:  # 
     """Load a state dict strictly: each tensor by its name, or in the order of the file."""
     import torch
 
-    if match not in {"name", "position"}:
-        raise ValueError(f"match must be 'name' or 'position', got {match!r}")
     state: Any = load_tensors(path, f"checkpoint must be a file of weights, got {path}")
     for _ in range(_MOST_WRAPPED):  # a broken file can hold a mapping that holds itself
         inner = next((k for k in ("state_dict", "model") if isinstance(state, Mapping) and k in state), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from gwrsa import _validate as check
 
@@ -91,6 +91,9 @@ class Preprocessing:
 
     def __str__(self) -> str:
         return str(asdict(self))
+
+
+Stated = Preprocessing | Mapping[str, Any] | Literal["registry"] | None
 
 
 def describe(transform: Any) -> str:  # noqa: ANN401

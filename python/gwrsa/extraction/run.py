@@ -14,7 +14,7 @@ from gwrsa.extraction import batches, cache, inputs
 from gwrsa.torch_device import check_name, device_of
 
 if TYPE_CHECKING:
-    from gwrsa.extraction.models import Stated
+    from gwrsa.extraction.preprocessing import Stated
 
 
 def extract(
@@ -51,7 +51,7 @@ def extract(
     checkpoint : path, optional
         Local weights (a state dict, .pth or .safetensors), or the folder of a sentence encoder. None: the registry's.
     pretrained : bool
-        False: untrained, initialised with `seed`.
+        False: untrained, initialised with `seed`; not with a checkpoint.
     seed : int
         Of the initialisation, where there are no weights.
     batch_size : int
@@ -59,7 +59,7 @@ def extract(
     device : str
         "auto" (cuda where there is one), "cpu", "cuda" or "cuda:N".
     preprocessing : Preprocessing, mapping or "registry", optional
-        None: the model's own, which a local checkpoint does not have; there it has to be stated.
+        None: the model's own, which a local checkpoint does not have; there it has to be stated. Of images only.
     match : {"name", "position"}
         How tensors of the checkpoint find their place.
     broken : {"raise", "skip"}

@@ -16,6 +16,7 @@ from gwrsa.report.numbers import model_rows
 from gwrsa.report.plans import explorer
 from gwrsa.report.readings import readings
 from gwrsa.report.words import findings, methods, question
+from gwrsa.study_plan import Entry
 
 if TYPE_CHECKING:
     from gwrsa.store import Results
@@ -69,6 +70,7 @@ def write(results: Results, path: str | Path | None = None) -> Path:
         results=results,
         settings=results.settings,
         provenance=results.provenance,
+        networks=networks(results),
         question=question(results),
         findings=findings(results),
         methods=methods(results),
@@ -91,6 +93,25 @@ def write(results: Results, path: str | Path | None = None) -> Path:
     )
     replace_text(out, html)
     return out
+
+
+def networks(results: Results) -> list[tuple[str, dict[str, Any]]]:
+    """Of every replicate whose features were extracted, what `gwrsa.extract` says of them."""
+    told = {
+        "model": str,
+        "module": str,
+        "preprocessing": str,
+        "weights": str,
+        "versions": dict,
+        "device": str,
+        "broken": list,
+    }
+    # Files that are not of `extract` may hold other meta.
+    return [
+        (str(Entry(**m)), m["meta"])
+        for m in results.provenance["models"]
+        if all(isinstance((m["meta"] or {}).get(name), kind) for name, kind in told.items())
+    ]
 
 
 def for_script(data: object) -> str:

@@ -1,0 +1,98 @@
+"""What docs/cluster.md says of benches/results/cluster_*.json, in words and a table: python benches/cluster_words.py."""
+
+import json
+import sys
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+# Of `speed`, in the order of the table.
+WAYS = {
+    "one process of one thread": "one process",
+    "Dask, one worker of one thread": "dask, 1",
+    "Dask, two workers of one thread": "dask, 2",
+    "`gwrsa study --workers 1`": "gwrsa study --workers 1",
+    "two of it at once, that share a folder": "two of it at once",
+    "`gwrsa study --workers 2`": "gwrsa study --workers 2",
+    "`gwrsa study`: one process of two threads": "gwrsa study, two threads",
+}
+
+
+def speed(found):
+    """The ways to compute six models."""
+    table = ["| | units | whole run |", "|---|---|---|"]
+    for label, name in WAYS.items():
+        of = found["seconds"][name]
+        units = f" {of['units']:.1f} " if "units" in of else " "
+        table.append(f"| {label} |{units}| {of['whole']:.1f} |")
+    two, plain, over = (
+        found[name] for name in ("speedup_of_two_workers", "speedup_of_two_processes", "overhead_of_dask")
+    )
+    said = (
+        f"Two workers do the units at {two['units']:.2f} times the speed of one ({two['cpu_units']:.2f} by processor time), and the whole "
+        f"run at {two['whole']:.2f}; two processes without an engine are {plain['whole']:.2f} times as fast as one. Dask costs "
+        f"{over['units']:.1%} by the clock, {over['cpu_units']:.1%} by processor time. Tables: {_tables(found)}. On disk a start takes "
+        f"{found['bytes_a_start'] / 1000:.0f} kB, the representations apart; the largest chosen plan "
+        f"{found['largest_plan_bytes'] / 1e6:.2f} MB."
+    )
+    return ["\n".join(table), said]
+
+
+def whole(found):
+    """The example as it is."""
+    one, two = (found["seconds"][name] for name in ("--workers 1", "--workers 2"))
+    said = (
+        f"{found['pairs']} pairs, {found['starts']} starts, figures and report: {one['whole']:,.0f} s with `--workers 1`, "
+        f"{two['whole']:,.0f} s with `--workers 2`, {found['speedup_of_two_workers']['whole']:.2f} times as fast (processor time "
+        f"{one['cpu'][0]:,.0f} and {two['cpu'][0]:,.0f} s). Tables: {_tables(found)}."
+    )
+    return [said]
+
+
+def killed(found):
+    """The example, killed."""
+    left, again = (found["seconds"][name]["whole"] for name in ("left alone", "gone on with"))
+    how = f"killed (SIGKILL) after {found['killed_after']:.0f} s" if found["status"] < 0 else "NOT killed"
+    return [
+        f"With `--workers 2` {how}, and run again: {again:,.0f} s more; left alone, {left:,.0f} s. Tables: {_tables(found)}."
+    ]
+
+
+def small(found):
+    """5,000 units on Slurm."""
+    seconds = found["seconds"]
+    once = ", so none twice" if found["computed_by_parts"] == found["units"] else ", SOME MORE THAN ONCE OR NOT AT ALL"
+    said = (
+        f"by a job array of {found['parts']} parts in {seconds['array']:.0f} s, merged in {seconds['merge']:.0f} s; by a `SLURMCluster` of "
+        f"{len(found['nodes'])} jobs in {seconds['SLURMCluster']:.0f} s, its start and tables included. The parts computed "
+        f"{found['computed_by_parts']:,} units of {found['units']:,} together{once}; tables: {_tables(found)}."
+    )
+    return [said]
+
+
+def store(found):
+    """100,000 starts."""
+    before, merged, after = (found[name] for name in ("list, unfinished", "merge", "list, finished"))
+    said = (
+        f"{found['shards']:,} shards and {found['plans']:,} plans of {found['plan_bytes'] / 1e9:.1f} GB: listed before their tables "
+        f"are made in {before['seconds']:.1f} s, merged in {merged['seconds']:.1f} s, listed after in {after['seconds']:.2f} s, "
+        f"with at most {max(of['peak_mb'] for of in (before, merged, after))} MB of memory."
+    )
+    return [said]
+
+
+def _tables(found):
+    return "the same in all" if found["same_tables"] else "NOT the same"
+
+
+def told():
+    """All pieces of text."""
+    parts = {"speed": speed, "whole": whole, "killed": killed, "small": small, "store": store}
+    return [
+        piece
+        for name, words in parts.items()
+        for piece in words(json.loads((RESULTS / f"cluster_{name}.json").read_text())["result"])
+    ]
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n\n".join(told()) + "\n")
