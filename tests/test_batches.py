@@ -79,7 +79,7 @@ def test_a_batch_that_is_lost_is_named_and_made_again(tmp_path):
     (lost,) = Opened.of(out).missing()
     assert lost.what == "alignment of people with far, round 2, batch 3"
     # What is there of its round is listed all the same.
-    assert len(results_table(Opened.of(out).work(), whole=False)) == len(before) - 1
+    assert len(results_table(Opened.of(out).work, whole=False)) == len(before) - 1
     study = Study.from_toml(path)
     assert study.run_shard(out, 1, 1, progress=False) == 1
     pd.testing.assert_frame_equal(

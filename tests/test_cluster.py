@@ -103,7 +103,7 @@ def test_progress_counts_units_and_starts(tmp_path, client, capsys):
 def test_a_folder_that_a_worker_does_not_see_is_named(tmp_path, client):
     path, out = write(tmp_path), tmp_path / "out"
     Study.from_toml(path).run_shard(out, 1, 1, progress=False)
-    work = Opened.of(out).work()
+    work = Opened.of(out).work
     common = cluster.Common(str(tmp_path / "elsewhere"), replace(work.settings, models=()), work.human, None)
     with pytest.raises(
         ValueError, match=r"a folder that every worker sees, got .*elsewhere.*, which tcp://.* does not"
@@ -114,7 +114,7 @@ def test_a_folder_that_a_worker_does_not_see_is_named(tmp_path, client):
 def test_a_worker_of_another_version_is_refused(tmp_path, monkeypatch):
     path, out = write(tmp_path), tmp_path / "out"
     Study.from_toml(path).run_shard(out, 1, 1, progress=False)
-    work = Opened.of(out).work()
+    work = Opened.of(out).work
     unit = work.units()[0]
     common = cluster.Common(str(out), replace(work.settings, models=()), work.human, work.categories_digest)
     sent = (cluster.Sent(unit, work.key(unit)),)

@@ -108,7 +108,7 @@ def test_tests_on_their_way_are_told_of_an_interrupt(tmp_path, monkeypatch):
 
     monkeypatch.setattr(study_compute, "attempt", attempt)
     Study.from_toml(write(tmp_path)).run_shard(tmp_path / "out", 1, 1, progress=False)
-    work = Opened.of(tmp_path / "out").work()
+    work = Opened.of(tmp_path / "out").work
     tests = [unit for unit in work.units() if unit.what == "test"]
     asked.clear()
     going = study_compute.on_threads(work, 2)(tests, study_compute.Progress("x", tests, shown=False))

@@ -29,7 +29,7 @@ def test_parts_put_together_are_the_study_bit_for_bit(tmp_path, made, of):
     path, out = write(tmp_path), tmp_path / "out"
     counts = [part(path, out, i, of, all_pairs=True) for i in range(of, 0, -1)]
     opened = Opened.of(out)
-    assert sum(counts) == len(opened.work().units())
+    assert sum(counts) == len(opened.work.units())
     assert opened.missing() == []
     with pytest.raises(ValueError, match="finished study"):
         Results.open(out)
@@ -81,7 +81,7 @@ def test_what_is_missing_is_named_with_the_parts_to_run_again(tmp_path):
 def far_key(out):
     opened = Opened.of(out)
     far = next(e for e in opened.entries.values() if e.name == "far")
-    return next(opened.work().key(u) for u in opened.work().units() if u.what == "align" and u.target == far)
+    return next(opened.work.key(u) for u in opened.work.units() if u.what == "align" and u.target == far)
 
 
 def test_the_folder_of_another_version_says_so(tmp_path, monkeypatch):

@@ -64,19 +64,16 @@ class Opened:
             entries = {at: entry for at, entry in enumerate(found) if entry is not None}
         return cls(root, provenance, settings, human, entries, _categories(root, settings, human))
 
-    def work(self) -> Work | None:
-        """Work on the sides that are there, always the same; None without a human side."""
-        return self._work
-
     @cached_property
-    def _work(self) -> Work | None:
+    def work(self) -> Work | None:
+        """Work on the sides that are there; None without a human side."""
         if self.human is None:
             return None
         return Work(self.folder, self.settings, self.human, tuple(self.entries.values()), self.categories)
 
     def missing(self) -> list[Missing]:
         """Units that are not there or not whole."""
-        work, models, lost = self.work(), runs(self.settings), []
+        work, models, lost = self.work, runs(self.settings), []
         known: dict[int, Unit] = {}
         for at, (what, a, b, batch) in enumerate(planned(self.settings)):
             source, target = self.human if a is None else self.entries.get(a), self.entries.get(b)
@@ -127,7 +124,7 @@ def gather(folder: str | Path, *, figures: bool = True) -> Results:
     need("pyarrow", *(FIGURES if figures else ()))
     opened = Opened.of(folder)
     lost = opened.missing()
-    work = opened.work()
+    work = opened.work
     if lost or work is None:
         raise ValueError(
             f"folder must hold every unit of its study, but in {str(folder)!r} {opened.complaint(lost)}; "

@@ -54,7 +54,7 @@ def listing(
         words = "finished"
     else:
         opened = Opened.of(root)
-        work, lost = opened.work(), opened.missing()
+        work, lost = opened.work, opened.missing()
         table = results_table(work, whole=False) if work is not None else None
         words = f"not finished: {opened.complaint(lost)}" if lost else "not finished: its tables are to be made"
     if table is None or table.empty:
