@@ -147,6 +147,8 @@ def test_the_growth_with_n_is_judged_from_5_000_on(benches):
         return {
             "n": n,
             "seconds_a_step": n**2 * max(1.0, n / 5_000) ** 0.3,
+            "seconds_first_step": 3.0 * n**2.1,
+            "seconds_a_later_step": n**2.1,
             "kernel_mib": 4 * n * n / 2**20,
             "cache_mib": 32,
             "peak_gib": 1.0,
@@ -162,6 +164,10 @@ def test_the_growth_with_n_is_judged_from_5_000_on(benches):
     assert late.target == "<= 2.15"
     assert not whole.target
     assert late.met is False
+    later = next(row for what, row in rows.items() if "in a step after the first" in what)
+    assert later.number == pytest.approx(2.1)
+    assert later.measured == "2.10 (the first step of 40,000: 3.0 times a later one)"
+    assert later.met is True
 
 
 def test_only_what_the_run_measured_is_read(benches, tmp_path):

@@ -255,6 +255,7 @@ impl<R: Real> Operator<R> {
                 match quadratic.factor() {
                     Some(_) => Scratch {
                         wide: none(),
+                        lines: Padded::zeros(0, 0),
                         inside: Some((zeros(quadratic.summary_shape()), zeros(quadratic.exponent_shape()))),
                         ..space
                     },

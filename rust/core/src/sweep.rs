@@ -10,6 +10,9 @@ use crate::wide::{ROWS_WIDE, dots_and_sum_wide};
 const LANES: usize = 16;
 /// Rows that are taken at once, so that they share the loads of v and of the column sums.
 const ROWS: usize = 4;
+/// Bytes of rows, ahead and behind, that a core's own cache holds beside v and the column sums.
+#[cfg(target_arch = "x86_64")]
+const NEAR: usize = 1 << 20;
 
 /// The new scaling of a row with this weight and sum, and the error of its marginal before (0 when the sweep is not relaxed).
 #[inline(always)]
@@ -114,11 +117,11 @@ versions! {
     fn sweep_plain(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R = sweep_body
 }
 
-/// [`sweep_rows`] where there is AVX-512: left to the compiler, eight rows do not stay in registers.
+/// [`sweep_rows`] where there is AVX-512, `N` rows at once: left to the compiler, eight rows do not stay in registers.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-fn sweep_wide<R: Real>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R {
-    sweep_groups::<R, true, ROWS_WIDE>((kernel, v, p), u, acc, omega, |ahead, behind, v, scale, acc| {
+fn sweep_wide<R: Real, const N: usize>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R {
+    sweep_groups::<R, true, N>((kernel, v, p), u, acc, omega, |ahead, behind, v, scale, acc| {
         dots_and_sum_wide(ahead, behind, v, scale, acc)
     })
 }
@@ -129,8 +132,14 @@ fn sweep_wide<R: Real>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R
 pub fn sweep_rows<R: Real>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R {
     #[cfg(target_arch = "x86_64")]
     if crate::kernels::has_avx512() {
+        // The more rows, the fewer loads of v and of the column sums; but rows have to stay near until they are behind.
+        let wide = match NEAR / (2 * size_of_val(v)).max(1) {
+            ROWS_WIDE.. => sweep_wide::<R, ROWS_WIDE>,
+            4..ROWS_WIDE => sweep_wide::<R, 4>,
+            0..4 => sweep_wide::<R, 2>,
+        };
         // SAFETY: the features are present.
-        return unsafe { sweep_wide(kernel, v, p, u, acc, omega) };
+        return unsafe { wide(kernel, v, p, u, acc, omega) };
     }
     sweep_plain(kernel, v, p, u, acc, omega)
 }
@@ -165,7 +174,9 @@ mod tests {
 
     #[test]
     fn a_sweep_is_two_matrix_vector_products() {
-        for (n, m) in [(1, 1), (3, 16), (7, 5), (8, 7), (11, 37), (16, 8), (27, 100), (64, 33)] {
+        // The longest rows are taken by fours and by twos.
+        for (n, m) in [(1, 1), (3, 16), (7, 5), (8, 7), (11, 37), (16, 8), (27, 100), (64, 33), (19, 8200), (5, 33000)]
+        {
             for omega in [1.0, 1.6] {
                 for sweep in [sweep_rows as Sweep, sweep_plain] {
                     is_two_matrix_vector_products(sweep, n, m, omega);

@@ -1,4 +1,4 @@
-//! The pass of a sweep over eight rows, in the 32 registers of AVX-512. Its plain twin is in [`crate::sweep`].
+//! The pass of a sweep over up to eight rows, in the 32 registers of AVX-512. Its plain twin is in [`crate::sweep`].
 
 use std::arch::x86_64::{
     __m512, __m512d, _mm512_add_pd, _mm512_add_ps, _mm512_fmadd_pd, _mm512_fmadd_ps, _mm512_mask_storeu_pd,
@@ -74,34 +74,34 @@ impl Wide for f64 {
     }
 }
 
-/// `<row, v>` of eight rows `ahead`, and `acc += sum_i scale_i row_i` over eight rows `behind`.
+/// `<row, v>` of `N` rows `ahead`, and `acc += sum_i scale_i row_i` over as many rows `behind`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub fn dots_and_sum_wide<R: Real>(
+pub fn dots_and_sum_wide<R: Real, const N: usize>(
     ahead: &[R],
     behind: &[R],
     v: &[R],
-    scale: [R; ROWS_WIDE],
+    scale: [R; N],
     acc: &mut [R],
-) -> [R; ROWS_WIDE] {
+) -> [R; N] {
     let m = v.len();
-    assert!(ahead.len().min(behind.len()) >= ROWS_WIDE * m && acc.len() == m, "a row is missing");
+    assert!(ahead.len().min(behind.len()) >= N * m && acc.len() == m, "a row is missing");
     let (ahead, behind, v, acc) = (ahead.as_ptr(), behind.as_ptr(), v.as_ptr(), acc.as_mut_ptr());
-    // SAFETY: AVX-512F is there; rows 0 to 7 of `m` numbers, `v` and `acc` are inside their slices by the assertion, and every pass stays
+    // SAFETY: AVX-512F is there; rows 0 to N - 1 of `m` numbers, `v` and `acc` are inside their slices by the assertion, and every pass stays
     // within `n <= m - j` numbers of column j.
     unsafe {
         let scale = scale.map(|x| R::splat(x));
-        let mut dots = [R::splat(R::ZERO); ROWS_WIDE];
+        let mut dots = [R::splat(R::ZERO); N];
         // Two chains of sums, to halve the latency.
-        let pass = |dots: &mut [R::Lanes; ROWS_WIDE], j: usize, n: usize| {
+        let pass = |dots: &mut [R::Lanes; N], j: usize, n: usize| {
             let x = R::load(v.add(j), n);
-            for i in 0..ROWS_WIDE {
+            for i in 0..N {
                 dots[i] = R::times_plus(R::load(ahead.add(i * m + j), n), x, dots[i]);
             }
             let mut one = R::times(R::load(behind.add(j), n), scale[0]);
             let mut two = R::load(acc.add(j), n);
-            for i in 1..ROWS_WIDE {
-                let sum = if i < ROWS_WIDE / 2 { &mut one } else { &mut two };
+            for i in 1..N {
+                let sum = if i < N / 2 { &mut one } else { &mut two };
                 *sum = R::times_plus(R::load(behind.add(i * m + j), n), scale[i], *sum);
             }
             R::store(acc.add(j), R::plus(one, two), n);
