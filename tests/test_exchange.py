@@ -237,6 +237,21 @@ def test_what_is_written_reads_back_here_and_as_thingsvision_does(tmp_path, file
         gwrsa.Embedding(features()).to_thingsvision(tmp_path / "bare")
 
 
+def test_a_dot_is_part_of_a_name_unless_a_suffix_of_images_follows(tmp_path):
+    names = ("St. Bernard", "ant_0.5", "U.S. flag", "bee", "cat")
+    given = gwrsa.Embedding(features(5), names)
+    assert gwrsa.Embedding.load(given.to_thingsvision(tmp_path / "out")).items == names
+    write(tmp_path / "in", ["a/St. Bernard.JPEG", "a/ant_0.5.png", "a/bee.webp", "a/cat", "a/dog.b.jpg"], features(5))
+    assert gwrsa.Embedding.load(tmp_path / "in").items == ("St. Bernard", "ant_0.5", "bee", "cat", "dog.b")
+
+
+@pytest.mark.parametrize("name", ["dog/cat", "dog\\cat", " x", "x ", "photo.jpg"])
+def test_names_that_would_read_back_as_others_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="items must be names of files that are read back as they are"):
+        gwrsa.Embedding(features(2), ("bee", name)).to_thingsvision(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_commands_take_a_folder(tmp_path):
     write(tmp_path / "tv", [f"{name}.jpg" for name in NAMES], features(5))
     assert call("rdm", tmp_path / "tv", "--out", tmp_path / "rdm.npz").exit_code == 0

@@ -96,7 +96,20 @@ def test_what_is_wrong_with_an_image_is_the_same_at_every_run(tmp_path):
 def test_other_files_are_named(tmp_path):
     picture(tmp_path / "a.png", (1, 2, 3))
     (tmp_path / "notes.md").write_text("x")
-    assert read(tmp_path).meta["not_images"] == [str(tmp_path / "notes.md")]
+    with pytest.warns(UserWarning, match=r"^1 in images are left out, no images by their suffix: .*notes\.md$"):
+        assert read(tmp_path).meta["not_images"] == [str(tmp_path / "notes.md")]
+
+
+def test_labels_that_are_one_as_text_are_refused():
+    white = np.full((2, 2, 3), 255, dtype=np.uint8)
+    with pytest.raises(ValueError, match="images must have distinct labels, got '1' for 1 and '1'"):
+        inputs.stimuli({1: white, "1": white}, "image")
+
+
+def test_a_header_of_texts_is_no_object(tmp_path):
+    file = tmp_path / "defined.tsv"
+    file.write_text("uniqueID\tdefinition\nzebra\tstriped\n", encoding="utf-8")
+    assert [s.label for s in inputs.stimuli(file, "text")[0]] == ["zebra"]
 
 
 def test_26111_images_give_26111_names_and_rows():

@@ -185,6 +185,18 @@ def test_rates_below_zero_are_drawn_whole_with_a_line_at_zero():
     assert axes.get_yticks()[0] == pytest.approx(-0.2)
 
 
+@pytest.mark.parametrize("ks", [(1,), (1, 5), (1, 2, 3, 5), tuple(range(1, 11))])
+def test_bars_of_however_many_k_are_lighter_and_lighter(ks):
+    table = pd.DataFrame(
+        {"target": "a", "family": "clip", "choice": "lowest_loss", "measure": "matching", "k": k, "value": 0.05 * k}
+        for k in ks
+    ).assign(low=np.nan, high=np.nan)
+    axes = figures.rate_bars(table)
+    lightness = {bar.get_width(): sum(bar.get_facecolor()[:3]) for bar in axes.patches}
+    assert [lightness[width] for width in sorted(lightness)] == sorted(set(lightness.values()))
+    assert len(lightness) == len(ks)
+
+
 def test_rate_bars_say_the_smallest_k_in_numbers():
     table = rates()
     table.loc[(table["target"] == "model 0") & (table["k"] == 1), "value"] = 0.00049

@@ -33,6 +33,17 @@ def test_lines_join_the_starts_of_one_replicate():
     assert all(line.get_ydata().tolist() == [0.1, 0.4, 0.8] for line in lines)
 
 
+def test_the_workflow_says_of_which_objects_a_category_rate_is():
+    said = []
+    for some in (False, True):
+        axes = figures.workflow(
+            np.eye(6), np.eye(6), np.eye(6) / 6, rsa=0.1, matching=0.2, category=0.3, categorised=some
+        )
+        said.append([text.get_text() for text in axes.texts][-2:])
+    assert "of objects meet their category" in str(said[0])
+    assert "of those with a category meet it" in str(said[1])
+
+
 @pytest.mark.parametrize("n_pictures", [0, 1, 6, 9])
 def test_the_workflow_shows_some_objects_where_no_name_is(n_pictures):
     rng = np.random.default_rng(0)

@@ -177,3 +177,23 @@ def test_the_choice_model_takes_them(kind):
             ValueError, match=f"embedding must be an Embedding, or a DataFrame or DataArray of one, got {got}"
         ):
             gwrsa.choice_similarity(wrong)
+
+
+@KINDS
+def test_a_square_table_that_may_be_either_has_to_say_what_it_is(kind):
+    one_side = pd.DataFrame(distances(8), index=NAMES)
+    other_names = pd.DataFrame(distances(8), index=NAMES, columns=[f"dim {i}" for i in range(8)])
+    for table in (one_side, other_names):
+        with pytest.raises(
+            ValueError, match=r"a must say what it is: .* gwrsa.RDM\(table\) or gwrsa.Embedding\(table\)"
+        ):
+            gwrsa.rsa(table if table is one_side else kind(table), square())
+    known = gwrsa.RDM(distances(8), NAMES)
+    assert gwrsa.rsa(gwrsa.RDM(one_side), known) == pytest.approx(1)
+    # No dissimilarities: a square embedding is one without a word.
+    assert isinstance(
+        gwrsa.align(
+            pd.DataFrame(points(8, dims=8), index=NAMES), square(), n_starts=1, epsilon=0.3, progress=False
+        ).source,
+        gwrsa.Embedding,
+    )

@@ -221,3 +221,26 @@ def test_a_heap_of_text_that_has_no_end_is_refused(tmp_path):
         ValueError, match=r"a\.h5: the file is not HDF5: a heap of text at byte \d+ has free space of no size"
     ):
         gwrsa.loaders.load_array(path, key="values")
+
+
+@pytest.mark.parametrize("name", ["id", "object", "Concept", "image_id"])
+def test_a_first_column_that_names_objects_holds_labels_though_they_be_numbers(tmp_path, name):
+    file = tmp_path / "table.csv"
+    file.write_text(f"{name},a,b\n10,1.5,2\n20,3,4\n")
+    assert gwrsa.Embedding.load(file).items == ("10", "20")
+    assert gwrsa.Embedding.load(file).values.tolist() == [[1.5, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("header", ["number,a,b\n", ""])
+def test_a_column_that_numbers_the_rows_is_no_dimension(tmp_path, first, header):
+    file = tmp_path / "table.csv"
+    file.write_text(header + "".join(f"{i + first},{i * i},0.{i + 1}\n" for i in range(4)))
+    with pytest.raises(ValueError, match=rf"column 1.* numbers the rows from {first} to {first + 3}: call it 'item'"):
+        gwrsa.Embedding.load(file)
+
+
+def test_distances_along_a_line_number_no_rows(tmp_path):
+    line = np.abs(np.subtract.outer(range(4), range(4)))
+    np.savetxt(tmp_path / "line.txt", line)
+    assert np.array_equal(gwrsa.RDM.load(tmp_path / "line.txt").square(), line)

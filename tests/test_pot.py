@@ -176,6 +176,20 @@ def test_our_own_call_has_both(loss, precision):
         assert end.gw_loss == pytest.approx(value, rel={"mixed": 1e-4, "float64": 1e-6}[precision])
 
 
+@pytest.mark.parametrize("metric", ["cosine", "correlation", "sqeuclidean"])
+def test_the_kl_loss_takes_representations_as_it_takes_their_dissimilarities(metric):
+    rng = np.random.default_rng(3)
+    one, two = (gwrsa.Embedding(np.abs(rng.standard_normal((40, 5)))) for _ in range(2))
+    squares = [side.rdm(metric).square() for side in (one, two)]
+    settings = {"epsilon": 0.2 * squares[0].mean(), "loss": "kl", "precision": "float64"}
+    known = gwrsa.entropic_gw(*squares, **settings)
+    assert known.converged
+    for sides_ in ((one, two), (one.rdm(metric), two.rdm(metric))):
+        end = gwrsa.entropic_gw(*sides_, metric=metric, **settings)
+        assert end.gw_loss == known.gw_loss
+        assert np.array_equal(end.plan, known.plan)
+
+
 def test_features_of_either_side_are_their_squared_distances():
     c1, c2, _, _, _, _ = sides(20, 15)
     x, y = (np.random.default_rng(i).standard_normal((n, 3)) for i, n in ((1, 20), (2, 15)))
@@ -242,6 +256,37 @@ def test_gradients_of_alternating_steps_hold_the_plan():
     value, log = twins.BAPG_fused_gromov_wasserstein2(leaf, *fixed, epsilon=5.0, max_iter=20, log=True)
     value.backward()
     assert torch.allclose(leaf.grad, 0.5 * log["T"])
+
+
+@pytest.mark.parametrize("kind", ["square_loss", "kl_loss"])
+@pytest.mark.parametrize("of", ["gw_dist", "loss"])
+def test_gradients_of_alternating_steps_by_the_costs_are_those_at_the_plan(of, kind):
+    c1, c2, p, q, _, _ = sides()
+    leaves = [torch.tensor(c, requires_grad=True) for c in (c1, c2)]
+    settings = {"epsilon": 5.0, "max_iter": 3, "marginal_loss": of == "gw_dist", "loss_fun": kind}
+    _, log = twins.BAPG_gromov_wasserstein2(*leaves, torch.tensor(p), torch.tensor(q), log=True, **settings)
+    plan = log["T"].detach().numpy()
+    # Its rows are off, so that they are no stand-in for p.
+    assert np.abs(plan.sum(axis=1) - p).sum() > 1e-3
+
+    def at(a, b):
+        constant, h1, h2 = ot.gromov.init_matrix(a, b, p, q, kind)
+        return float(np.vdot((constant if of == "gw_dist" else 0) - h1 @ plan @ h2.T, plan))
+
+    log[of].backward()
+    for i, (cost, leaf) in enumerate(zip((c1, c2), leaves, strict=True)):
+        way = np.random.default_rng(i).random(cost.shape)
+        ends = [at(*(c + s * 1e-6 * way * (j == i) for j, c in enumerate((c1, c2)))) for s in (1, -1)]
+        slope = (ends[0] - ends[1]) / 2e-6
+        assert float((leaf.grad * torch.tensor(way)).sum()) == pytest.approx(slope, rel=1e-5)
+
+
+def test_proximal_steps_stay_on_the_support_of_their_first_plan():
+    c1, c2, p, q, M, _ = sides(9, 7)
+    first = ot.emd(p, q, M)
+    ours, known = both(GW[0], (c1, c2, p, q), epsilon=0.05, G0=first, solver="PPA", max_iter=30)
+    assert (ours[first == 0] == 0).all()
+    assert np.abs(ours - known).max() < 1e-6
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

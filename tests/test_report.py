@@ -18,7 +18,7 @@ from gwrsa import figures, report
 from gwrsa.figures.study import draw, drawings
 from gwrsa.figures.study_parts import slugs
 from gwrsa.report.numbers import model_rows
-from gwrsa.report.page import for_script
+from gwrsa.report.page import for_script, for_style
 from gwrsa.report.readings import readings
 from gwrsa.report.words import findings, methods, question
 from gwrsa.study import Study
@@ -473,3 +473,9 @@ def test_noise_is_no_model(results):
     assert f"for {n_models} models and {len(noise)} baseline of noise. If all" in question(results)
     fine = next(text for text in findings(results) if text.startswith("Fine grain"))
     assert f" of {n_models} models exceed" in fine
+
+
+def test_a_family_of_any_name_is_a_text_of_css():
+    assert for_style("clip") == "clip"
+    assert for_style('a&b"</style>') == "a\\000026b\\000022\\00003c\\00002fstyle\\00003e"
+    assert for_style("néo") == "n\\0000e9o"

@@ -178,6 +178,22 @@ def test_without_labels_rows_go_by_position_and_that_is_said(tmp_path):
     assert shuffled["top1"].max() < 0.4
 
 
+def test_choices_are_among_all_objects_that_a_side_holds(tmp_path):
+    toml = 'objects = "some.txt"\n' + TOML.replace(
+        'embedding = "human.npy"', 'embedding = "human.npy"\nmetric = "choice"\ncalibrate = "triplets.npy"'
+    )
+    path = write(tmp_path, toml)
+    whole = gwrsa.Embedding.load(tmp_path / "human.npy", items=tmp_path / "items.txt")
+    triplets = gwrsa.sample_triplets(whole, 4000, seed=0)
+    np.save(tmp_path / "triplets.npy", triplets.indices)
+    some = [whole.items[i] for i in range(2, N, 2)]
+    (tmp_path / "some.txt").write_text("\n".join(some) + "\n")
+    human = Study.from_toml(path).run(tmp_path / "out", figures=False, progress=False).human
+    known = gwrsa.calibrate(whole, gwrsa.Triplets(triplets.indices, whole.items)).rdm("choice")
+    assert human.items == tuple(some)
+    assert np.array_equal(human.dissimilarities, known.select(some).dissimilarities)
+
+
 def test_objects_choose_a_part_of_the_objects(tmp_path):
     path = write(tmp_path, 'objects = "some.txt"\n' + TOML)
     some = [f"object {i}" for i in (5, 3, 8, 13, 21, 1, 19, 11, 7, 2, 10, 4)]
@@ -494,3 +510,19 @@ def test_a_network_without_anything_to_see_is_refused(tmp_path):
     path = write(tmp_path, TOML.replace('embedding = "near.npy"', 'extract = "timm/resnet18"'))
     with pytest.raises(ValueError, match=r"model 'near' must have texts, or the study images.root"):
         run(path, tmp_path / "out")
+
+
+def test_figures_of_other_tables_are_not_left_beside_new_ones(tmp_path):
+    path, out = write(tmp_path), tmp_path / "out"
+    run(path, out)
+    for name in ("report.html", "figures/figure_2_rsa.png", "figures/mine.png"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("of an earlier run")
+    run(path, out)
+    assert (out / "report.html").is_file()
+    assert (out / "figures" / "figure_2_rsa.png").is_file()
+    path.write_text(TOML.replace("bootstrap = 50", "bootstrap = 60"))
+    with pytest.warns(UserWarning, match="were of other tables and are removed; gwrsa report makes those"):
+        run(path, out)
+    assert not (out / "report.html").exists()
+    assert [p.name for p in (out / "figures").iterdir()] == ["mine.png"]

@@ -7,6 +7,7 @@ import pytest
 from gwrsa import study_keys, study_settings
 from gwrsa.study import Study
 from gwrsa.study_inputs import hashed
+from gwrsa.study_settings import Settings
 from study_files import TOML, write
 
 
@@ -91,6 +92,11 @@ from study_files import TOML, write
             r"models\[0\].split must be that of at least 2 models, got 'sex'",
         ),
         ("seeds = 3", "seeds = true", r"models\[3\].seeds must be an integer"),
+        (
+            "[categories]",
+            '[[models]]\nname = "more"\nfamily = "untrained"\nnoise = "features"\n\n[categories]',
+            r"models\[4\].noise must differ from that of 'noise', whose draws it would repeat, got 'features' for both",
+        ),
         ("[alignment]", "[alignment", "must be TOML"),
         ('items = "items.txt"', "items = 3", "items must be a text"),
         ("[[models]]", "[[model]]", r"\[\[model\]\] is no key of a study; did you mean 'models'"),
@@ -159,3 +165,11 @@ def test_images_behind_links_to_folders_are_inputs_too(tmp_path):
     assert before["bytes"] == 3
     (real / "1.png").write_bytes(b"two")
     assert hashed(root)["sha256"] != before["sha256"]
+
+
+@pytest.mark.parametrize(("family", "weights"), [("untrained", False), ("Untrained", False), ("supervised", True)])
+def test_an_untrained_family_has_no_weights_however_it_is_written(tmp_path, family, weights):
+    toml = TOML.replace('embedding = "near.npy"', 'extract = "torchvision/resnet18"\nmodule = "avgpool"')
+    toml = toml.replace('family = "clip"', f'family = "{family}"') + '\n[images]\nroot = "images"\n'
+    settings, _ = Settings.read(write(tmp_path, toml))
+    assert settings.models[0].pretrained is weights

@@ -1,9 +1,13 @@
 """Tables of a study: pairs of models, and rates of tied targets."""
 
+from dataclasses import replace
+
 import pytest
 
 from gwrsa.figures.study import drawings
+from gwrsa.report.numbers import model_rows
 from gwrsa.store import Results
+from gwrsa.study_summary import summary
 from study_files import TOML, N, run, write
 
 
@@ -52,3 +56,13 @@ def test_tied_targets_share_their_rates_in_every_table(tmp_path):
     chance = found.chance.set_index(["measure", "k"])["value"]
     for (measure, k), rates in found.rates.groupby(["measure", "k"]):
         assert rates["value"].tolist() == pytest.approx([chance[measure, k]] * len(rates))
+
+
+def test_replicates_without_a_plan_are_named_and_not_counted(made):
+    found = made[1]
+    lost = (found.chosen["target"] == "noise") & (found.chosen["replicate"] == 1) | (found.chosen["target"] == "far")
+    some = replace(found, chosen=found.chosen[~lost])
+    assert "had a plan" not in summary(found)
+    assert "no start of these had a plan, and no rate counts them: far, noise, replicate 1" in summary(some)
+    counts = {row["target"]: (row["n"], row["planned"]) for row in model_rows(some)}
+    assert counts == {"near": (1, 1), "shuffled": (1, 1), "far": (1, 0), "noise": (3, 2)}

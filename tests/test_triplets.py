@@ -344,3 +344,14 @@ def test_counted_rdm_agrees_with_the_embedding_as_far_as_it_was_sampled(things):
     assert np.mean(away**2) == pytest.approx(
         np.mean((choice * (1 - choice) / np.maximum(counts.shown, 1))[seen]), rel=0.02
     )
+
+
+def test_indices_beside_labels_are_said_to_be_taken_as_rows():
+    embedding = gwrsa.Embedding(points(8), [f"object {i}" for i in range(8)])
+    bare = gwrsa.Embedding(points(8))
+    triplets = gwrsa.sample_triplets(bare, 500, seed=0)
+    known = gwrsa.odd_one_out_accuracy(bare, triplets)
+    with pytest.warns(
+        UserWarning, match="embedding has labels and triplets have none: indices of objects are taken as its 8 rows"
+    ):
+        assert gwrsa.odd_one_out_accuracy(embedding, triplets) == known

@@ -269,6 +269,11 @@ def _fitting(embedding: Embedding, triplets: Triplets | ArrayLike) -> Triplets:
     """Triplets of the objects of the embedding."""
     given = as_triplets("triplets", triplets)
     if given.items is None:  # without labels the largest index is all that is known
+        if embedding.items is not None:
+            warnings.warn(
+                f"embedding has labels and triplets have none: indices of objects are taken as its {len(embedding)} rows",
+                stacklevel=3,
+            )
         return Triplets(given.indices, None, len(embedding), given.name)
     check_same_labels(
         (embedding.name, given.name),

@@ -10,6 +10,7 @@ import numpy as np
 
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
+from gwrsa.condensed import is_dissimilarity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +110,7 @@ def representation(name: str, value: Any) -> RDM | Embedding | None:  # noqa: AN
     given = table(name, value)
     if given is None:
         return None
-    kind = RDM if _is_rdm(given) else Embedding
+    kind = RDM if _is_rdm(name, given) else Embedding
     return kind(value, name=given.name or name)
 
 
@@ -162,7 +163,7 @@ def cost(name: str, value: Any) -> Any:  # noqa: ANN401
     given = table(name, value)
     if given is None:
         return value
-    return pairs(name, value, None)[0] if _is_rdm(given) else representation(name, value)
+    return pairs(name, value, None)[0] if _is_rdm(name, given) else representation(name, value)
 
 
 def _one_of(kind: type[_Kind], name: str, value: Any) -> _Kind:  # noqa: ANN401
@@ -189,10 +190,24 @@ def _made_by(value: Any) -> str:  # noqa: ANN401
     return ""
 
 
-def _is_rdm(given: Table) -> bool:
-    if given.numbers.shape[0] != given.numbers.shape[1] or (given.rows is None) != (given.columns is None):
+def _is_rdm(name: str, given: Table) -> bool:
+    if given.numbers.shape[0] != given.numbers.shape[1]:
         return False
-    return given.rows is None or bool(set(given.rows) & set(given.columns or ()))
+    if given.rows is None and given.columns is None:
+        return True
+    if set(given.rows or ()) & set(given.columns or ()):
+        return True
+    if given.numbers.any() and is_dissimilarity(given.numbers):
+        which = (
+            "the labels of its rows are not those of its columns"
+            if given.rows and given.columns
+            else "one side has labels"
+        )
+        raise ValueError(
+            f"{name} must say what it is: square, symmetric and 0 on the diagonal it could be an RDM, but {which}; "
+            "give gwrsa.RDM(table) or gwrsa.Embedding(table)"
+        )
+    return False
 
 
 def _checked(name: str, numbers: Any, one: tuple[str, Any], two: tuple[str, Any], title: str | None) -> Table:  # noqa: ANN401

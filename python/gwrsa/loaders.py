@@ -5,7 +5,7 @@ Whatever cannot be a finite number, a label or a membership is an error that say
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def load_array(path: str | Path, *, key: str | None = None) -> Loaded:
 
         A .csv or .tsv has a header where a cell of its first row is not a number, unless only the first cell is not
         and may as well be the label of an object: a header whose other names are numbers is one if the first cell is
-        empty or `items`, `labels`, `uniqueID` or the like, if the numbers are 0, 1, 2, ..., or if they repeat the first
+        empty or `items`, `labels`, `uniqueID`, `id` or the like, if the numbers are 0, 1, 2, ..., or if they repeat the first
         column. A first column is labels if it has such a header or holds no number.
         One column of numbers without labels is 1-D; every other table is 2-D.
 
@@ -281,12 +281,25 @@ def _one_category_each(table: files.Table, items: tuple[str, ...]) -> Categories
     return Categories(names, items, members)
 
 
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether a column counts on from 0 or 1, as an index that was written with the numbers does; of two rows that is no wonder."""
+    return len(cells) > 2 and list(cells) in ([str(i + first) for i in range(len(cells))] for first in (0, 1))
+
+
 def _from_table(table: files.Table) -> Loaded:
     if not table.rows:
         raise ValueError("the file has a header and no rows")
     first = table.column(0)
-    named = table.header is not None and (files.names_labels(table.header[0]) or table.header[1:] == first)
+    width = len(table.rows[0])
+    named = table.header is not None and (
+        files.names_labels(table.header[0], beside=width > 1) or table.header[1:] == first
+    )
     skip = int(named or not any(map(files.is_number, first)))
+    if not skip and width > 1 and width != len(first) and _counts(first):
+        which = "" if table.header is None else f", {table.header[0]!r},"
+        raise ValueError(
+            f"column 1{which} numbers the rows from {first[0]} to {first[-1]}: call it 'item' if these are labels, and leave it out if not"
+        )
     # Labels and numbers in one column are more likely a typing error or a missing value than labels.
     cells = [row[skip:] for row in table.rows]
     if not cells[0]:

@@ -21,8 +21,12 @@ from gwrsa import bounds, bounds_h5
 from gwrsa.bounds_h5 import attribute, check_heaps, fitting
 from gwrsa.bounds_mat import check_mat
 
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 # What labels are called, in lower case, as a column of a table or as an array beside the values.
 _LABELS = frozenset({"item", "items", "label", "labels", "names", "uniqueid", "unique_id"})
+
+# What they may be called too, where more columns follow: alone, such a name may be that of an object.
+_NAMES = frozenset({"concept", "id", "image", "image_id", "name", "object", "object_id", "stimulus", "word"})
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -114,9 +118,9 @@ def is_number(cell: str) -> bool:
     return not math.isnan(number(cell))
 
 
-def names_labels(name: str) -> bool:
-    """Whether a column of this name holds labels; pandas writes an unnamed index under an empty one."""
-    return name == "" or name.lower() in _LABELS
+def names_labels(name: str, *, beside: bool = False) -> bool:
+    """Whether a column of this name holds labels, beside others or alone; pandas writes an unnamed index under an empty one."""
+    return name == "" or name.lower() in (_LABELS | _NAMES if beside else _LABELS)
 
 
 def _has_header(head: list[str], rows: list[list[str]]) -> bool:

@@ -257,7 +257,9 @@ def build_problem(
     there = tensors.device_of(c1, c2)
     if device is None and there is not None and backend != "rust":
         device = str(there)
-    source, target = as_cost("c1", c1, metric), as_cost("c2", c2, metric)
+    # Factors give a dissimilarity of 0 up to a rounding error, whose logarithm, or sign, would count.
+    whole = loss == "kl"
+    source, target = as_cost("c1", c1, metric, whole=whole), as_cost("c2", c2, metric, whole=whole)
     return backends.prepare(
         source,
         target,
@@ -294,10 +296,12 @@ def _size(cost: Cost) -> int:
     return len(cost.values) if isinstance(cost, tuple) else len(cost)
 
 
-def as_cost(name: str, c: Any, metric: Metric) -> Cost:  # noqa: ANN401
-    """What a side of a problem stands for: its factors where they are the smaller, or its square matrix."""
+def as_cost(name: str, c: Any, metric: Metric, *, whole: bool = False) -> Cost:  # noqa: ANN401
+    """What a side of a problem stands for: its factors where they are the smaller, or its square matrix; whole: always that."""
     if not isinstance(c, (RDM, Embedding)):
         c = labelled.cost(name, c)
+    if whole and isinstance(c, (RDM, Embedding)):
+        return c.square() if isinstance(c, RDM) else from_embedding(c, metric).square()
     if isinstance(c, Embedding):
         factored = factor(c, metric)
         # Wider than it is tall: the square matrix is the smaller one.

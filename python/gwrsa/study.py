@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gwrsa import _validate as check
 from gwrsa import backends
 from gwrsa.shards import file_digest
-from gwrsa.store import TABLES, Results, need, save_provenance, write_table
+from gwrsa.store import TABLES, Results, load_provenance, need, save_provenance, write_table
 from gwrsa.study_compute import compute, cores, on_threads
 from gwrsa.study_inputs import Inputs
 from gwrsa.study_plan import Unit, planned
@@ -237,11 +237,26 @@ def finish(work: Work, provenance: dict[str, Any], *, figures: bool, progress: b
             path.with_suffix(".csv").unlink(missing_ok=True)
     named = [f"tables/{name}.{kind}" for name in (*TABLES, "pairs") if name in made for kind in ("parquet", "csv")]
     written = ("study.toml", "objects.parquet", "results.parquet", *named)
-    save_provenance(folder, provenance | {"tables": {name: file_digest(folder / name) for name in written}})
+    digests = {name: file_digest(folder / name) for name in written}
+    if not figures and (load_provenance(folder) or {}).get("tables") != digests:
+        _remove_drawings(folder)
+    save_provenance(folder, provenance | {"tables": digests})
     results = Results.open(folder)
     if figures:
         publish(results, progress=progress)
     return results
+
+
+def _remove_drawings(folder: Path) -> None:
+    """Figures and report of other tables than are there now; `gwrsa report` makes them anew."""
+    report = folder / "report.html"
+    if report.is_file():
+        warnings.warn(
+            f"figures and report in {str(folder)!r} were of other tables and are removed; gwrsa report makes those of the new ones",
+            stacklevel=4,
+        )
+    for old in (report, *(folder / "figures").glob("figure_*")):
+        old.unlink(missing_ok=True)
 
 
 def publish(results: Results, *, progress: bool = True) -> None:

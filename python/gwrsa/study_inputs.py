@@ -87,7 +87,7 @@ class Inputs:
 
             side = calibrate(side, Triplets.load(self.base / h.calibrate, items=self._labels(h)))
         if self.settings.objects is not None:
-            side = side.select(loaders.load_items(self.base / self.settings.objects))
+            side = _of_objects(side, h.metric, loaders.load_items(self.base / self.settings.objects))
         return side
 
     def model(self, model: Model, replicate: int, human: Embedding | RDM, *, progress: bool) -> Embedding | RDM:
@@ -103,7 +103,7 @@ class Inputs:
         side = self._extract(model, replicate, progress=progress) if model.extract else self._file(model, replicate)
         if side.items is not None and human.items is not None:
             try:
-                return side if side.items == human.items else side.select(human.items)
+                return side if side.items == human.items else _of_objects(side, model.metric, human.items)
             except ValueError as error:
                 raise ValueError(f"model {model.name!r} must hold all objects of the study: {error}") from error
         if len(side) != len(human):
@@ -250,6 +250,13 @@ def _stamp(where: Path) -> list[tuple[str, int, int]]:
     """What changes when a file is written to; cheaper than its hash."""
     seen = ((p, p.stat()) for p in _files(where))
     return [(str(p), s.st_size, s.st_mtime_ns) for p, s in seen]
+
+
+def _of_objects(side: Embedding | RDM, metric: str, items: tuple[str, ...]) -> Embedding | RDM:
+    """Those objects of a side. Choices among three are averaged over all objects that it holds, whichever of them are studied."""
+    if metric == "choice" and isinstance(side, Embedding) and len(items) < len(side):
+        return side.rdm("choice").select(items)
+    return side.select(items)
 
 
 def _labelled(side: Embedding | RDM, items: tuple[str, ...] | None) -> Embedding | RDM:

@@ -305,7 +305,7 @@ def _check_dots(text: str) -> None:
 
 
 def _has_weights(family: str) -> bool:
-    return family != "untrained"
+    return family.strip().lower() != "untrained"
 
 
 def _model(where: str, given: Any) -> Model:  # noqa: ANN401
@@ -355,6 +355,12 @@ def _distinct(human: str, models: tuple[Model, ...]) -> tuple[Model, ...]:
         if model.name in names:
             raise ValueError(f"models[{i}].name must be distinct, got {model.name!r} more than once")
         names.add(model.name)
+        twin = next((m for m in models[:i] if m.noise and (m.noise, m.dims) == (model.noise, model.dims)), None)
+        if twin is not None:
+            raise ValueError(
+                f"models[{i}].noise must differ from that of {twin.name!r}, whose draws it would repeat, got {model.noise!r} for both; "
+                "more draws are more seeds"
+            )
     return models
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import BinaryIO, Literal, TypeAlias
 
 import numpy as np
@@ -54,7 +54,7 @@ def read(folder: str | Path, by: By, names: str | Path | None) -> tuple[FloatArr
     # The path may be of another system.
     split = [PureWindowsPath(path) if "\\" in path else Path(path) for path in paths]
     if by == "image":
-        labels = tuple(path.stem if path.suffix else path.name for path in split)
+        labels = tuple(map(_label, split))
         if len(set(labels)) < len(labels):
             twice = next(label for label in labels if labels.count(label) > 1)
             raise ValueError(f"{listed} must name distinct images for by='image', got {twice!r} more than once")
@@ -77,6 +77,11 @@ def write(folder: str | Path, values: FloatArray, names: tuple[str, ...], file_f
     broken = next((name for name in names if not name.strip() or "\n" in name or "\r" in name), None)
     if broken is not None:
         raise ValueError(f"items must be one line of text each to be names of files, got {broken!r}")
+    moved = next((name for name in names if "\\" in name or _label(Path(name)) != name or name.strip() != name), None)
+    if moved is not None:
+        raise ValueError(
+            f"items must be names of files that are read back as they are, without a folder or suffix, got {moved!r}"
+        )
     root = Path(folder)
     there = [path.name for path in sorted(root.glob("features*")) if _FEATURES.fullmatch(path.name)]
     out = root / f"features.{file_format}"
@@ -85,6 +90,11 @@ def write(folder: str | Path, values: FloatArray, names: tuple[str, ...], file_f
     replace(out, lambda stream: _write(stream, values, file_format))
     replace_text(root / NAMES, "".join(f"{name}\n" for name in names))
     return root
+
+
+def _label(path: PurePath) -> str:
+    """Of an image; a dot may also be part of a name."""
+    return path.stem if path.suffix.lower() in files.IMAGE_SUFFIXES else path.name
 
 
 def _write(stream: BinaryIO, values: FloatArray, file_format: FileFormat) -> None:

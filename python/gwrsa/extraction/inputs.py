@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+from gwrsa.loaders_files import IMAGE_SUFFIXES, names_labels
+
 Kind = Literal["image", "text"]
 
 
@@ -116,6 +117,7 @@ def stimuli(images: Any, kind: Kind) -> tuple[list[Stimulus], list[str]]:  # noq
     """
     others: list[str] = []
     if isinstance(images, Mapping):
+        _distinct([Stimulus(str(label), repr(label), None) for label in images])
         found = [s for label, content in images.items() for s in _of_object(str(label), content, kind)]
     elif isinstance(images, (str, Path)):
         found, others = _folder(Path(images)) if kind == "image" else (_text_file(Path(images)), [])
@@ -176,8 +178,8 @@ def _folder(root: Path) -> tuple[list[Stimulus], list[str]]:
     entries = sorted(p for p in root.iterdir() if not p.name.startswith("."))
     folders = [p for p in entries if p.is_dir()]
     files = [p for p in entries if not p.is_dir()]
-    loose = [p for p in files if p.suffix.lower() in SUFFIXES]
-    others = [str(p) for p in files if p.suffix.lower() not in SUFFIXES]
+    loose = [p for p in files if p.suffix.lower() in IMAGE_SUFFIXES]
+    others = [str(p) for p in files if p.suffix.lower() not in IMAGE_SUFFIXES]
     if not folders:
         found = [Stimulus(p.stem, str(p), p) for p in loose]
         _distinct(found)
@@ -189,7 +191,7 @@ def _folder(root: Path) -> tuple[list[Stimulus], list[str]]:
     found = []
     for folder in folders:
         inside = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-        kept = [p for p in inside if p.is_file() and p.suffix.lower() in SUFFIXES]
+        kept = [p for p in inside if p.is_file() and p.suffix.lower() in IMAGE_SUFFIXES]
         if not kept:
             raise ValueError(f"images must hold at least one image an object, got none in {folder}")
         found += [Stimulus(folder.name, str(p), p) for p in kept]
@@ -198,7 +200,9 @@ def _folder(root: Path) -> tuple[list[Stimulus], list[str]]:
 
 
 def _text_file(path: Path) -> list[Stimulus]:
-    """Lines of a .txt (the text is the label), or label and text of a two-column .tsv."""
+    """Lines of a .txt (the text is the label), or label and text of a two-column .tsv; a first line that begins with `item` or the like
+    is its header.
+    """
     if not path.is_file():
         raise ValueError(f"images must be a .txt or .tsv file for a text encoder, got {str(path)!r}")
     lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
@@ -206,6 +210,8 @@ def _text_file(path: Path) -> list[Stimulus]:
         found = [Stimulus(line.strip(), line.strip(), line.strip()) for line in lines]
     else:
         rows = [line.split("\t") for line in lines]
+        if rows and names_labels(rows[0][0].strip()):
+            rows = rows[1:]
         bad = next((row for row in rows if len(row) != 2 or not row[1].strip()), None)
         if bad is not None:
             raise ValueError(f"{path} must have two columns, label and text, got {bad!r}")

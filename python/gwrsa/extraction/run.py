@@ -141,6 +141,10 @@ def assemble(
         if broken == "raise" or not whole.any():
             raise ValueError(message)
         warnings.warn(message, stacklevel=3)
+    others = meta["not_images"]
+    if others:
+        listed = "; ".join(others[:10]) + ("; ..." if len(others) > 10 else "")
+        warnings.warn(f"{len(others)} in images are left out, no images by their suffix: {listed}", stacklevel=3)
     labels = [s.label for s, good in zip(shown, whole, strict=True) if good]
     means, items = batches.average(values, labels)
     lost = sorted({s.label for s in shown} - set(items))

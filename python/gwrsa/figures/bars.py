@@ -129,7 +129,7 @@ def rate_bars(
     y = np.arange(len(models))
     for shade, k in reversed(list(enumerate(ks))):
         rows = models[["target", "family"]].merge(mine[mine["k"] == k].drop(columns="family"), on="target", how="left")
-        colours = [_lighten(family_colour(f), 0.36 * shade) for f in rows["family"]]
+        colours = [_lighten(family_colour(f), _step(ks) * shade) for f in rows["family"]]
         axes.barh(y, 100 * rows["value"], 0.72, color=colours, label=f"top-{k}")
         # One below the other, or intervals that overlap would look like one.
         _intervals(axes, rows, y + 0.6 * ((shade + 0.5) / len(ks) - 0.5), scale=100)
@@ -246,7 +246,8 @@ def _name_models(
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     handles = family_handles(rows["family"], markers=False)
-    greys = [Patch(color=_lighten("#444444", 0.36 * i), label=f"top-{k}") for i, k in enumerate(shades or [])]
+    ks = shades or []
+    greys = [Patch(color=_lighten("#444444", _step(ks) * i), label=f"top-{k}") for i, k in enumerate(ks)]
     # A column holds one kind of entry; families take two where there are many.
     half = (len(handles) + 1) // 2 if len(handles) > 3 else len(handles)
     columns = [c for c in (handles[:half], handles[half:], greys, extra or []) if c]
@@ -265,6 +266,11 @@ def _name_models(
 
 def _height(n: int) -> float:
     return 0.9 + 0.17 * max(n, 3)
+
+
+def _step(ks: list[int]) -> float:
+    """By how much the bars of each k are lighter than those of the one before."""
+    return min(0.36, 0.8 / max(len(ks) - 1, 1))
 
 
 def _lighten(colour: str, share: float) -> tuple[float, float, float]:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gwrsa import _validate as check
-from gwrsa.extraction.inputs import SUFFIXES, BrokenImageError, decode
+from gwrsa.extraction.inputs import BrokenImageError, decode
 from gwrsa.figures.style import COLUMN, INK, PAGE, QUIET, blank, plain, styled
+from gwrsa.loaders_files import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,12 +129,12 @@ def top_table(
 def image_files(folder: Path, labels: Iterable[str]) -> dict[str, Path]:
     """The image of each object that has one."""
     entries = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-    alone = {p.stem: p for p in reversed(entries) if p.suffix.lower() in SUFFIXES and p.is_file()}
+    alone = {p.stem: p for p in reversed(entries) if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()}
     several = {p.name: p for p in entries if p.is_dir()}
     found = {}
     for label in labels:
         inside = sorted(several[label].iterdir()) if label in several and label not in alone else []
-        first = (p for p in inside if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        first = (p for p in inside if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
         file = alone.get(label) or next(first, None)
         if file is not None:
             found[label] = file

@@ -15,7 +15,7 @@ from gwrsa.figures.matrices import rdm, sorted_by
 from gwrsa.figures.objects import image_files, pictures
 from gwrsa.figures.scatter import fine_vs_coarse, loss_against_epsilon, rdm_histograms
 from gwrsa.figures.study_models import of_models, of_pairs
-from gwrsa.figures.study_parts import Drawing, given_rdms, groups_of, images_of, several, showcase, sorting
+from gwrsa.figures.study_parts import Drawing, categorised, given_rdms, groups_of, images_of, several, showcase, sorting
 from gwrsa.figures.style import save
 from gwrsa.figures.workflow import workflow
 
@@ -91,13 +91,18 @@ def _of_all(results: Results) -> Iterator[Drawing]:
     measures = ["matching"] + (["category"] if (results.rates["measure"] == "category").any() else [])
     for measure, figure in zip(measures, (4, 5), strict=False):
         what = "their own counterpart" if measure == "matching" else "an object of their category"
+        of = "objects" if measure == "matching" else categorised(results)
         for choice, letter in zip(_CHOICES, "ab", strict=True):
-            chosen_by_answer = " That start is chosen by the answer: an upper end." if letter == "b" else ""
+            chosen_by_answer = (
+                " That start is chosen by the answer: an upper end; by chance too the best of several starts lies above one plan's."
+                if letter == "b"
+                else ""
+            )
             yield Drawing(
                 f"figure_{figure}{letter}_{measure}_{choice}",
                 f"Figure {figure}{letter}. {'Fine' if figure == 4 else 'Coarse'}-grained match, {_CHOICES[choice]}",
-                f"Share of objects with {what} among their most probable targets. Lines on the bars: 95 % over objects.{replicates} "
-                f"Grey bands: 5th to 95th percentile of chance. At the right: the rate of the smallest k.{chosen_by_answer}",
+                f"Share of {of} with {what} among their most probable targets. Lines on the bars: 95 % over objects.{replicates} "
+                f"Grey bands: 5th to 95th percentile of chance, of one plan. At the right: the rate of the smallest k.{chosen_by_answer}",
                 lambda c=choice, m=measure: rate_bars(rates, results.chance, choice=c, measure=m),  # type: ignore[misc]
             )
     if len(measures) == 2:
@@ -172,6 +177,7 @@ def _workflow(results: Results, best: dict[Any, Any]) -> Axes:
         rsa=float(best["rsa"]),
         matching=float(best["top1"]),
         category=None if category is None or np.isnan(category) else float(category),
+        categorised=categorised(results) != "objects",
         order=order,
         pictures=_some_pictures(results, order),
     )

@@ -101,3 +101,10 @@ def several(results: Results, target: str | None = None) -> bool:
     """Whether a model, or any, has more than one replicate."""
     rows = results.rsa if target is None else results.rsa[results.rsa["target"] == target]
     return bool((rows["replicate"] > 0).any())
+
+
+def categorised(results: Results) -> str:
+    """The objects that category rates are of, in words."""
+    members = results.members
+    some = members is not None and members.n_uncategorised and results.settings["categories"]["others"] == "exclude"
+    return "those that have a category" if some else "objects"

@@ -32,6 +32,7 @@ def workflow(
     rsa: float,
     matching: float,
     category: float | None = None,
+    categorised: bool = False,
     order: Sequence[int] | None = None,
     pictures: Sequence[ArrayLike] = (),
     ax: Axes | None = None,
@@ -50,6 +51,8 @@ def workflow(
         Of the model, for its colour.
     rsa, matching, category : float
         The numbers of this pair: correlation, and rates in [0, 1] (None: not shown).
+    categorised : bool
+        Whether the category rate is that of the objects which have a category, not of all.
     order : sequence of int, length n, optional
         Order of the objects in the thumbnails, such as by category. None: as they are.
     pictures : sequence of array-like, shape (height, width, 3)
@@ -94,7 +97,8 @@ def workflow(
     )
     lines = [("Fine-grained", percent(matching), "of objects meet themselves")]
     if category is not None:
-        lines.append(("Coarse-grained", percent(category), "of objects meet their category"))
+        those = "of those with a category meet it" if categorised else "of objects meet their category"
+        lines.append(("Coarse-grained", percent(category), those))
     for i, (title, number, text) in enumerate(lines):
         y = 1.62 - 0.75 * i
         _arrow(axes, (4.7, 1.35), (5.25, y))

@@ -30,19 +30,29 @@ def gromov_value(
     duals: tuple[FloatArray, FloatArray] | None,
     kind: str,
     alpha: float,
+    *,
+    marginals: tuple[FloatArray, FloatArray],
+    constant: bool = True,
 ) -> Any:
-    """The loss, differentiable in M, C1 and C2 with the plan held, and in the weights by the duals."""
+    """The loss, differentiable in M, C1 and C2 with the plan held, and in the weights by the duals.
+
+    `sum_ij T_ij ((f1(C1) a)_i + (f2(C2) b)_j) - <h1(C1) T h2(C2)', T>`, (a, b) the `marginals` that were asked for: a plan of alternating
+    projections has others. Without `constant` the second term alone, as `loss` is then.
+    """
     value = like(loss)
     M, C1, C2 = costs
     if not needs_gradient(M, C1, C2, *weights) or not np.isfinite(loss):
         return value
     (s1, ds1, d1), (s2, ds2, d2) = _derivatives(C1, kind, first=True), _derivatives(C2, kind, first=False)
-    p, q = plan.sum(axis=1), plan.sum(axis=0)
+    a, b = marginals
+    held = float(constant)
     parts = []
     if needs_gradient(C1):
-        parts.append((C1, alpha * (ds1 * np.outer(p, p) - d1 * (plan @ s2 @ plan.T))))
+        by_constant = held * ds1 * np.outer(plan.sum(axis=1), a)
+        parts.append((C1, alpha * (by_constant - d1 * (plan @ s2 @ plan.T))))
     if needs_gradient(C2):
-        parts.append((C2, alpha * (ds2 * np.outer(q, q) - d2 * (plan.T @ s1 @ plan))))
+        by_constant = held * ds2 * np.outer(plan.sum(axis=0), b)
+        parts.append((C2, alpha * (by_constant - d2 * (plan.T @ s1 @ plan))))
     if needs_gradient(M):
         parts.append((M, (1 - alpha) * plan))
     if duals is not None:

@@ -234,9 +234,12 @@ def _solve(
         return T
     name = "gw_dist" if M is None else "fgw_dist"
     record: dict[str, Any] = {"err": [like(x) for x in changes]}
-    record[name] = gromov_value(like, loss, (M, C1, C2), (p, q), plan, None, kind, share)
+    record[name] = gromov_value(like, loss, (M, C1, C2), (p, q), plan, None, kind, share, marginals=(a, b))
     if not marginal_loss:
-        record["loss"] = record[name] - like(share * float(np.vdot(constant, plan)))
+        less = loss - share * float(np.vdot(constant, plan))
+        record["loss"] = gromov_value(
+            like, less, (M, C1, C2), (p, q), plan, None, kind, share, marginals=(a, b), constant=False
+        )
     return finished(record, name, T, M, plan, share, value=value, log=log)
 
 

@@ -261,7 +261,7 @@ def _solve(
         gradient = share * _quadratic_gradient(c1, c2, a, b, plan, kind)
         gradient = gradient if cost is None else gradient + (1 - share) * cost
         duals = dual_potentials(gradient, plan, a, b, epsilon, proximal=solver == "PPA")
-    record[name] = gromov_value(like, loss, (M, C1, C2), (p, q), plan, duals, kind, share)
+    record[name] = gromov_value(like, loss, (M, C1, C2), (p, q), plan, duals, kind, share, marginals=(a, b))
     return finished(record, name, T, M, plan, share, value=value, log=log)
 
 

@@ -27,6 +27,7 @@ def model_rows(results: Results) -> list[dict[str, Any]]:
                 "target": str(r["target"]),
                 "family": str(r["family"]),
                 "n": int(r["n_replicates"]),
+                "planned": _with_plan(results, str(r["target"])),
                 "rsa": _interval(r),
                 "p": float(r["p_adjusted"]),
                 "rates": {(x["choice"], x["measure"], int(x["k"])): _interval(x) for x in mine},
@@ -34,6 +35,11 @@ def model_rows(results: Results) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _with_plan(results: Results, target: str) -> int:
+    """How many replicates of a model have a plan, over which its rates are averaged."""
+    return int(results.chosen.loc[results.chosen["target"] == target, "replicate"].nunique())
 
 
 def having(rows: list[dict[str, Any]], measure: str, k: int) -> list[dict[str, Any]]:
@@ -55,10 +61,3 @@ def _interval(row: dict[Any, Any]) -> dict[str, float | None]:
 def two(value: float) -> str:
     """Two decimals, and no minus before a zero."""
     return f"{round(value, 2) + 0.0:.2f}"
-
-
-def categorised(results: Results) -> str:
-    """The objects that category rates are of, in words."""
-    members = results.members
-    some = members is not None and members.n_uncategorised and results.settings["categories"]["others"] == "exclude"
-    return "those that have a category" if some else "objects"

@@ -58,13 +58,15 @@ def write(results: Results, path: str | Path | None = None) -> Path:
     script, style = ((here / name).read_text(encoding="utf-8") for name in ("report.js", "report.css"))
     shown = [(d, _picture(results, d)) for d in drawings(results)]
     names = slugs(results)
-    page = Environment(
+    environment = Environment(
         loader=PackageLoader("gwrsa.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    ).get_template("report.html.j2")
+    )
+    environment.filters["css"] = for_style
+    page = environment.get_template("report.html.j2")
     rows = model_rows(results)
     html = page.render(
         results=results,
@@ -105,6 +107,7 @@ def networks(results: Results) -> list[tuple[str, dict[str, Any]]]:
         "versions": dict,
         "device": str,
         "broken": list,
+        "not_images": list,
     }
     # Files that are not of `extract` may hold other meta.
     return [
@@ -112,6 +115,11 @@ def networks(results: Results) -> list[tuple[str, dict[str, Any]]]:
         for m in results.provenance["models"]
         if all(isinstance((m["meta"] or {}).get(name), kind) for name, kind in told.items())
     ]
+
+
+def for_style(text: str) -> str:
+    """A text of CSS between quotes: whatever is no letter or digit of ASCII by its number."""
+    return "".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):06x}" for c in text)
 
 
 def for_script(data: object) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gwrsa.figures.study_parts import given_rdms, showcase, shown_plan, slugs
+from gwrsa.figures.study_parts import categorised, given_rdms, showcase, shown_plan, slugs
 from gwrsa.figures.style import percent
-from gwrsa.report.numbers import categorised, having, model_rows, two, value_of
+from gwrsa.report.numbers import having, model_rows, two, value_of
 from gwrsa.statistics import matching_hits
 
 if TYPE_CHECKING:

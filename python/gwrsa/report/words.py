@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gwrsa import backends
+from gwrsa.figures.study_parts import categorised
 from gwrsa.figures.style import percent
-from gwrsa.report.numbers import categorised, having, model_rows, two, value_of
+from gwrsa.report.numbers import having, model_rows, two, value_of
 
 if TYPE_CHECKING:
     import pandas as pd
