@@ -129,8 +129,9 @@ def load_array(path: str | Path, *, key: str | None = None) -> Loaded:
 
         A .csv or .tsv has a header where a cell of its first row is not a number, unless only the first cell is not
         and may as well be the label of an object: a header whose other names are numbers is one if the first cell is
-        empty or `items`, `labels`, `uniqueID`, `id` or the like, if the numbers are 0, 1, 2, ..., or if they repeat the first
-        column. A first column is labels if it has such a header or holds no number.
+        empty or `items`, `labels`, `uniqueID` or the like, if the numbers are 0, 1, 2, ..., or if they repeat the first
+        column. A first column is labels if it has such a header, or beside others is called `id`, `name`, `object` or the like, or holds
+        no number. One that counts the rows from 0 or 1 is an error: it may be either.
         One column of numbers without labels is 1-D; every other table is 2-D.
 
         In a .mat file a 1 x n array is 1-D and a 1 x 1 array is a scalar: MATLAB has neither. Labels in a .mat file of

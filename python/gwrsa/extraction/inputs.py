@@ -200,9 +200,7 @@ def _folder(root: Path) -> tuple[list[Stimulus], list[str]]:
 
 
 def _text_file(path: Path) -> list[Stimulus]:
-    """Lines of a .txt (the text is the label), or label and text of a two-column .tsv; a first line that begins with `item` or the like
-    is its header.
-    """
+    """Lines of a .txt (the text is the label), or label and text of a two-column .tsv, with a header if its first cell is `item` or so."""
     if not path.is_file():
         raise ValueError(f"images must be a .txt or .tsv file for a text encoder, got {str(path)!r}")
     lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
