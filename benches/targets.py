@@ -166,12 +166,10 @@ def _machine(table):
             most=True,
         )
     table.add(
-        "R5: the same, 5,000 to 40,000 objects, in a step after the first, whose memory has been touched",
+        "R5: exponent of n, 5,000 to 40,000 objects, in a step after the first, whose memory has been touched",
         sizes,
         lambda *s: _later(s[SIZES.index(5_000) :]),
         "{:.2f}",
-        TOLERATED,
-        most=True,
     )
     table.add(
         "R5: exponent of n where the kernel fits the last cache", sizes, lambda *s: _exponents(_within(s)), "{:.2f}"

@@ -167,7 +167,10 @@ def test_the_growth_with_n_is_judged_from_5_000_on(benches):
     later = next(row for what, row in rows.items() if "in a step after the first" in what)
     assert later.number == pytest.approx(2.1)
     assert later.measured == "2.10 (the first step of 40,000: 3.0 times a later one)"
-    assert later.met is True
+    # The target is that of all steps; beside it this one is there to be read.
+    assert later.met is None
+    assert not later.target
+    assert sum(bool(row.target) for what, row in rows.items() if "exponent of n" in what) == 1
 
 
 def test_only_what_the_run_measured_is_read(benches, tmp_path):
