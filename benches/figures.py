@@ -52,9 +52,12 @@ def draw(results, folder):
 
 
 def _ratios(axes, table):
-    shown = [r for r in table if ": times " in r.what and r.number is not None]
+    shown = [r for r in table if ": times " in r.what and r.number is not None and r.like]
     at = np.arange(len(shown))[::-1]
-    axes.barh(at, [r.number for r in shown], 0.6, color=[GREY if r.bound is None else BLUE for r in shown])
+    colours = [GREY if r.bound is None else BLUE for r in shown]
+    bars = axes.barh(at, [r.number for r in shown], 0.6, color=colours, edgecolor="white", lw=0)
+    for bar, row in zip(bars, shown, strict=True):
+        bar.set_hatch("///" if row.extrapolated else None)
     for y, row in zip(at, shown, strict=True):
         axes.text(
             max(row.number, 1) * 1.06,

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
+import agreement
 from figures import draw
-from table import SHARDS, SIZES, all_shards
+from table import SIZES, all_shards
 from targets import rows
 
 HERE = Path(__file__).parent
@@ -52,7 +53,8 @@ spose66, group1, group2, male and female are human embeddings of THINGS, fitted 
 # Of each picture, by its name: what it is called; how it is read.
 PICTURES = {
     "ratios": """\
-Times faster than other solvers; on a logarithmic scale. Blue: there is a target, which is the orange line. Grey: there is none.""",
+Times faster than other solvers; on a logarithmic scale. Blue: there is a target, which is the orange line. Grey: there is none. Hatched: POT
+was cut off, and its time to the end is extrapolated. Left out: what is not known to have come to the same end.""",
     "one_start": """\
 Loss of one start against time; its distance from that of POT at its fixed point: the lower left is better. gwrsa is a point, its end; what
 is nearer than 1e-7 is drawn there.""",
@@ -86,6 +88,7 @@ def page(table, results, figures):
     machine = newest["machine"]
     judged = [row for row in table if row.target]
     without = sum(row.number is None for row in judged)
+    resting = sum(bool(row.met and row.extrapolated) for row in judged)
     lines = [
         "# Benchmarks",
         "",
@@ -95,6 +98,7 @@ def page(table, results, figures):
         f"{machine['processor']}, {machine['cores']} cores; "
         + ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
         + f"; {newest['measured_at'][:10]}. {sum(r.met for r in judged)} of {len(judged)} targets are met"
+        + (f"; {resting} of these by a time of POT that is extrapolated" if resting else "")
         + (f"; {without} have no figure." if without else "."),
         "",
         "## The problems",
@@ -121,6 +125,7 @@ def page(table, results, figures):
     lines += [*_missed(table), *_notes(got)]
     for section, names in (
         (_solvers, ("one_start",)),
+        (agreement.section, ()),
         (_plain_steps, ()),
         (_phases, ("limit",)),
         (_sizes, ("size",)),
@@ -274,7 +279,7 @@ def _plain_steps(got):
         "| problem | POT made | plain iteration, counted | gwrsa | plans apart where POT was stopped | POT's s a late step |",
         "|---|---|---|---|---|---|",
     ]
-    for name in ("r1_pot_5e-3", "r1_pot_1e-3", "r2_pot_5e-3", "r3_pot", "r6_pot"):
+    for name in agreement.POT_RUNS:
         if name not in got or got[name]["pot"]["failed"]:
             continue
         r = got[name]
@@ -284,15 +289,9 @@ def _plain_steps(got):
         apart = f"{end['plans_apart_where_stopped']:.1e}" if end and "plans_apart_where_stopped" in end else ""
         steps = r["ours"]["outer_steps"][0]
         lines.append(
-            f"| {_problem(name)} | {made} | {counted} | {steps} | {apart} | {pot['seconds_a_late_step']:.2f} |"
+            f"| {agreement.problem(name)} | {made} | {counted} | {steps} | {apart} | {pot['seconds_a_late_step']:.2f} |"
         )
     return [*lines, ""]
-
-
-def _problem(name):
-    """Of a measurement against POT: its problem and epsilon, for people."""
-    arguments = next(s.arguments for s in SHARDS if s.name == name)
-    return f"{arguments['name']}, epsilon {arguments['epsilon']:g}"
 
 
 def _phases(got):

@@ -18,7 +18,7 @@ ot = pytest.importorskip("ot")
 
 
 BENCHES = Path(__file__).resolve().parents[1] / "benches"
-MODULES = ("ours", "peers", "plain", "report", "run", "shards", "table", "targets")
+MODULES = ("agreement", "ours", "peers", "plain", "report", "run", "shards", "table", "targets")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,8 @@ def test_steps_of_pot_are_counted_by_plain_steps(benches):
 
 def test_the_table_says_what_failed_and_what_is_missing(benches):
     ended = {"seconds": 8.0, "loss": 1.0, "converged": True, "failed": False, "outer_steps": 4}
-    solves = {key: {"seconds_a_start": 0.03} for key in ("one", "eight", "float64")} | {"building": 0.01}
+    one_solve = {"seconds_a_start": 0.03, "losses": [1.0], "status": ["converged"]}
+    solves = dict.fromkeys(("one", "eight", "float64"), one_solve) | {"building": 0.01}
     solves["two_threads_over_one"] = {"one_solve": 1.5, "eight_solves": 1.9}
 
     def table(pot, **more):
@@ -123,9 +124,15 @@ def test_the_table_says_what_failed_and_what_is_missing(benches):
     assert table(ended)[one].measured == "200 x (267 x once built)"
     assert table(ended)[one].met is True
     cut = ended | {"converged": False}
-    end = {"seconds": 16.0, "outer_steps": 9, "at_least": True}
-    assert table(cut, pot_extrapolated=end)[one].number == 400
-    assert table(cut, pot_extrapolated=end)[one].measured.endswith("; POT cut off after 4 of over 9 steps)")
+    end = {"seconds": 16.0, "outer_steps": 9, "at_least": False, "loss": 1.00001}
+    row = table(cut, pot_extrapolated=end)[one]
+    assert (row.number, row.met, row.extrapolated) == (400, True, True)
+    assert row.measured.endswith("; POT cut off after 4 of 9 steps, as gwrsa's plain iteration counts them)")
+    beyond = {"seconds": 16.0, "outer_steps": 9, "at_least": True}
+    row = table(cut, pot_extrapolated=beyond)[one]
+    assert (row.number, row.met) == (400, False)
+    assert "; POT cut off after 4 of over 9 steps" in row.measured
+    assert row.measured.endswith(", but not known to be to the same end: the other's loss is not known")
     assert table(ended | {"failed": True, "converged": False})[one].measured == "the other solver failed"
     assert table(ended)["R1: two threads over one, one solve"].met is False
     assert table(ended)["R1: two threads over one, eight solves"].met is True
@@ -139,6 +146,80 @@ def test_the_table_says_what_failed_and_what_is_missing(benches):
     assert len(searches) == 12
     assert {table(ended)[name].met for name in searches} == {False}
     assert table(ended)["Search: longest run of 0 of 12 searches"].met is False
+
+
+def test_a_ratio_to_another_end_is_not_met(benches):
+    pot = {"seconds": 8.0, "loss": 1.0, "converged": True, "failed": False, "outer_steps": 4, "warnings": []}
+    ended = {"seconds_a_start": 0.01, "losses": [1.00009], "status": ["converged"]}
+
+    def row(ours, **more):
+        run = {"pot": pot | more, "ours": ours, "building": 0.01}
+        rows = benches["targets"].rows({"r6_pot": {"result": run}})
+        return next(row for row in rows if row.what == "R6: times POT to the fixed point")
+
+    assert (row(ended).measured, row(ended).met) == ("400 x (800 x once built)", True)
+    for ours, why in (
+        (ended | {"losses": [1.0002]}, "losses are 2.0e-04 apart"),
+        # Another end is another one also where it is lower.
+        (ended | {"losses": [0.99]}, "losses are 1.0e-02 apart"),
+        (ended | {"status": ["converged", "max_outer"]}, "gwrsa ended as max_outer"),
+    ):
+        assert row(ours).met is False
+        assert not row(ours).like
+        assert row(ours).measured == f"400 x (800 x once built), but not known to be to the same end: {why}"
+    warned = row(ended, warnings=["Sinkhorn did not converge. You might want to"])
+    assert warned.measured == "400 x (800 x once built; POT's Sinkhorn ended without its marginals)"
+
+
+def test_many_starts_are_held_against_pot_s_by_their_losses(benches):
+    why = benches["agreement"].many_unlike
+    ended = {"loss": 1.0, "converged": True, "failed": False}
+    few = {"starts": 1000, "converged": 1000, "pot_sample": [ended] * 2, "loss_differences": [1e-6, 1e-5]}
+    assert why(few) == ""
+    assert why(few | {"converged": 998}) == "2 of gwrsa's starts did not converge"
+    assert why(few | {"loss_differences": [1e-6, 2e-3]}) == "losses are 2.0e-03 apart"
+    assert why(few | {"pot_sample": [ended, ended | {"converged": False}]}) == "POT was cut off"
+    assert why(few | {"pot_sample": [ended, ended | {"failed": True}]}) == "POT failed"
+    cut = {"ours": 2.0, "pot": ended | {"converged": False}, "pot_extrapolated": {"loss": 2.0}}
+    sample = {"starts": 9, "converged": 9, "pot_sample": [{"ours": 1.0, "pot": ended}, cut]}
+    assert why(sample) == ""
+    assert why(sample | {"pot_sample": [cut | {"ours": 2.1}]}) == "losses are 5.0e-02 apart"
+
+
+def test_the_page_shows_losses_and_whose_they_are(benches):
+    pot = {"loss": 0.5, "converged": True, "failed": False}
+    ours = {"losses": [0.500005], "status": ["converged"]}
+    cut = {"pot": pot | {"converged": False}, "ours": ours, "pot_extrapolated": {"loss": 0.4}}
+    got = {
+        "r1_pot_5e-3": {"pot": pot, "ours": ours},
+        "r1_solves_5e-3": {"float64": ours | {"losses": [0.5]}},
+        "r6_pot": cut,
+        "r3_pot": {"pot": pot | {"failed": True}, "ours": ours},
+        "r4_overhead": {
+            "epsilon": 0.005,
+            "starts": 1000,
+            "converged": 999,
+            "pot_sample": [pot, pot | {"loss": 0.6}],
+            "loss_differences": [3e-7, 2e-6],
+        },
+        "multistart": {
+            "starts": 9,
+            "converged": 9,
+            "pot_sample": [cut | {"ours": 0.4, "start": 3, "epsilon": 0.01}],
+        },
+    }
+    page = "\n".join(benches["agreement"].section(got))
+    by_gwrsa = "gwrsa's plain iteration (POT cut off at 0.5)"
+    for row in (
+        "| R1, epsilon 0.005 | 0.5 | POT's own | 0.500005 | +1.0e-05 | converged |",
+        "| R1, epsilon 0.005, float64 | 0.5 | POT's own | 0.5 | +0.0e+00 | converged |",
+        "| R3, epsilon 2 | POT failed |  | 0.500005 |  | converged |",
+        f"| R6, epsilon 0.05 | 0.4 | {by_gwrsa} | 0.500005 | +2.5e-01 | converged |",
+        "| R4, epsilon 0.005, starts 0 to 1 | 0.5 to 0.6 | POT's own, 2 of 2 at their end | (not kept) | at most 2.0e-06 | converged: 999 of 1,000 |",
+        f"| R1, epsilon 0.01, start 3 of multistart | 0.4 | {by_gwrsa} | 0.4 | +0.0e+00 | converged: 9 of 9 |",
+    ):
+        assert row in page
+    assert benches["agreement"].section({}) == []
 
 
 def test_the_growth_with_n_is_judged_from_5_000_on(benches):
