@@ -271,9 +271,27 @@ def test_the_page_says_what_was_tried_for_a_miss(benches):
 def test_what_pot_did_not_finish_is_not_called_its_loss(benches):
     ended = {"failed": False, "converged": True, "loss": 1.0}
     cut = {"ours": 2.0, "pot": ended | {"converged": False}, "pot_extrapolated": {"loss": 2.0}}
-    apart, behind = benches["targets"]._apart([{"ours": 1.001, "pot": ended}, cut])  # noqa: SLF001
-    assert apart == pytest.approx(1e-3)
-    assert behind == " (1 POT's own, 1 gwrsa's plain iteration in float64)"
+    near = {"ours": 1 + 1e-6, "pot": ended}
+    apart = benches["targets"]._apart  # noqa: SLF001
+
+    def row(sample):
+        rows = benches["targets"].rows({"multistart": {"result": {"pot_sample": sample}}})
+        return next(row for row in rows if row.what.startswith("Multistart: largest relative difference"))
+
+    # Judged by POT's own ends, and only by all of them.
+    assert apart([near, near]).number == pytest.approx(1e-6)
+    assert (row([near, near]).measured, row([near, near]).met) == ("1.0e-06 (2 of 2 POT's own)", True)
+    assert row([near, {"ours": 1.001, "pot": ended}]).met is False
+    mixed = row([near, cut | {"ours": 2.00001}])
+    said = "1 of 2 POT's own; the others, cut off, from gwrsa's plain iteration in float64"
+    assert mixed.measured == f"1.0e-06 ({said}: 5.0e-06)"
+    assert mixed.met is False
+    failed = row([near, {"ours": 1.0, "pot": ended | {"failed": True}}])
+    assert (failed.measured, failed.met) == ("1.0e-06 (1 of 2 POT's own; of 1 no end is known)", False)
+    alone = row([cut])
+    assert (alone.number, alone.met) == (None, False)
+    assert alone.measured.startswith("0 of 1 POT's own; ")
+    assert "POT is not waited for" in "\n".join(benches["report"]._missed([mixed]))  # noqa: SLF001
     sample = [{"epsilon": e} for e in (0.0057, 0.0118)]
     notes = benches["report"]._notes({"multistart": {"epsilons": [0.0013, 0.0132], "pot_sample": sample}})  # noqa: SLF001
     assert "of epsilon 0.0057, 0.012, all are drawn between 0.0013 and 0.013" in "\n".join(notes)
