@@ -406,8 +406,12 @@ def test_every_shard_runs_small_and_every_row_has_its_figure(benches, things_dir
         benches["run"].write(tmp_path, shard, benches["run"].measure(shard), 1.0)
     benches["report"].main(tmp_path, tmp_path / "docs")
     rows = benches["targets"].rows(benches["report"].load(tmp_path))
-    # So small a problem may have a lower optimum for the peer.
-    without = [row.what for row in rows if row.number is None and "to the same loss" not in row.what]
+    # So small a problem may have a lower optimum for the peer; and POT, cut off so early, may have ended none of its starts.
+    without = [
+        row.what
+        for row in rows
+        if row.number is None and "to the same loss" not in row.what and not row.measured.startswith("0 of 2 POT's own")
+    ]
     assert without in (
         ["R5: exponent of n in the seconds an outer step where the kernel is larger than the last cache"],
         ["R5: exponent of n where the kernel fits the last cache"],
