@@ -222,6 +222,28 @@ def test_the_page_shows_losses_and_whose_they_are(benches):
     assert benches["agreement"].section({}) == []
 
 
+def test_ott_is_held_against_our_own_stop_too(benches):
+    one = {"seconds_a_start": 0.4, "losses": [0.03], "status": ["converged"]}
+    solves = {"one": one, "eight": one, "float64": one, "building": 0.1}
+    ott = {
+        "ott": {"seconds": 2.0, "loss": 0.031},
+        "building": 0.06,
+        "ours_to_same_loss": {"seconds": 0.1, "outer_steps": 10},
+    }
+
+    def row(ott):
+        rows = benches["targets"].rows({"r1_ott": {"result": ott}, "r1_solves_5e-3": {"result": solves}})
+        return next(row for row in rows if row.what.startswith("R1: times OTT"))
+
+    found = row(ott)
+    assert "at the first step that has OTT's loss" in found.what
+    assert found.measured == "12.5 x (20 x once built; at gwrsa's own stop 4 x, 5 x once built)"
+    assert row(ott | {"ours_to_same_loss": {"seconds": None, "outer_steps": None}}).met is False
+    notes = "\n".join(benches["report"]._notes({"r1_ott": ott, "r1_solves_5e-3": solves}))  # noqa: SLF001
+    assert "stopped by an oracle" in notes
+    assert "gwrsa's own stop (loss 0.030000, OTT's 0.031000)." in notes
+
+
 def test_the_growth_with_n_is_judged_from_5_000_on(benches):
     def size(n):
         parts = dict.fromkeys(("products", "kernel", "sweeps", "summary"), 1.0 * n * n)
