@@ -123,3 +123,14 @@ def _multistart(got):
     for row in r.get("pot_sample", ()):
         what = f"R1, epsilon {row['epsilon']:.2g}, start {row['start']} of multistart"
         yield _row(what, row, row["ours"], f"converged: {r['converged']:,} of {r['starts']:,}")
+
+
+def largest_apart(got):
+    """Largest relative difference of loss between gwrsa and POT's own ends, of one start each; and of how many."""
+    pairs = [(got[name]["ours"]["losses"][0], got[name]) for name in POT_RUNS if name in got and "ours" in got[name]]
+    pairs += [(row["ours"], row) for row in got.get("multistart", {}).get("pot_sample", ()) if "ours" in row]
+    apart = [abs(ours / run["pot"]["loss"] - 1) for ours, run in pairs if run["pot"]["converged"]]
+    many = got.get("r4_overhead")
+    if many and all(row["converged"] for row in many["pot_sample"]):
+        apart += many["loss_differences"]
+    return max(apart, default=0.0), len(apart)

@@ -194,7 +194,7 @@ def test_the_page_shows_losses_and_whose_they_are(benches):
         "r1_pot_5e-3": {"pot": pot, "ours": ours},
         "r1_solves_5e-3": {"float64": ours | {"losses": [0.5]}},
         "r6_pot": cut,
-        "r3_pot": {"pot": pot | {"failed": True}, "ours": ours},
+        "r3_pot": {"pot": pot | {"failed": True, "converged": False}, "ours": ours},
         "r4_overhead": {
             "epsilon": 0.005,
             "starts": 1000,
@@ -220,6 +220,12 @@ def test_the_page_shows_losses_and_whose_they_are(benches):
     ):
         assert row in page
     assert benches["agreement"].section({}) == []
+    # The difference of the stop rules is told by the starts that POT ended itself.
+    assert benches["agreement"].largest_apart(got) == (pytest.approx(1e-5), 3)
+    notes = "\n".join(benches["report"]._notes(got))  # noqa: SLF001
+    assert "the losses of the 3 starts that POT brought to their end differ by at most 1.0e-05" in notes
+    assert "but not of the same thing on both sides" in notes
+    assert "at the change of the summary" in notes
 
 
 def test_ott_is_held_against_our_own_stop_too(benches):
