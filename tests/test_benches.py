@@ -250,6 +250,27 @@ def test_ott_is_held_against_our_own_stop_too(benches):
     assert "gwrsa's own stop (loss 0.030000, OTT's 0.031000)." in notes
 
 
+def test_shares_of_whole_solves_and_of_large_problems_are_said(benches):
+    def share(outer, whole, threads=1):
+        return {"threads": threads, "share_of_outer_loop": outer, "share_with_start_and_evaluation": whole}
+
+    got = {"r1_limit": [share(0.84, 0.73), share(0.74, 0.61, 2)]}
+    got |= {
+        f"r5_{n}": {"n": n, "limit": share(0.8 - 0.04 * i, 0.75 - 0.04 * i)}
+        for i, n in enumerate(benches["targets"].SIZES)
+    }
+    rows = {row.what: row for row in benches["targets"].rows({name: {"result": r} for name, r in got.items()})}
+    outer = rows["R1: share of the limit, outer loop, two threads"]
+    assert (outer.measured, outer.met) == ("74 % (61 % with start and evaluation)", True)
+    least = rows["R5: share of the limit, outer loop, two threads, the least of its sizes"]
+    assert least.measured.startswith("60 % (55 % with start and evaluation); 1,250: 80 %, 2,500: 76 %")
+    assert least.met is None
+    page = "\n".join(benches["report"]._low_shares(got))  # noqa: SLF001
+    assert "Below 70 % of the limit, outer loop: R5, 10,000 objects: 68 %; R5, 20,000 objects: 64 %" in page
+    assert "Below 70 % of the limit, whole solve: R1, threads: 2: 61 %; R5, 2,500 objects: 71 %" not in page
+    assert "Below 70 % of the limit, whole solve: R1, threads: 2: 61 %; R5, 5,000 objects: 67 %" in page
+
+
 def test_the_growth_with_n_is_judged_from_5_000_on(benches):
     def size(n):
         parts = dict.fromkeys(("products", "kernel", "sweeps", "summary"), 1.0 * n * n)
