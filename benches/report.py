@@ -45,6 +45,8 @@ with its whole time. Shares below 70 % are named [below](#share-of-the-limit), a
         ("Search", "Multistart"),
         """\
 How far the worst seed of a search ends above the lowest loss that was known before, which is in the row (below 0: a lower one was found).
+Of the eight starts of a search six are the same for every seed. Where one of them finds the lowest loss, ten seeds that end at one loss are
+one find and not ten: they show that the two others found nothing lower.
 spose66, group1, group2, male and female are human embeddings of THINGS, fitted to the answers of all people or of some.""",
     ),
     "Polishing": (("Polish",), "From the entropic plan of lowest loss down to a permutation."),
@@ -193,7 +195,7 @@ NOTES = """\
 - R5: what is aimed at is an outer step whose cost grows as n^2. It is measured as the slope of log seconds over log n; 2.15 is the
   tolerance set for it. Sweeps a step, which differ from size to size, are in it; in brackets the slope at equally many.
 - Searches: of the eight starts of a search two, co-clusters and the random one, differ from seed to seed. Where all seeds end at one
-  loss, a start that is the same for all found it.
+  loss, a start that is the same for all found it, as the row says: that ten seeds agree is then no sign of how surely it is found.
 - OTT ends by its own test. For the figure gwrsa is stopped by an oracle: its time is that of the shortest solve whose loss is at most 1e-4
   above that of OTT's end, and how many steps that takes was found by trying (bisection). Nobody who does not know that loss could stop
   there: this favours gwrsa, and it is what the target is judged by. In brackets is what a user waits for, gwrsa's own stop{ends}.

@@ -211,9 +211,13 @@ def _least_share(*sizes):
 
 
 def _over_known(r):
-    """The worst seed, in percent; behind it how many seeds, and how many different losses they end at."""
-    losses = {run["loss"] for run in r["runs"]}
-    return Figure(100 * (r["worst_ratio"] - 1), f" ({len(r['runs'])} seeds, losses: {len(losses)})")
+    """The worst seed, in percent; behind it how many seeds, how many different losses they end at, and the starts that found these."""
+    losses, starts = ({run[key] for run in r["runs"]} for key in ("loss", "init"))
+    said = f"{len(r['runs'])} seeds, losses: {len(losses)}, by {', '.join(sorted(starts))}"
+    # Spectral starts and profiles draw nothing.
+    if all(start.startswith(("spectral", "profile")) for start in starts):
+        said += ", which is the same for every seed"
+    return Figure(100 * (r["worst_ratio"] - 1), f" ({said})")
 
 
 def _search(table):

@@ -271,6 +271,29 @@ def test_shares_of_whole_solves_and_of_large_problems_are_said(benches):
     assert "Below 70 % of the limit, whole solve: R1, threads: 2: 61 %; R5, 5,000 objects: 67 %" in page
 
 
+def test_seeds_that_share_a_start_are_not_ten_finds(benches):
+    def row(*runs):
+        found = {"runs": [{"loss": loss, "init": init} for loss, init in runs], "worst_ratio": 1.001}
+        name = benches["targets"].search_name("male vs female, raw", 0.005)
+        rows = benches["targets"].rows({name: {"result": found}})
+        return next(row for row in rows if row.what.startswith("Search, male vs female, raw, epsilon 0.005")).measured
+
+    assert row((1, "profile"), (1, "profile")).endswith("(2 seeds, losses: 1, by profile, which is the same for every seed)")
+    assert row((1, "profile"), (2, "random")).endswith("(2 seeds, losses: 2, by profile, random)")
+    said = benches["report"].GROUPS["Losses and times of searches"][1]
+    assert "one find and not ten" in said.replace("\n", " ")
+
+
+def test_only_two_starts_of_a_search_are_drawn(benches):
+    from gwrsa import schedule
+
+    one, two = (schedule.plan("anneal", 0.001, None, seed, critical=0.02, absolute=True) for seed in (0, 1))
+    assert len(one) == 8
+    # As the page says; what is not drawn has no seed in its plan.
+    assert [start.name for start in one if start.name not in {"spectral", "profile"}] == ["cocluster", "random"]
+    assert [start.label for start in one] == [start.label for start in two]
+
+
 def test_the_growth_with_n_is_judged_from_5_000_on(benches):
     def size(n):
         parts = dict.fromkeys(("products", "kernel", "sweeps", "summary"), 1.0 * n * n)
