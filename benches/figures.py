@@ -126,9 +126,10 @@ def _one_start(axes, got):
     if "r1_ott" in got:
         ott = got["r1_ott"]["ott"]
         axes.loglog(ott["seconds"], away(ott["loss"]), "s", color=GREY, label="OTT, default stop")
+    solves = got["r1_solves_5e-3"]
     for key, marker, label in (("one", "o", "gwrsa"), ("float64", "^", "gwrsa, float64")):
-        run = got["r1_solves_5e-3"][key]
-        axes.loglog(run["seconds_a_start"], away(run["losses"][0]), marker, color=BLUE, label=label)
+        run = solves[key]
+        axes.loglog(run["seconds_a_start"] + solves["building"], away(run["losses"][0]), marker, color=BLUE, label=label)
     axes.set_xlabel("seconds")
     axes.set_ylabel("|GW loss / POT's at its fixed point - 1|")
     axes.set_title("R1, epsilon 5e-3: one start")
@@ -149,7 +150,7 @@ def _search(axes, got):
         axes.plot(*zip(*curve, strict=True), "-.", color=GREEN, label="POT, the first of them on its way")
         a_start = _pot_seconds(got, r["epsilon"])
         ends = a_start * np.arange(1, len(losses) + 1)
-        axes.step(ends, losses, ":", where="post", color=GREEN, label=f"POT, the same starts at {a_start:.0f} s each")
+        axes.step(ends, losses, ":", where="post", color=GREEN, label=f"POT, the same starts at {a_start:.0f} s each{_extrapolated(got, r['epsilon'])}")
     axes.set_ylim(0.98 * min(r["anneal"]["loss"], losses[-1]), 1.12 * losses[0])
     axes.set_xscale("log")
     axes.set_xlabel("seconds")
@@ -173,6 +174,10 @@ def _pot_seconds(got, epsilon):
     """To its fixed point: measured, or extrapolated where it was cut off."""
     pot = _pot(got, epsilon)
     return pot.get("pot_extrapolated", pot["pot"])["seconds"]
+
+
+def _extrapolated(got, epsilon):
+    return "" if _pot(got, epsilon)["pot"]["converged"] else ", extrapolated"
 
 
 def _planted(axes, got):

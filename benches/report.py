@@ -26,8 +26,8 @@ GROUPS = {
     "Times POT": (
         (": times POT",),
         """\
-POT's seconds over gwrsa's, from the same start. To the fixed point: until the plan hardly changes; to the same loss: until the loss is
-that of the fixed point.""",
+POT's seconds over gwrsa's, from the same start. To the fixed point: until it stands still, each by a measure of its own; to the same loss:
+until the loss is first that of the fixed point. Where POT was cut off the rest of its time is extrapolated, by steps that gwrsa counts.""",
     ),
     "Times other solvers": ((": times ",), "Their seconds over gwrsa's, from the same start."),
     "Use of the machine": (
@@ -49,7 +49,10 @@ Of the eight starts of a search six are the same for every seed. Where one of th
 one find and not ten: they show that the two others found nothing lower.
 spose66, group1, group2, male and female are human embeddings of THINGS, fitted to the answers of all people or of some.""",
     ),
-    "Polishing": (("Polish",), "From the entropic plan of lowest loss down to a permutation."),
+    "Polishing": (
+        ("Polish",),
+        "From the entropic plan of lowest loss down to a permutation: by Frank-Wolfe, as POT's conditional gradient, and then by swaps.",
+    ),
     "Others": (("",), "What is in none of these groups."),
 }
 
@@ -59,8 +62,8 @@ PICTURES = {
 Times faster than other solvers; on a logarithmic scale. Blue: there is a target, which is the orange line. Grey: there is none. Hatched: POT
 was cut off, and its time to the end is extrapolated. Left out: what is not known to have come to the same end.""",
     "one_start": """\
-Loss of one start against time; its distance from that of POT at its fixed point: the lower left is better. gwrsa is a point, its end; what
-is nearer than 1e-7 is drawn there.""",
+Loss of one start against time; its distance from that of POT at its fixed point: the lower left is better. gwrsa is a point, its end,
+with building the problem; what is nearer than 1e-7 is drawn there.""",
     "limit": """\
 Time of each phase; what it takes in a solve (pale), and what its arithmetic and memory traffic would take at the measured peaks (full).
 The number is the share.""",
@@ -68,7 +71,8 @@ The number is the share.""",
 Time of an outer step against the number of objects; beside what its arithmetic and memory traffic would take at the measured peaks, and a
 line that grows as the square.""",
     "search": """\
-Lowest loss against time; gwrsa's default search, a star where it ends; random starts one after the other; POT on the same starts.""",
+Lowest loss against time; gwrsa's default search, a star where it ends; random starts one after the other; POT on the same starts,
+each at the time of the first of them, though they differ.""",
     "planted": """\
 Objects found of a planted permutation; the target is the source in another order, with noise. Beside what is found without labels: what
 the nearest neighbour finds that is told the common frame.""",
@@ -96,7 +100,7 @@ def page(table, results, figures):
         "# Benchmarks",
         "",
         "Made by `make bench` from [benches/results](../benches/results); each file there holds machine, versions, losses, curves.",
-        "[benches/cases.py](../benches/cases.py) says what is solved. Times are of one machine: read the ratios.",
+        "[benches/cases.py](../benches/cases.py) says what is solved. Times are of one machine: read the ratios. Targets are this project's own.",
         "",
         f"{machine['processor']}, {machine['cores']} cores; "
         + ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
@@ -176,8 +180,11 @@ NOTES = """\
 ## How to read it
 
 - A ratio counts all that gwrsa does from two arrays or embeddings in memory, also finding ranks and factoring costs; in brackets the
-  solve alone, for a problem that is built once and solved often. Eight at once share one building. All run on two threads. OTT is timed
-  once compiled. Torch and OTT compute in float32, POT in float64.
+  solve alone, for a problem that is built once and solved often. Eight at once share one building, and are the mean of starts 0 to 7, held
+  against POT's start 0. All run on two threads. A solve of gwrsa is the median of two to five runs; many starts, and the other solvers, run
+  once, OTT once compiled. Torch and OTT compute in float32, POT in float64, gwrsa in mixed precision where float64 is not said.
+- Inner loops: POT solves its own to its default, a Euclidean norm of 1e-9 (R3: 1e-7); gwrsa and the plain torch theirs to a tenth of the last
+  outer change, an L1 error of about 3e-6 at the closest. So part of each ratio to POT is closeness that the end does not need; that to the plain torch is without it.
 - The fixed point: a relative change of at most 1e-5 in an outer step, but not of the same thing on both sides. POT and the plain torch are
   stopped by this bench, at the change of the plan (POT by itself would go on, to an absolute change of 1e-9). gwrsa stops by its own rule,
   at the change of the summary from which the next step is made ([method](method.md)): of the plan only where no side has a low rank,
@@ -188,7 +195,7 @@ NOTES = """\
 - POT cut off: its steps to the fixed point are counted by the same plain iteration made by gwrsa in float64{check}. Those that it did not
   make are charged at the mean of the last quarter that it made, which errs in POT's favour where its Sinkhorn goes on slowing down (R3).
   Where its Sinkhorn ends without its marginals (R6) its iteration is another, and the number of steps an estimate that can err either way.
-- Many starts: POT runs five, their numbers spread over all (R4: the first five), and their mean stands for all{drawn}. A start
+- Many starts: POT runs five, one after the other, their numbers spread over all (R4: the first five), and their mean stands for all{drawn}. A start
   at a low epsilon takes several times as long as one at a high one, so this can err either way.
 - Multistart's losses are judged by those starts alone that POT brought to their end itself, and met only if these are all. Where POT was cut
   off there is no loss of its own: what gwrsa found is held against the end of the plain iteration as gwrsa makes it, in float64.
@@ -268,7 +275,8 @@ def _solvers(got):
     lines = [
         "## One start, solver by solver",
         "",
-        "R1 at epsilon 5e-3, each from the same random start but the low-rank solver, to the plan that its own stop rule ends at.",
+        "R1 at epsilon 5e-3, each from the same random start but the low-rank solver. gwrsa and OTT end by their own tests, POT and the plain",
+        "torch where this bench ends them, at a relative change of the plan of 1e-5; the seconds of gwrsa are without building the problem.",
         "",
         "| solver | seconds a start | outer steps | GW loss |",
         "|---|---|---|---|",

@@ -186,6 +186,27 @@ def test_many_starts_are_held_against_pot_s_by_their_losses(benches):
     assert why(sample | {"pot_sample": [cut | {"ours": 2.1}]}) == "losses are 5.0e-02 apart"
 
 
+def test_the_rows_of_many_starts_say_what_their_time_of_pot_rests_on(benches):
+    ended = {"seconds": 1.0, "loss": 1.0, "converged": True, "failed": False}
+    few = {"seconds": 2.0, "building": 0.5, "starts": 10, "converged": 10, "pot_seconds_extrapolated": 100.0}
+    few |= {"pot_sample": [ended, ended | {"seconds": 19.0}], "loss_differences": [1e-6, 1e-5]}
+    cut = {"ours": 2.0, "pot": ended | {"converged": False}, "pot_extrapolated": {"loss": 2.0}, "pot_seconds": 148.2}
+    drawn = {"seconds": 2.0, "starts": 9, "converged": 9, "pot_seconds_extrapolated": 1000.0}
+    drawn |= {"pot_sample": [{"ours": 1.0, "pot": ended, "pot_seconds": 1.0}, cut]}
+
+    def rows(few, drawn):
+        found = benches["targets"].rows({"r4_overhead": {"result": few}, "multistart": {"result": drawn}})
+        return [next(row for row in found if row.what.startswith(begins)) for begins in ("R4", "Multistart, R1")]
+
+    one, many = rows(few, drawn)
+    assert (one.measured, one.met) == ("40 x (50 x once built; POT: 1 to 19 s a start)", True)
+    said = "POT: 1 to 148 s a start; 1 of these cut off, and their steps counted by gwrsa's plain iteration"
+    assert (many.measured, many.met, many.extrapolated) == (f"500 x ({said})", True, True)
+    one, many = rows(few | {"converged": 9}, drawn | {"converged": 8})
+    assert one.met is many.met is False
+    assert one.measured.endswith(", but not known to be to the same end: 1 of gwrsa's starts did not converge")
+
+
 def test_the_page_shows_losses_and_whose_they_are(benches):
     pot = {"loss": 0.5, "converged": True, "failed": False}
     ours = {"losses": [0.500005], "status": ["converged"]}
