@@ -53,9 +53,9 @@ def section(got):
     return [
         "## Losses at the ends that are compared",
         "",
-        "Where POT was cut off there is no end of its own: gwrsa is then held against the end of POT's iteration as gwrsa makes it, plainly",
-        "and in float64, so gwrsa against gwrsa, and the loss at which POT was cut off stands beside it. A ratio with a target counts as met",
-        f"only where gwrsa converged and the two losses are within {SAME:.0e} of each other.",
+        "Where POT was cut off there is no end of its own: gwrsa is then held against the end of POT's iteration as gwrsa makes it,",
+        "plainly and in float64, so gwrsa against gwrsa, and the loss at which POT was cut off stands beside it. A ratio with a",
+        f"target counts as met only where gwrsa converged and the two losses are within {SAME:.0e} of each other.",
         "",
         "| problem | loss at POT's fixed point | whose it is | gwrsa's loss | relative difference | gwrsa's status |",
         "|---|---|---|---|---|---|",

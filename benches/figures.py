@@ -150,7 +150,8 @@ def _search(axes, got):
         axes.plot(*zip(*curve, strict=True), "-.", color=GREEN, label="POT, the first of them on its way")
         a_start = _pot_seconds(got, r["epsilon"])
         ends = a_start * np.arange(1, len(losses) + 1)
-        axes.step(ends, losses, ":", where="post", color=GREEN, label=f"POT, the same starts at {a_start:.0f} s each{_extrapolated(got, r['epsilon'])}")
+        label = f"POT, the same starts at {a_start:.0f} s each{_extrapolated(got, r['epsilon'])}"
+        axes.step(ends, losses, ":", where="post", color=GREEN, label=label)
     axes.set_ylim(0.98 * min(r["anneal"]["loss"], losses[-1]), 1.12 * losses[0])
     axes.set_xscale("log")
     axes.set_xlabel("seconds")

@@ -29,7 +29,12 @@ GROUPS = {
 POT's seconds over gwrsa's, from the same start. To the fixed point: until it stands still, each by a measure of its own; to the same loss:
 until the loss is first that of the fixed point. Where POT was cut off the rest of its time is extrapolated, by steps that gwrsa counts.""",
     ),
-    "Times other solvers": ((": times ",), "Their seconds over gwrsa's, from the same start."),
+    "Times other solvers": (
+        (": times ",),
+        """\
+Their seconds over gwrsa's, from the same start. Against OTT gwrsa is stopped by an oracle, at OTT's loss ([why](#how-to-read-it));
+its own stop is in brackets.""",
+    ),
     "Use of the machine": (
         ("two threads over one", "share of the limit"),
         """\
@@ -59,8 +64,8 @@ spose66, group1, group2, male and female are human embeddings of THINGS, fitted 
 # Of each picture, by its name: what it is called; how it is read.
 PICTURES = {
     "ratios": """\
-Times faster than other solvers; on a logarithmic scale. Blue: there is a target, which is the orange line. Grey: there is none. Hatched: POT
-was cut off, and its time to the end is extrapolated. Left out: what is not known to have come to the same end.""",
+Times faster than other solvers; on a logarithmic scale. Blue: there is a target, which is the orange line. Grey: there is none.
+Hatched: POT was cut off, and its time to the end is extrapolated. Left out: what is not known to have come to the same end.""",
     "one_start": """\
 Loss of one start against time; its distance from that of POT at its fixed point: the lower left is better. gwrsa is a point, its end,
 with building the problem; what is nearer than 1e-7 is drawn there.""",
@@ -100,7 +105,8 @@ def page(table, results, figures):
         "# Benchmarks",
         "",
         "Made by `make bench` from [benches/results](../benches/results); each file there holds machine, versions, losses, curves.",
-        "[benches/cases.py](../benches/cases.py) says what is solved. Times are of one machine: read the ratios. Targets are this project's own.",
+        "[benches/cases.py](../benches/cases.py) says what is solved. Times are of one machine: read the ratios. Targets are",
+        "this project's own.",
         "",
         f"{machine['processor']}, {machine['cores']} cores; "
         + ", ".join(f"{k} {v}" for k, v in machine["versions"].items() if v)
@@ -183,8 +189,9 @@ NOTES = """\
   solve alone, for a problem that is built once and solved often. Eight at once share one building, and are the mean of starts 0 to 7, held
   against POT's start 0. All run on two threads. A solve of gwrsa is the median of two to five runs; many starts, and the other solvers, run
   once, OTT once compiled. Torch and OTT compute in float32, POT in float64, gwrsa in mixed precision where float64 is not said.
-- Inner loops: POT solves its own to its default, a Euclidean norm of 1e-9 (R3: 1e-7); gwrsa and the plain torch theirs to a tenth of the last
-  outer change, an L1 error of about 3e-6 at the closest. So part of each ratio to POT is closeness that the end does not need; that to the plain torch is without it.
+- Inner loops: POT solves its own to its default, a Euclidean norm of 1e-9 (R3: 1e-7); gwrsa and the plain torch theirs to a tenth of the
+  last outer change, an L1 error of about 3e-6 at the closest. So part of each ratio to POT is closeness that the end does not need; that to
+  the plain torch is without it.
 - The fixed point: a relative change of at most 1e-5 in an outer step, but not of the same thing on both sides. POT and the plain torch are
   stopped by this bench, at the change of the plan (POT by itself would go on, to an absolute change of 1e-9). gwrsa stops by its own rule,
   at the change of the summary from which the next step is made ([method](method.md)): of the plan only where no side has a low rank,
@@ -195,10 +202,10 @@ NOTES = """\
 - POT cut off: its steps to the fixed point are counted by the same plain iteration made by gwrsa in float64{check}. Those that it did not
   make are charged at the mean of the last quarter that it made, which errs in POT's favour where its Sinkhorn goes on slowing down (R3).
   Where its Sinkhorn ends without its marginals (R6) its iteration is another, and the number of steps an estimate that can err either way.
-- Many starts: POT runs five, one after the other, their numbers spread over all (R4: the first five), and their mean stands for all{drawn}. A start
-  at a low epsilon takes several times as long as one at a high one, so this can err either way.
-- Multistart's losses are judged by those starts alone that POT brought to their end itself, and met only if these are all. Where POT was cut
-  off there is no loss of its own: what gwrsa found is held against the end of the plain iteration as gwrsa makes it, in float64.
+- Many starts: POT runs five, one after the other, their numbers spread over all (R4: the first five), and their mean stands for
+  all{drawn}. A start at a low epsilon takes several times as long as one at a high one, so this can err either way.
+- Multistart's losses are judged by those starts alone that POT brought to their end itself, and met only if these are all. Where POT was
+  cut off there is no loss of its own: what gwrsa found is held against the end of the plain iteration as gwrsa makes it, in float64.
 - R5: what is aimed at is an outer step whose cost grows as n^2. It is measured as the slope of log seconds over log n; 2.15 is the
   tolerance set for it. Sweeps a step, which differ from size to size, are in it; in brackets the slope at equally many.
 - Searches: of the eight starts of a search two, co-clusters and the random one, differ from seed to seed. Where all seeds end at one
@@ -275,8 +282,9 @@ def _solvers(got):
     lines = [
         "## One start, solver by solver",
         "",
-        "R1 at epsilon 5e-3, each from the same random start but the low-rank solver. gwrsa and OTT end by their own tests, POT and the plain",
-        "torch where this bench ends them, at a relative change of the plan of 1e-5; the seconds of gwrsa are without building the problem.",
+        "R1 at epsilon 5e-3, each from the same random start but the low-rank solver. gwrsa and OTT end by their own tests, POT and",
+        "the plain torch where this bench ends them, at a relative change of the plan of 1e-5. The seconds of gwrsa are without",
+        "building the problem.",
         "",
         "| solver | seconds a start | outer steps | GW loss |",
         "|---|---|---|---|",
@@ -367,14 +375,16 @@ def _sizes(got):
         "",
         f"R5, 20 outer steps; the last cache is {sizes[0]['cache_mib']:.0f} MiB (a virtual machine may share it with others).",
         "",
-        "| n | kernel, MiB | seconds an outer step | sweeps a step | GB/s measured at this size | share of the limit (with start and evaluation) | peak memory, GiB |",
+        "| n | kernel, MiB | seconds an outer step | sweeps a step | GB/s measured at this size "
+        "| share of the limit (with start and evaluation) | peak memory, GiB |",
         "|---|---|---|---|---|---|---|",
     ]
     for s in sizes:
         limit = s["limit"]
+        outer, whole = (100 * limit[key] for key in ("share_of_outer_loop", "share_with_start_and_evaluation"))
         lines.append(
             f"| {s['n']:,} | {s['kernel_mib']:.0f} | {s['seconds_a_step']:.3g} | {limit['sweeps'] / limit['outer_steps']:.1f} "
-            f"| {s['peak']['gb_per_s']:.0f} | {100 * limit['share_of_outer_loop']:.0f} % ({100 * limit['share_with_start_and_evaluation']:.0f} %) | {s['peak_gib']:.2f} |"
+            f"| {s['peak']['gb_per_s']:.0f} | {outer:.0f} % ({whole:.0f} %) | {s['peak_gib']:.2f} |"
         )
     return [*lines, ""]
 
