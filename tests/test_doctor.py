@@ -44,18 +44,77 @@ def test_a_wrong_answer_ends_with_status_1(monkeypatch):
     [
         ({1: (2e-3, 1e-3), 2: (1e-3, 5e-4)}, 1e-3, 0, ""),
         ({1: (2e-3, 1e-3), 2: (1e-3, 5e-4)}, 1e-4, 0, "less than half as fast as numpy's"),
-        ({1: (1e-3, 1e-3), 2: (2e-3, 5e-4)}, 1e-3, 0, "2 threads are only 0.5 times as fast as one"),
+        ({1: (1e-3, 1e-3), 2: (2e-3, 5e-4)}, 1e-3, 0, "2 threads on 2 cores are only 0.5 times as fast as one"),
         ({1: (1e-6, 1e-6), 2: (5e-7, 5e-7)}, 1e-7, 2, "times what its parts do"),
     ],
 )
 def test_slow_parts_are_named(monkeypatch, times, blas, line, advice):
-    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    found = measured(monkeypatch, 2, 2, times, blas)[line]
+    assert (found.verdict == "look") == bool(advice)
+    assert advice in found.advice
+
+
+def measured(monkeypatch, cores, physical, times, blas):
+    monkeypatch.setattr(machine, "usable_cores", lambda: cores)
+    monkeypatch.setattr(machine, "physical_cores", lambda: physical)
     monkeypatch.setattr(doctor, "N_OBJECTS", 200)
     monkeypatch.setattr(doctor, "_time_blas", lambda: blas)
     monkeypatch.setattr(_core, "time_machine", lambda *args: times[args[-1]])
-    found = doctor.how_fast()[line]
-    assert (found.verdict == "look") == bool(advice)
-    assert advice in found.advice
+    return doctor.how_fast()
+
+
+@pytest.mark.parametrize(
+    ("cores", "physical", "gain", "well"),
+    [
+        (16, 16, 4.5, True),
+        (16, 16, 3.5, False),
+        (16, 8, 4.5, True),
+        (8, 4, 2.5, True),  # two threads a core: of 8 cores it would be less than half
+        (8, 4, 1.5, False),
+        (8, 8, 2.5, False),
+        (128, 64, 6.0, True),  # a product of this size keeps no 64 cores busy
+        (128, 64, 3.0, False),
+        (2, 1, 0.9, True),
+    ],
+)
+def test_threads_are_judged_by_physical_cores(monkeypatch, cores, physical, gain, well):
+    times = {1: (1e-3 * gain, 1e-3), cores: (1e-3, 1e-3)}
+    found = measured(monkeypatch, cores, physical, times, 1e-3)[0]
+    assert found.verdict == ("ok" if well else "look")
+    assert well or f"{cores} threads on {physical} cores are only {gain} times as fast as one" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("bound", "siblings", "share", "expected"),
+    [
+        (range(4), {0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}, 4, 2),
+        (range(4), {0: "0-1", 1: "0-1", 2: "2-3", 3: "2-3"}, 4, 2),
+        (range(4), {i: str(i) for i in range(4)}, 4, 4),
+        ((1, 3), {i: f"{i % 4},{i % 4 + 4}" for i in range(8)}, 2, 2),  # bound to one thread of each
+        ((1, 5), {i: f"{i % 4},{i % 4 + 4}" for i in range(8)}, 2, 1),  # bound to both threads of one
+        (range(8), {i: f"{i % 4},{i % 4 + 4}" for i in range(8)}, 3, 3),  # a share of three cores' time
+        (range(4), {0: "0"}, 4, 4),  # it does not say of all
+        (range(4), {}, 4, 4),
+    ],
+)
+def test_physical_cores_are_those_of_the_bound_threads(tmp_path, monkeypatch, bound, siblings, share, expected):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(bound), raising=False)
+    monkeypatch.setattr(machine, "usable_cores", lambda: share)
+    monkeypatch.setattr(machine, "_TOPOLOGY", tmp_path)
+    for cpu, text in siblings.items():
+        folder = tmp_path / f"cpu{cpu}" / "topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{text}\n")
+    assert machine.physical_cores() == expected
+    monkeypatch.delattr("os.sched_getaffinity")
+    assert machine.physical_cores() == share
+
+
+def test_threads_of_one_core_are_told(monkeypatch):
+    monkeypatch.setattr(machine, "usable_cores", lambda: 8)
+    monkeypatch.setattr(machine, "physical_cores", lambda: 4)
+    cores = next(line for line in doctor.what_is_there() if line.what == "cores")
+    assert ", 4 physical" in cores.said
 
 
 def test_the_machine_is_measured():

@@ -24,6 +24,8 @@ REPEATS = 12
 _STEPS = 20
 # What a part has to reach of what it is compared with. A quiet machine reaches 0.8 or more; half says that something is in the way.
 ENOUGH = 0.5
+# Past so many cores a product of this size, and the memory's bandwidth, keep threads from being so many times as fast as one.
+MOST_CORES = 8
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,16 @@ def run(say: Callable[[str], object] = print, *, speed: bool = True) -> bool:
 def what_is_there() -> list[Line]:
     """Processor, instructions, threads, memory, GPU."""
     cores, all_cores, load = machine.usable_cores(), os.cpu_count() or 1, machine.load()
+    physical = machine.physical_cores()
     shared = f" of {all_cores}" if all_cores != cores else ""
+    threads = f", {physical} physical" if physical != cores else ""
     busy = load is not None and load > all_cores + 1
     lines = [
         Line("processor", machine.processor()),
         Line("instructions", f"{_core.simd} (here: {', '.join(_core.simd_available)}; GWRSA_SIMD forces one)"),
         Line(
             "cores",
-            f"{cores}{shared}" + ("" if load is None else f", load {load:.1f}"),
+            f"{cores}{shared}{threads}" + ("" if load is None else f", load {load:.1f}"),
             "look" if busy else "",
             f"{load:.0f} processes want {all_cores} cores; measure again when it is quiet" if busy else "",
         ),
@@ -153,7 +157,7 @@ def agreement(n: int = 200) -> Line:
 
 def how_fast() -> list[Line]:
     """Products, passes over a kernel, and a solve against what those two let expect."""
-    cores = machine.usable_cores()
+    cores, physical = machine.usable_cores(), machine.physical_cores()
     flops, size = 2 * N_OBJECTS**2 * N_DIMS, 4 * N_OBJECTS**2
     one, both = (_core.time_machine(N_OBJECTS, N_DIMS, N_OBJECTS, REPEATS, threads) for threads in (1, cores))
     blas = _time_blas()
@@ -162,13 +166,15 @@ def how_fast() -> list[Line]:
     rates = [f"{flops / seconds / 1e9:.0f}" for seconds in (both[0], one[0], blas)]
     text = f"{rates[0]} GFLOP/s on {cores} threads, {rates[1]} on one; numpy's BLAS {rates[2]}"
     slow = share < ENOUGH
-    shared = gain < ENOUGH * cores
+    # Two threads of one core share its arithmetic.
+    shared = gain < ENOUGH * min(physical, MOST_CORES)
     advice = ""
     if slow:
         advice = "products are less than half as fast as numpy's: is GWRSA_SIMD set, or is this a build for another processor?"
     elif shared:
         advice = (
-            f"{cores} threads are only {gain:.1f} times as fast as one: other work, or fewer cores than the system says"
+            f"{cores} threads on {physical} cores are only {gain:.1f} times as fast as one: other work, or fewer cores than the "
+            "system says"
         )
     lines.append(Line("products", text, "look" if slow or shared else "ok", advice))
     text = f"{size / both[1] / 1e9:.0f} GB/s on {cores} threads, {size / one[1] / 1e9:.0f} on one, {size / 1e6:.0f} MB"

@@ -54,6 +54,22 @@ def usable_cores() -> int:
     return max(1, min([bound, *(int(share) for share in _shares())]))
 
 
+_TOPOLOGY = Path("/sys/devices/system/cpu")
+
+
+def physical_cores() -> int:
+    """Of the usable cores those that are no second thread of another; all of them where the system does not say (Linux does)."""
+    usable = usable_cores()
+    if not hasattr(os, "sched_getaffinity"):
+        return usable
+    # The threads of a core name the same threads, themselves included.
+    files = (_TOPOLOGY / f"cpu{cpu}" / "topology" / "thread_siblings_list" for cpu in os.sched_getaffinity(0))
+    try:
+        return min(usable, len({file.read_text(encoding="utf-8").strip() for file in files}))
+    except OSError:
+        return usable
+
+
 _OWN_GROUPS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
