@@ -1,6 +1,7 @@
 """Files of other packages: rsatoolbox's HDF5 and thingsvision's folders, read without them, and theirs from ours."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -41,8 +42,50 @@ def test_rdms_of_a_file_are_read_without_rsatoolbox(tmp_path, monkeypatch):
     second = gwrsa.RDM.from_rsatoolbox(path, 1)
     assert (second.items, second.metric, second.name) == (NAMES, "euclidean", "two")
     assert np.array_equal(second.dissimilarities, values[1])
-    assert gwrsa.RDM.from_rsatoolbox(path, items="conds").items == ("c0", "c1", "c2", "c3", "c4")
-    assert gwrsa.RDM.from_rsatoolbox(path, items="nothing").items is None
+    assert gwrsa.RDM.from_rsatoolbox(path, 0, items="conds").items == ("c0", "c1", "c2", "c3", "c4")
+    assert gwrsa.RDM.from_rsatoolbox(path, 0, items="nothing").items is None
+
+
+class TwoRDMs:
+    """What rsatoolbox's RDMs has, as far as we read it."""
+
+    dissimilarity_measure = "euclidean"
+    rdm_descriptors = {"name": ["one", "two"]}  # noqa: RUF012
+    pattern_descriptors = {"items": list(NAMES)}  # noqa: RUF012
+
+    def __init__(self, values):
+        self.values = values
+
+    def get_vectors(self):
+        return self.values
+
+
+def test_the_first_of_several_is_not_taken_in_silence(tmp_path):
+    path, values = rdms_file(tmp_path / "rdms.hdf5")
+    for given, where in ((path, r"rdms\.hdf5"), (str(path), r"rdms\.hdf5"), (TwoRDMs(values), "rdms")):
+        message = rf"^{where} holds 2 RDMs, and the first is taken; index, 0 to 1, names one$"
+        with pytest.warns(UserWarning, match=message) as said:
+            first = gwrsa.RDM.from_rsatoolbox(given)
+        assert said[0].filename == __file__  # the line that called it
+        assert (first.name, first.items) == ("one", NAMES)
+        assert np.array_equal(first.dissimilarities, values[0])
+        assert gwrsa.RDM.from_rsatoolbox(given, 0).name == "one"  # named: no warning, which would be an error here
+    one, values = rdms_file(tmp_path / "one.h5", 1)
+    for given in (one, TwoRDMs(values)):
+        assert np.array_equal(gwrsa.RDM.from_rsatoolbox(given).dissimilarities, values[0])
+
+
+def test_an_rdm_of_a_labelled_table():
+    frame = pd.DataFrame(points(5), index=NAMES)
+    for metric in ("cosine", "euclidean"):
+        made = gwrsa.rdm.from_embedding(frame, metric)
+        known = gwrsa.Embedding(points(5), NAMES).rdm(metric)
+        assert (made.items, made.metric) == (NAMES, metric)
+        assert np.array_equal(made.dissimilarities, known.dissimilarities)
+    with pytest.raises(ValueError, match=r"^embedding must be an Embedding, or a DataFrame or DataArray of one, got ndarray"):
+        gwrsa.rdm.from_embedding(points(5))
+    with pytest.raises(ValueError, match="got a table that stands for an RDM"):
+        gwrsa.rdm.from_embedding(pd.DataFrame(known.square(), index=NAMES, columns=NAMES))
 
 
 def test_a_file_with_one_rdm_is_loaded_like_any_other(tmp_path):

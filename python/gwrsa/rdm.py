@@ -309,30 +309,37 @@ class RDM:
         )
 
     @classmethod
-    def from_rsatoolbox(cls, rdms: Any, index: int = 0, items: str = "items") -> RDM:  # noqa: ANN401
+    def from_rsatoolbox(cls, rdms: Any, index: int | None = None, items: str = "items") -> RDM:  # noqa: ANN401
         """One RDM of an `rsatoolbox.rdm.RDMs`, or of the HDF5 file it was saved in, which is read without rsatoolbox.
 
         Parameters
         ----------
         rdms : rsatoolbox.rdm.RDMs or path
             Where to take it from. A file needs `gwrsa[h5]`; no pickle is read.
-        index : int
-            Which one.
+        index : int, optional
+            Which one. None: the only one, or of several the first, with a warning.
         items : str
             Pattern descriptor that holds the labels; no labels where there is none of this name.
+
+        Warns
+        -----
+        UserWarning
+            Where there are several RDMs and none is named; it says how many.
 
         Raises
         ------
         ValueError
             If there is no RDM of this index, or the file has another layout; the message names the file.
         """
-        if isinstance(rdms, (str, Path)):
-            from gwrsa import rsatoolbox_files
+        from gwrsa import rsatoolbox_files
 
-            stored = rsatoolbox_files.read(rdms, index, items)
+        if isinstance(rdms, (str, Path)):
+            stored = rsatoolbox_files.read(rdms, index, items, first=True)
             return cls(stored.values, stored.items, stored.metric, stored.name or Path(rdms).stem)
         values = rdms.get_vectors()
-        i = check.integer("index", index, 0, len(values) - 1)
+        i = check.integer("index", 0 if index is None else index, 0, len(values) - 1)
+        if index is None and len(values) > 1:
+            rsatoolbox_files.warn_of_several("rdms", len(values), stacklevel=2)
         labels = rdms.pattern_descriptors.get(items)
         names = rdms.rdm_descriptors.get("name")
         return cls(
@@ -346,12 +353,12 @@ class RDM:
         return RDM(values, self.items, metric, self.name)
 
 
-def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
+def from_embedding(embedding: Embedding | Labelled, metric: Metric = "cosine") -> RDM:
     """Dissimilarities of all pairs of rows x, y of an embedding.
 
     Parameters
     ----------
-    embedding : Embedding
+    embedding : Embedding, or DataFrame or DataArray of one
         The vectors.
     metric : str
         "cosine" (1 - cos), "correlation" (1 - Pearson's r over dimensions), "euclidean", "sqeuclidean",
@@ -362,7 +369,7 @@ def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
     Raises
     ------
     ValueError
-        If the metric has another name, or a row has no direction (all zeros; constant for correlation).
+        If the metric has another name, a row has no direction (all zeros; constant for correlation), or it is no embedding.
 
     Examples
     --------
@@ -371,6 +378,7 @@ def from_embedding(embedding: Embedding, metric: Metric = "cosine") -> RDM:
     [1.0, 0.0, 1.0]
     """
     name = check.choice("metric", metric, METRICS)
+    embedding = labelled.embedding("embedding", embedding)
     if len(embedding) < 2:
         raise ValueError("values must have at least 2 rows for an RDM, got 1")
     from scipy.spatial.distance import pdist, squareform

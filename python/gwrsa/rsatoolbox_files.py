@@ -5,6 +5,7 @@ https://rsatoolbox.readthedocs.io; the layout is that of its versions 0.2 to 0.3
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,7 +46,13 @@ def is_rdms(path: str | Path) -> bool:
         return False
 
 
-def read(path: str | Path, index: int | None, items: str) -> Stored:
+def warn_of_several(where: str, n: int, *, stacklevel: int) -> None:
+    """Say that the first of `n` RDMs was taken without having been named; `stacklevel` counts from what calls this."""
+    text = f"{where} holds {n} RDMs, and the first is taken; index, 0 to {n - 1}, names one"
+    warnings.warn(text, UserWarning, stacklevel=stacklevel + 1)
+
+
+def read(path: str | Path, index: int | None, items: str, *, first: bool = False) -> Stored:
     """One RDM of a file.
 
     Parameters
@@ -56,6 +63,8 @@ def read(path: str | Path, index: int | None, items: str) -> Stored:
         Which one. None: the only one.
     items : str
         Pattern descriptor that holds the labels.
+    first : bool
+        Where no index is given and there are several: take the first, with a warning at the line that called the caller.
 
     Raises
     ------
@@ -75,19 +84,23 @@ def read(path: str | Path, index: int | None, items: str) -> Stored:
             names = _texts(file, content["rdm_descriptors"], "name")
             measure = _texts(file, content, "dissimilarity_measure")
             metric = "precomputed" if measure is None else measure[0]
-        if index is None and len(values) > 1:
+        several = index is None and len(values) > 1
+        if several and not first:
             raise ValueError(
                 f"the file holds {len(values)} RDMs; RDM.from_rsatoolbox(path, index) takes one, 0 to {len(values) - 1}"
             )
-        i = check.integer("index", index or 0, 0, len(values) - 1)
+        i = check.integer("index", 0 if index is None else index, 0, len(values) - 1)
         if names is not None and len(names) <= i:
             raise ValueError(f"the file must hold a name an RDM, got {len(names)} for {len(values)}")
-        return Stored(
+        stored = Stored(
             check.array("dissimilarities", values[i], 1),
             None if labels is None else tuple(labels),
             metric,
             None if names is None else names[i],
         )
+    if several:
+        warn_of_several(Path(path).name, len(values), stacklevel=3)
+    return stored
 
 
 def _texts(file: Path, group: Any, name: str) -> list[str] | None:  # noqa: ANN401
