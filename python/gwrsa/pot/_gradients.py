@@ -12,6 +12,10 @@ from gwrsa.pot._arrays import TINY, Like, functions, needs_gradient
 from gwrsa.tensors import host, is_tensor
 
 
+# Sweeps of the solve for the gradients of the weights, and the L1 error of the marginals at which it ends.
+DUAL_SWEEPS, DUAL_TOLERANCE = 10_000, 1e-11
+
+
 def _with(value: Any, parts: list[tuple[Any, Any]]) -> Any:
     """`value`, whose gradients for the tensors are the given arrays."""
     for tensor, gradient in parts:
@@ -73,14 +77,30 @@ def _derivatives(C: Any, kind: str, *, first: bool) -> tuple[FloatArray, FloatAr
 
 def dual_potentials(
     cost: FloatArray, plan: FloatArray, p: FloatArray, q: FloatArray, epsilon: float, *, proximal: bool
-) -> tuple[FloatArray, FloatArray]:
-    """What one unit more of a weight costs, up to a constant: the multipliers of the marginals at the plan."""
+) -> tuple[tuple[FloatArray, FloatArray], str | None]:
+    """What one unit more of a weight costs, up to a constant: the multipliers of the marginals at the plan.
+
+    And what there is to warn of: None where their own solve has converged.
+    """
     if proximal:
         cost = cost - epsilon * np.log(np.maximum(plan, np.finfo(float).tiny))
-    _, f, g, *_ = _core.sinkhorn(
-        cost, p, q, epsilon=epsilon, tol=1e-11, max_sinkhorn=10_000, precision="float64", threads=0
+    _, f, g, status, sweeps, error = _core.sinkhorn(
+        cost,
+        p,
+        q,
+        epsilon=epsilon,
+        tol=DUAL_TOLERANCE,
+        max_sinkhorn=DUAL_SWEEPS,
+        precision="float64",
+        threads=0,
     )
-    return _centred(epsilon * f), _centred(epsilon * g)
+    warning = None
+    if status != "converged":
+        warning = (
+            f"The gradients of `p` and `q` did not converge: after {sweeps} sweeps of Sinkhorn the marginals are {error:.1e} off. "
+            "You might want to increase the regularization parameter `epsilon`."
+        )
+    return (_centred(epsilon * f), _centred(epsilon * g)), warning
 
 
 def transport_value(
@@ -112,4 +132,4 @@ def transport_value(
 def _centred(x: FloatArray) -> FloatArray:
     """Without the mean of what is finite; where there is no weight, 0."""
     finite = np.isfinite(x)
-    return np.where(finite, x - x[finite].mean(), 0.0)
+    return np.where(finite, x - x[finite].mean(), 0.0) if finite.any() else np.zeros_like(x)

@@ -71,7 +71,8 @@ def entropic_gromov_wasserstein(
     Warns
     -----
     UserWarning
-        Where an inner loop did not converge in the last step, or the numbers left the range: the plan is then pq' and the loss infinite.
+        Where an inner loop did not converge in the last step, or the solve for the gradients of p and q, or the numbers left the range:
+        the plan is then pq' and the loss infinite.
 
     Raises
     ------
@@ -108,7 +109,8 @@ def entropic_gromov_wasserstein2(
     -------
     gw_dist : float or tensor
         GW(T). Of tensors it is differentiable by C1, C2, p and q: the gradients are those of the regularised objective at its minimum,
-        GW(T) + epsilon sum T log T, by the envelope theorem (with "PPA": of GW(T)); those of p and q are centred.
+        GW(T) + epsilon sum T log T, by the envelope theorem (with "PPA": of GW(T)); those of p and q are centred. Of a solve that
+        `max_iter` has ended they are the same formulas at a plan that is no minimum, and so no derivatives.
     log : dict
         As there, with "T", the plan. Only if `log`.
     """
@@ -260,7 +262,9 @@ def _solve(
     if arrays.needs_gradient(p, q) and np.isfinite(loss):
         gradient = share * _quadratic_gradient(c1, c2, a, b, plan, kind)
         gradient = gradient if cost is None else gradient + (1 - share) * cost
-        duals = dual_potentials(gradient, plan, a, b, epsilon, proximal=solver == "PPA")
+        duals, unsure = dual_potentials(gradient, plan, a, b, epsilon, proximal=solver == "PPA")
+        if unsure is not None and options["warn"]:
+            arrays.warn(unsure)
     record[name] = gromov_value(like, loss, (M, C1, C2), (p, q), plan, duals, kind, share, marginals=(a, b))
     return finished(record, name, T, M, plan, share, value=value, log=log)
 
