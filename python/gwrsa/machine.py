@@ -20,6 +20,7 @@ GIVES = {
     "h5": "HDF5, and .mat of version 7.3",
     "rsatoolbox": "RDMs to and from rsatoolbox",
     "dask": "studies on a Dask cluster",
+    "slurm": "that cluster as jobs of Slurm",
     "torch": "the torch backend, for GPUs",
     "extract": "networks: images and texts to embeddings",
 }
