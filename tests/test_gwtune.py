@@ -1,5 +1,6 @@
 """GWTune's folders: a real run of it, dumped into tests/gwtune, is read back; its settings under our names."""
 
+import inspect
 import sqlite3
 
 import numpy as np
@@ -185,6 +186,57 @@ def test_defaults_are_gwtune_s():
     }
 
 
+OF_GWTUNE = {
+    "gw_type": "entropic_gromov_wasserstein",
+    "eps_list": [1.0, 10.0],
+    "eps_log": True,
+    "num_trial": 4,
+    "sinkhorn_method": "sinkhorn",
+    "to_types": "numpy",
+    "data_type": "double",
+    "device": "cpu",
+    "n_jobs": 1,
+    "multi_gpu": False,
+    "storage": None,
+    "db_params": {"drivername": "mysql", "username": "root", "password": "", "host": "localhost", "port": 3306},
+    "init_mat_plan": "random",
+    "n_iter": 1,
+    "max_iter": 200,
+    "numItermax": 1000,
+    "tol": 1e-9,
+    "sampler_name": "tpe",
+    "user_define_init_mat_list": None,
+    "pruner_name": "hyperband",
+    "pruner_params": {"n_startup_trials": 1, "n_warmup_steps": 2, "min_resource": 2, "reduction_factor": 3},
+}
+"""What `vars(OptimizationConfig())` of GWTune 9d9eead holds."""
+
+
+def test_all_settings_of_gwtune_are_taken():
+    assert gwtune.settings(**OF_GWTUNE) == gwtune.settings()
+    assert set(inspect.signature(gwtune.settings).parameters) == set(OF_GWTUNE)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"storage": "mysql://root@localhost/study"},
+        {"db_params": {"drivername": "sqlite"}},
+        {"sampler_name": "random"},
+        {"sampler_name": "TPE"},  # as GWTune takes it
+        {"pruner_name": "nop"},
+        {"pruner_name": "median", "pruner_params": {"n_startup_trials": 5}},
+    ],
+)
+def test_settings_without_effect_are_taken(setting):
+    assert gwtune.settings(**setting) == gwtune.settings()
+
+
+def test_the_page_names_every_setting():
+    page = (HERE.parents[1] / "docs" / "from-gwtune.md").read_text(encoding="utf-8").split("## Its settings")[1]
+    assert [name for name in OF_GWTUNE if f"`{name}" not in page] == []
+
+
 @pytest.mark.parametrize(("data_type", "precision"), [("double", "float64"), ("float", "mixed")])
 def test_torch_of_gwtune_is_the_backend(data_type, precision):
     pytest.importorskip("torch")
@@ -211,6 +263,14 @@ def test_torch_of_gwtune_is_the_backend(data_type, precision):
         ({"to_types": "jax"}, "to_types must be one of"),
         ({"n_jobs": 0}, "n_jobs must be at least 1"),
         ({"num_trial": 0}, "num_trial must be at least 1"),
+        ({"gw_type": "entropic_semirelaxed_gromov_wasserstein"}, r"gw_type must be .*, got 'entropic_semi.*; .* are POT's"),
+        ({"sinkhorn_method": "sinkhorn_log"}, "sinkhorn_method must be 'sinkhorn', got 'sinkhorn_log'; .* stabilised"),
+        ({"multi_gpu": True}, "multi_gpu must be False, got True; device names one card"),
+        ({"multi_gpu": [0, 1]}, r"multi_gpu must be False, got \[0, 1\]"),
+        ({"init_mat_plan": "user_define", "user_define_init_mat_list": None}, "init_mat_plan must be 'random'"),
+        ({"user_define_init_mat_list": [np.eye(3)]}, "user_define_init_mat_list must be None, got .*; gwrsa.entropic_gw"),
+        ({"sampler_name": "grid"}, "sampler_name must be one of 'random', 'tpe', got 'grid'"),
+        ({"pruner_name": "percentile"}, "pruner_name must be one of 'hyperband', 'median', 'nop', got 'percentile'"),
     ],
 )
 def test_a_setting_without_a_counterpart_is_refused(setting, message):

@@ -6,13 +6,10 @@ https://github.com/oizumi-lab/GWTune. It keeps a pair in a folder: `<init_mat_pl
 
 from __future__ import annotations
 
-import json
-import sqlite3
+import reprlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -21,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 
-from gwrsa import _core, bounds, labelled, metrics, torch_device
+from gwrsa import _core, gwtune_database, labelled, metrics, torch_device
 from gwrsa import _validate as check
 from gwrsa import loaders_files as files
 from gwrsa._validate import FloatArray
@@ -29,6 +26,7 @@ from gwrsa.aligning import TOP_K, members
 from gwrsa.alignment import Alignment, Start
 from gwrsa.backends import Exponent, Status
 from gwrsa.embedding import Embedding
+from gwrsa.gwtune_database import Trial
 from gwrsa.loaders import Categories
 from gwrsa.rdm import METRICS, RDM, Metric
 from gwrsa.same_items import check_same_items
@@ -41,8 +39,6 @@ _PLANS = ("uniform", "diag", "random", "permutation", "user_define")
 # Relative difference at which a recomputed loss says that these are not the RDMs of the run. GWTune's plans may miss the marginals, as
 # its Sinkhorn may stop early; rounding them then changes the loss, seen by 3e-4.
 _OTHER_RDMS = 1e-2
-# User attributes that are read, as they have to be.
-_TOLD: dict[str, Callable[[Any], Any]] = {"best_seed": int, "iteration": int, "error": float}
 _ENDED: dict[str, Status] = {"PRUNED": "stopped", "FAIL": "numerical_error"}
 
 
@@ -106,8 +102,8 @@ def load(
         check_same_items(source, target, ("source", "target"))
     groups = members(categories, source)
     inside = Path(folder) / init_mat_plan
-    path = _database(inside) if database is None else Path(database)
-    trials = list(_trials(path, study))
+    path = gwtune_database.find(inside) if database is None else Path(database)
+    trials = list(gwtune_database.trials(path, study))
     problem = build_problem(source, target, metric=metric)
     starts, worst = [], (0.0, 0.0, 0.0)
     for trial in trials:
@@ -130,49 +126,69 @@ def load(
 
 def settings(
     *,
+    gw_type: str = "entropic_gromov_wasserstein",
     eps_list: Sequence[float] = (1.0, 10.0),
     eps_log: bool = True,
     num_trial: int = 4,
-    n_iter: int = 1,
-    init_mat_plan: InitMatPlan = "random",
-    max_iter: int = 200,
-    numItermax: int = 1000,  # noqa: N803  # GWTune's name
-    tol: float = 1e-9,
+    sinkhorn_method: str = "sinkhorn",
     device: str = "cpu",
     to_types: Literal["numpy", "torch"] = "numpy",
     data_type: Literal["double", "float"] = "double",
     n_jobs: int | None = 1,
+    multi_gpu: bool | Sequence[int] = False,
+    storage: str | None = None,  # noqa: ARG001  # nothing is written
+    db_params: Mapping[str, Any] | None = None,  # noqa: ARG001
+    init_mat_plan: InitMatPlan = "random",
+    user_define_init_mat_list: Sequence[Any] | None = None,
+    n_iter: int = 1,
+    max_iter: int = 200,
+    tol: float = 1e-9,
+    numItermax: int = 1000,  # noqa: N803  # GWTune's name
+    sampler_name: str = "tpe",
+    pruner_name: str = "hyperband",
+    pruner_params: Mapping[str, Any] | None = None,  # noqa: ARG001  # nothing is pruned
 ) -> dict[str, Any]:
     """GWTune's settings as arguments of `gwrsa.align`: its protocol, with its names and defaults.
 
     `gwrsa.align(source, target, **gwrsa.gwtune.settings(eps_list=[0.01, 0.1], num_trial=100))` draws as many random starts, each with an
-    epsilon of its own, log-uniform in the range, and solves each at that epsilon in float64.
+    epsilon of its own, log-uniform in the range, and solves each at that epsilon in float64. All that GWTune's `OptimizationConfig` has is
+    taken: `settings(**vars(config))`.
 
     Parameters
     ----------
+    gw_type, sinkhorn_method : str
+        Only "entropic_gromov_wasserstein" and "sinkhorn".
     eps_list : sequence of two floats
         Range of epsilon, POT's. A step as third is not supported.
     eps_log : bool
         Only True: epsilon is drawn log-uniformly.
     num_trial, n_iter : int
         Trials, and starts of each; there are `num_trial * n_iter` starts. Each draws its own epsilon.
-    init_mat_plan : str
-        Only "random".
-    max_iter, numItermax : int
-        Most outer steps, and Sinkhorn sweeps of each.
-    tol : float
-        Change of the plan at which a solve ends: GWTune's is absolute, ours relative to the plan, whose norm is at most 1: stricter.
     device, to_types : str
         "torch" is our backend of that name, on the device: "cpu", "cuda" or "cuda:N". "numpy", which is for "cpu" alone, is "rust".
     data_type : str
         "double", or "float" for mixed precision.
     n_jobs : int, optional
         Threads, which change no more than the last bits, and those of torch only. None, which GWTune has not: one a core.
+    multi_gpu : bool
+        Only False.
+    storage, db_params, pruner_params
+        Whatever they are they have no effect: there is no database, and no start is pruned.
+    init_mat_plan : str
+        Only "random"; `user_define_init_mat_list` only None.
+    max_iter, numItermax : int
+        Most outer steps, and Sinkhorn sweeps of each.
+    tol : float
+        Change of the plan at which a solve ends: GWTune's is absolute, ours relative to the plan, whose norm is at most 1: stricter.
+    sampler_name : str
+        "tpe" or "random", without effect: draws are independent ("random"). Not "grid": align at each of its values.
+    pruner_name : str
+        "hyperband", "median" or "nop", without effect: no start is pruned ("nop").
 
     Returns
     -------
     dict
-        Keyword arguments of `gwrsa.align`. Sampler and pruner have none: draws are independent (Optuna's "random") and no start is pruned.
+        Keyword arguments of `gwrsa.align`.
 
     Raises
     ------
@@ -190,12 +206,17 @@ def settings(
         raise ValueError(
             f"eps_list must be (low, high), got {list(eps_list)!r}; a grid has no counterpart, align at each value"
         )
-    if eps_log is not True:
-        raise ValueError(f"eps_log must be True, as epsilon is drawn log-uniformly, got {eps_log!r}")
-    if init_mat_plan != "random":
-        raise ValueError(
-            f"init_mat_plan must be 'random', got {init_mat_plan!r}; gwrsa.entropic_gw takes others as init"
-        )
+    _refuse(
+        ("gw_type", gw_type, "entropic_gromov_wasserstein", "semi-relaxed and partial problems are POT's"),
+        ("eps_log", eps_log, True, "epsilon is drawn log-uniformly"),
+        ("sinkhorn_method", sinkhorn_method, "sinkhorn", "there is one iteration here, which is stabilised"),
+        ("multi_gpu", multi_gpu, False, "device names one card"),
+        ("init_mat_plan", init_mat_plan, "random", "gwrsa.entropic_gw takes others as init"),
+        ("user_define_init_mat_list", user_define_init_mat_list, None, "gwrsa.entropic_gw takes a plan as init"),
+    )
+    # Of the settings of Optuna's search none plays a part; a grid would be another set of epsilons.
+    check.choice("sampler_name", str(sampler_name).lower(), ("random", "tpe"))
+    check.choice("pruner_name", str(pruner_name).lower(), ("hyperband", "median", "nop"))
     check.choice("data_type", data_type, ("double", "float"))
     torch_device.check_name(device)
     if check.choice("to_types", to_types, ("numpy", "torch")) == "numpy" and device != "cpu":
@@ -217,24 +238,21 @@ def settings(
     }
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A row of Optuna's tables."""
-
-    number: int
-    state: str
-    value: float | None
-    epsilon: float
-    seconds: float
-    told: dict[str, Any]
-    """User attributes: error, iteration, best_seed."""
+def _refuse(*settings: tuple[str, Any, Any, str]) -> None:
+    """Name, value, the one value that has a counterpart, and what there is for the others."""
+    for name, got, only, instead in settings:
+        if isinstance(only, str):
+            if not isinstance(got, str) or got != only:
+                raise ValueError(f"{name} must be {only!r}, got {got!r}; {instead}")
+        elif got is not only:
+            raise ValueError(f"{name} must be {only}, got {reprlib.repr(got)}; {instead}")
 
 
 @dataclass(frozen=True)
 class _Saved:
     """A trial as a backend would return it."""
 
-    trial: _Trial
+    trial: Trial
     folder: Path
     problem: Any
     tol: float
@@ -353,56 +371,3 @@ def _start(saved: _Saved, init: str, groups: ArrayLike | None, *, paired: bool) 
     seed = int(saved.trial.told.get("best_seed", 0))
     solution = GWSolution.from_raw(saved, why=saved.why)
     return Start(saved.trial.number, seed, init, None, None, solution, top, saved.file is not None, matching, category)
-
-
-def _database(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"there is no {folder}; folder must be that of the pair, and init_mat_plan that of the run"
-        )
-    found = sorted(folder.glob("*.db"))
-    if len(found) != 1:
-        raise ValueError(
-            f"{folder} must hold one .db, or database must name one, got {', '.join(p.name for p in found) or 'none'}"
-        )
-    return found[0]
-
-
-def _trials(path: Path, study: str | None) -> Iterator[_Trial]:
-    """The trials of a study, in the order of their numbers."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no database {path}")
-    # Read only: a database that is being written to, or is not ours to write, stays as it is.
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        try:
-            studies = dict(connection.execute("select study_name, study_id from studies"))
-            if study is None and len(studies) == 1:
-                study = next(iter(studies))
-            if study is None or study not in studies:
-                named = "" if study is None else f", got {study!r}"
-                raise ValueError(f"{path}: study must be one of {', '.join(map(repr, studies)) or 'none'}{named}")
-            rows = connection.execute(
-                "select t.number, t.state, v.value, p.param_value, t.datetime_start, t.datetime_complete, t.trial_id from trials t "
-                "left join trial_params p on p.trial_id = t.trial_id and p.param_name = 'eps' "
-                "left join trial_values v on v.trial_id = t.trial_id where t.study_id = ? order by t.number",
-                (studies[study],),
-            ).fetchall()
-            told: dict[int, dict[str, Any]] = {row[-1]: {} for row in rows}
-            for trial, key, value in connection.execute("select trial_id, key, value_json from trial_user_attributes"):
-                if trial in told and key in _TOLD:
-                    with bounds.parsed(f"{path} must be an SQLite database of Optuna, {key!r} of a trial"):
-                        told[trial][key] = _TOLD[key](json.loads(value))
-        except sqlite3.Error as error:
-            raise ValueError(f"{path} must be an SQLite database of Optuna: {error}") from error
-    for number, state, value, epsilon, began, ended, trial in rows:
-        if epsilon is not None:  # one that only waits has none
-            with bounds.parsed(f"{path} must be an SQLite database of Optuna, trial {number!r}"):
-                loss = None if value is None else float(value)
-                made = _Trial(int(number), state, loss, float(epsilon), _seconds(began, ended), told[trial])
-            yield made
-
-
-def _seconds(began: str | None, ended: str | None) -> float:
-    if began is None or ended is None:
-        return 0.0
-    return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
