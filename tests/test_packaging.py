@@ -97,6 +97,33 @@ def test_workflows_name_what_is_there():
         assert all("--all" in line for line in commands.splitlines() if "install.py" in line and "--python" in line)
 
 
+def jobs(name):
+    """When a workflow runs, and its jobs."""
+    yaml = pytest.importorskip("yaml")
+    found = yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text())
+    return found[True], found["jobs"]  # YAML's "on" is a truth
+
+
+def commands(job):
+    return [line.strip() for step in job["steps"] for line in step.get("run", "").splitlines()]
+
+
+def test_faults_of_every_extra_but_those_with_torch_are_asked_for():
+    when, found = jobs("audit")
+    assert "schedule" in when
+    (install,) = (line for line in commands(found["python"]) if line.startswith("pip install"))
+    extras = set(re.search(r"\[([\w,-]+)\]", install)[1].split(","))
+    large = {extra for extra, *parts in machine.extras() if any(p.split()[0] == "torch" for part in parts for p in part)}
+    assert large == {"torch", "extract"}
+    assert extras == set(machine.GIVES) - large
+
+
+def test_links_to_other_places_are_asked_for_once_a_week():
+    when, found = jobs("audit")
+    assert "schedule" in when
+    assert ["make docs-links"] in [commands(job) for job in found.values()]
+
+
 def collected(paths):
     """Packages that test files, and what they import of the files beside them, need to be collected."""
     todo, seen, out = list(paths), set(), set()
