@@ -118,6 +118,15 @@ def test_faults_of_every_extra_but_those_with_torch_are_asked_for():
     assert extras == set(machine.GIVES) - large
 
 
+def test_code_of_the_pages_is_run_from_a_wheel_at_every_change():
+    when, found = jobs("ci")
+    assert {"push", "pull_request"} <= set(when)
+    assert ["make test-docs"] in [commands(job) for job in found.values()]
+    recipe = (ROOT / "Makefile").read_text().partition("\ntest-docs:")[2].partition("\n\n")[0]
+    assert "[study,h5,rsatoolbox,dask]" in recipe
+    assert all(f"docs/_tools/{name}.py" in recipe for name in ("blocks", "examples"))
+
+
 def test_links_to_other_places_are_asked_for_once_a_week():
     when, found = jobs("audit")
     assert "schedule" in when
