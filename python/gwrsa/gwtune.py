@@ -175,7 +175,9 @@ def settings(
     storage, db_params, pruner_params
         Whatever they are they have no effect: there is no database, and no start is pruned.
     init_mat_plan : str
-        Only "random"; `user_define_init_mat_list` only None.
+        Only "random".
+    user_define_init_mat_list : None
+        Only None.
     max_iter, numItermax : int
         Most outer steps, and Sinkhorn sweeps of each.
     tol : float
