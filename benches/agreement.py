@@ -99,7 +99,14 @@ def _default_of_pot(got):
         r = got["r3_published"]
         pot, ours = r["pot"]["loss"], r["ours"]
         whose = "POT's own at its default, marginals off" + ("" if r["pot"]["converged"] else ", cut off")
-        yield "R3, epsilon 2", f"{pot:.7g}", whose, f"{ours['loss']:.7g}", f"{ours['loss'] / pot - 1:+.1e}", ours["status"]
+        yield (
+            "R3, epsilon 2",
+            f"{pot:.7g}",
+            whose,
+            f"{ours['loss']:.7g}",
+            f"{ours['loss'] / pot - 1:+.1e}",
+            ours["status"],
+        )
 
 
 def _few_of_many(got):

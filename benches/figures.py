@@ -129,7 +129,9 @@ def _one_start(axes, got):
     solves = got["r1_solves_5e-3"]
     for key, marker, label in (("one", "o", "gwrsa"), ("float64", "^", "gwrsa, float64")):
         run = solves[key]
-        axes.loglog(run["seconds_a_start"] + solves["building"], away(run["losses"][0]), marker, color=BLUE, label=label)
+        axes.loglog(
+            run["seconds_a_start"] + solves["building"], away(run["losses"][0]), marker, color=BLUE, label=label
+        )
     axes.set_xlabel("seconds")
     axes.set_ylabel("|GW loss / POT's at its fixed point - 1|")
     axes.set_title("R1, epsilon 5e-3: one start")

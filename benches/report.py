@@ -270,7 +270,11 @@ def _notes(got):
         ours, theirs = got["r1_solves_5e-3"]["one"]["losses"][0], got["r1_ott"]["ott"]["loss"]
         ends = f" (loss {ours:.6f}, OTT's {theirs:.6f})"
     apart, of = agreement.largest_apart(got)
-    agree = f"the losses of the {of} starts that POT brought to their end differ by at most {apart:.1e}" if of else "nothing here"
+    agree = (
+        f"the losses of the {of} starts that POT brought to their end differ by at most {apart:.1e}"
+        if of
+        else "nothing here"
+    )
     return [*NOTES.format(check=check, drawn=drawn, ends=ends, agree=agree).splitlines(), ""]
 
 
@@ -355,7 +359,11 @@ def _phases(got):
 
 def _low_shares(got):
     """What is below the share that is asked of the outer loops of R1 and R3."""
-    runs = {f"{name[:2].upper()}, threads: {run['threads']}": run for name in ("r1_limit", "r3_limit") for run in got.get(name, ())}
+    runs = {
+        f"{name[:2].upper()}, threads: {run['threads']}": run
+        for name in ("r1_limit", "r3_limit")
+        for run in got.get(name, ())
+    }
     runs |= {f"R5, {n:,} objects": got[f"r5_{n}"]["limit"] for n in SIZES if f"r5_{n}" in got}
     lines = []
     for said, key in (("outer loop", "share_of_outer_loop"), ("whole solve", "share_with_start_and_evaluation")):

@@ -170,7 +170,9 @@ def _machine(table):
                 SHARE,
             )
     sizes = [f"r5_{n}" for n in SIZES]
-    table.add("R5: share of the limit, outer loop, two threads, the least of its sizes", sizes, _least_share, "{:.0f} %")
+    table.add(
+        "R5: share of the limit, outer loop, two threads, the least of its sizes", sizes, _least_share, "{:.0f} %"
+    )
     table.add("R5: largest n, peak memory", ["r5_40000"], lambda s: s["peak_gib"], "{:.1f} GiB", 24, most=True)
     for label, pick, target in (
         (", 5,000 to 40,000 objects", lambda s: s[SIZES.index(5_000) :], TOLERATED),

@@ -172,7 +172,9 @@ def test_seeds_that_share_a_start_are_not_ten_finds(benches):
         rows = benches["targets"].rows({name: {"result": found}})
         return next(row for row in rows if row.what.startswith("Search, male vs female, raw, epsilon 0.005")).measured
 
-    assert row((1, "profile"), (1, "profile")).endswith("(2 seeds, losses: 1, by profile, which is the same for every seed)")
+    assert row((1, "profile"), (1, "profile")).endswith(
+        "(2 seeds, losses: 1, by profile, which is the same for every seed)"
+    )
     assert row((1, "profile"), (2, "random")).endswith("(2 seeds, losses: 2, by profile, random)")
     said = benches["report"].GROUPS["Losses and times of searches"][1]
     assert "one find and not ten" in said.replace("\n", " ")

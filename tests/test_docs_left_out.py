@@ -49,6 +49,8 @@ def test_examples_that_need_a_package_of_the_extras_may_not_be_left_out(tools, m
 
 def test_what_a_page_may_do_without_is_known(tools):
     blocks, _ = tools
-    needs = {block.options["needs"] for page in blocks.pages() for block in blocks.find(page) if "needs" in block.options}
+    needs = {
+        block.options["needs"] for page in blocks.pages() for block in blocks.find(page) if "needs" in block.options
+    }
     assert needs <= {*blocks.MAY_BE_MISSING, "rsatoolbox"}
     assert {need for _, need in blocks.LINE_NEEDS} <= set(blocks.MAY_BE_MISSING)

@@ -82,7 +82,9 @@ def test_an_rdm_of_a_labelled_table():
         known = gwrsa.Embedding(points(5), NAMES).rdm(metric)
         assert (made.items, made.metric) == (NAMES, metric)
         assert np.array_equal(made.dissimilarities, known.dissimilarities)
-    with pytest.raises(ValueError, match=r"^embedding must be an Embedding, or a DataFrame or DataArray of one, got ndarray"):
+    with pytest.raises(
+        ValueError, match=r"^embedding must be an Embedding, or a DataFrame or DataArray of one, got ndarray"
+    ):
         gwrsa.rdm.from_embedding(points(5))
     with pytest.raises(ValueError, match="got a table that stands for an RDM"):
         gwrsa.rdm.from_embedding(pd.DataFrame(known.square(), index=NAMES, columns=NAMES))
@@ -320,7 +322,7 @@ def test_extract_writes_a_folder_too(tmp_path, monkeypatch):
         name="timm/one layer",
         kind="image",
         net=torch.nn.Sequential(layer).eval(),
-        preprocess=lambda images: torch.stack([torch.tensor(image.getpixel((0, 0))) / 255 for image in images]),
+        preprocess=lambda images: torch.stack([torch.tensor(image.getpixel((0, 0))) / 255 for image in images]),  # noqa: PD013  # torch's
         forward=layer,
         preprocessing="first pixel",
         default="0",

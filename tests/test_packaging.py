@@ -113,7 +113,9 @@ def test_faults_of_every_extra_but_those_with_torch_are_asked_for():
     assert "schedule" in when
     (install,) = (line for line in commands(found["python"]) if line.startswith("pip install"))
     extras = set(re.search(r"\[([\w,-]+)\]", install)[1].split(","))
-    large = {extra for extra, *parts in machine.extras() if any(p.split()[0] == "torch" for part in parts for p in part)}
+    large = {
+        extra for extra, *parts in machine.extras() if any(p.split()[0] == "torch" for part in parts for p in part)
+    }
     assert large == {"torch", "extract"}
     assert extras == set(machine.GIVES) - large
 

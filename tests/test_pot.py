@@ -274,19 +274,12 @@ def test_gradients_of_alternating_steps_by_the_costs_are_those_at_the_plan(of, k
         return float(np.vdot((constant if of == "gw_dist" else 0) - h1 @ plan @ h2.T, plan))
 
     log[of].backward()
-    for i, (cost, leaf) in enumerate(zip((c1, c2), leaves, strict=True)):
-        way = np.random.default_rng(i).random(cost.shape)
-        ends = [at(*(c + s * 1e-6 * way * (j == i) for j, c in enumerate((c1, c2)))) for s in (1, -1)]
+    for cost, leaf in zip((c1, c2), leaves, strict=True):
+        way = np.random.default_rng(len(cost)).random(cost.shape)
+        moved = [[cost + s * 1e-6 * way if c is cost else c for c in (c1, c2)] for s in (1, -1)]
+        ends = [at(*costs) for costs in moved]
         slope = (ends[0] - ends[1]) / 2e-6
         assert float((leaf.grad * torch.tensor(way)).sum()) == pytest.approx(slope, rel=1e-5)
-
-
-def test_proximal_steps_stay_on_the_support_of_their_first_plan():
-    c1, c2, p, q, M, _ = sides(9, 7)
-    first = ot.emd(p, q, M)
-    ours, known = both(GW[0], (c1, c2, p, q), epsilon=0.05, G0=first, solver="PPA", max_iter=30)
-    assert (ours[first == 0] == 0).all()
-    assert np.abs(ours - known).max() < 1e-6
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -47,7 +47,14 @@ def test_gradients_of_weights_that_have_not_converged_warn(monkeypatch, name, so
 
 def test_gradients_of_weights_without_potentials_are_no_nan(monkeypatch):
     def failed(cost, p, q, **_):
-        return np.full(cost.shape, np.nan), np.full(len(p), np.nan), np.full(len(q), np.nan), "numerical_error", 3, np.nan
+        return (
+            np.full(cost.shape, np.nan),
+            np.full(len(p), np.nan),
+            np.full(len(q), np.nan),
+            "numerical_error",
+            3,
+            np.nan,
+        )
 
     _, _, _, p, q = sides = leaves()
     monkeypatch.setattr(_core, "sinkhorn", failed)

@@ -181,7 +181,7 @@ def test_without_labels_rows_go_by_position_and_that_is_said(tmp_path):
 def test_choices_are_among_all_objects_that_a_side_holds(tmp_path):
     toml = 'objects = "some.txt"\n' + TOML.replace(
         'embedding = "human.npy"', 'embedding = "human.npy"\nmetric = "choice"\ncalibrate = "triplets.npy"'
-    )
+    ).replace('noise = "features"', 'noise = "features"\ndims = 4')
     path = write(tmp_path, toml)
     whole = gwrsa.Embedding.load(tmp_path / "human.npy", items=tmp_path / "items.txt")
     triplets = gwrsa.sample_triplets(whole, 4000, seed=0)
@@ -522,7 +522,8 @@ def test_figures_of_other_tables_are_not_left_beside_new_ones(tmp_path):
     assert (out / "report.html").is_file()
     assert (out / "figures" / "figure_2_rsa.png").is_file()
     path.write_text(TOML.replace("bootstrap = 50", "bootstrap = 60"))
-    with pytest.warns(UserWarning, match="were of other tables and are removed; gwrsa report makes those"):
+    other = pytest.warns(UserWarning, match="were of other tables and are removed; gwrsa report makes those")
+    with pytest.warns(UserWarning, match="with other settings"), other:
         run(path, out)
     assert not (out / "report.html").exists()
     assert [p.name for p in (out / "figures").iterdir()] == ["mine.png"]

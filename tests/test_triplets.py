@@ -355,3 +355,4 @@ def test_indices_beside_labels_are_said_to_be_taken_as_rows():
         UserWarning, match="embedding has labels and triplets have none: indices of objects are taken as its 8 rows"
     ):
         assert gwrsa.odd_one_out_accuracy(embedding, triplets) == known
+    assert gwrsa.odd_one_out_accuracy(embedding, triplets.indices) == known

@@ -269,7 +269,8 @@ def _fitting(embedding: Embedding, triplets: Triplets | ArrayLike) -> Triplets:
     """Triplets of the objects of the embedding."""
     given = as_triplets("triplets", triplets)
     if given.items is None:  # without labels the largest index is all that is known
-        if embedding.items is not None:
+        # An array names rows by itself; a file of answers may be of another order.
+        if isinstance(triplets, Triplets) and embedding.items is not None:
             warnings.warn(
                 f"embedding has labels and triplets have none: indices of objects are taken as its {len(embedding)} rows",
                 stacklevel=3,

@@ -102,9 +102,7 @@ def first_plan(G0: Any, p: FloatArray, q: FloatArray, *, exact: bool = True) -> 
     error = np.abs(plan.sum(axis=1) - p).sum() + np.abs(plan.sum(axis=0) - q).sum()
     if error > ROUNDED:
         raise ValueError(f"G0 must have the marginals p and q, got an L1 error of {error:.3g}")
-    rounded = _core.round_to_marginals(plan, p, q)
-    # What is 0 stays so in proximal steps: a rounding error there would grow.
-    return np.where((plan == 0) & (rounded <= ROUNDED), 0.0, rounded)
+    return _core.round_to_marginals(plan, p, q)
 
 
 def known_loss(loss_fun: str) -> str:

@@ -11,7 +11,6 @@ from gwrsa._validate import FloatArray
 from gwrsa.pot._arrays import TINY, Like, functions, needs_gradient
 from gwrsa.tensors import host, is_tensor
 
-
 # Sweeps of the solve for the gradients of the weights, and the L1 error of the marginals at which it ends.
 DUAL_SWEEPS, DUAL_TOLERANCE = 10_000, 1e-11
 
