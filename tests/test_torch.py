@@ -211,7 +211,7 @@ def test_what_never_fits_says_what_it_needs(device, monkeypatch):
 
     monkeypatch.setattr(descent.Batch, "_step", full)
     with pytest.raises(
-        MemoryError, match=r"a start of 60 x 50 objects needs .* GB on (cpu|cuda), where .* GB are free"
+        MemoryError, match=r"a start of 60 x 50 objects needs .* GB on (cpu|cuda:0), where .* GB are free"
     ):
         solve(small(device), [0.1, 0.1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gwrsa.backends.torch.devices import numbered
 from gwrsa.backends.torch.problem import Problem
 from gwrsa.torch_device import device_of
 
@@ -15,4 +16,4 @@ if TYPE_CHECKING:
 
 def prepare(c1: Cost, c2: Cost, p: FloatArray, q: FloatArray, device: str | None, threads: int) -> backends.Problem:
     """Centre and factor both costs, once."""
-    return Problem(c1, c2, p, q, device_of(device), threads)
+    return Problem(c1, c2, p, q, numbered(device_of(device)), threads)

@@ -1,15 +1,22 @@
-"""Devices: what a string stands for, how much memory is free there, and the state of torch that a solve needs."""
+"""Devices: which one a solve is on, how much memory is free there, and the state of torch that a solve needs."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+
+
+def numbered(device: torch.device) -> torch.device:
+    """A CUDA device by its number: which of them "cuda" is can be another one at the next solve."""
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
 
 
 def free_memory(device: torch.device) -> int:
@@ -25,33 +32,67 @@ def free_memory(device: torch.device) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 62
 
 
+class Products:
+    """How torch multiplied float32 outside: an attribute of each library, and an older setting for all of them.
+
+    Where attributes say what the older one has no word for, torch refuses to tell it. Once they are "ieee" it tells.
+    """
+
+    def __init__(self) -> None:
+        libraries = torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)
+        # Before torch 2.9 there are no such attributes.
+        self._attributes = [(x, x.fp32_precision) for x in libraries if hasattr(x, "fp32_precision")]
+        self._make_ieee()
+        self._older = torch.get_float32_matmul_precision()
+
+    def settle(self) -> None:
+        """In float32 from here on."""
+        torch.set_float32_matmul_precision("highest")
+        self._make_ieee()
+
+    def restore(self) -> None:
+        """As it was."""
+        torch.set_float32_matmul_precision(self._older)
+        for library, precision in self._attributes:
+            # What followed from a setting for all libraries goes on following it.
+            library.fp32_precision = "none"
+            if library.fp32_precision != precision:
+                library.fp32_precision = precision
+
+    def _make_ieee(self) -> None:
+        for library, _ in self._attributes:
+            library.fp32_precision = "ieee"
+
+
 _WORTH_THREADS = 1 << 17
 _SETTINGS = threading.Lock()
 # Of each that is inside `settled`, what was set outside: the same for all, for settings are those of the process.
-_outside: list[tuple[str, int]] = []
+_outside: list[tuple[Products, int]] = []
 
 
 @contextmanager
 def settled(device: torch.device, threads: int, entries: int) -> Iterator[None]:
     """Float32 products in float32 whatever was set outside (no TF32, no bfloat16), no gradients, and `threads` CPU threads.
 
-    0: as many as torch has; one for kernels of few `entries`, whose threads would wait for each other longer than they work.
+    0: as many as torch has; one for kernels of few `entries`, whose threads would wait for each other longer than they work. Of several
+    cards `device` is the one on which events, graphs and the programs of Triton are, which are told no other.
     """
     if not threads and entries < _WORTH_THREADS:
         threads = 1
     with _SETTINGS:
-        _outside.append(_outside[0] if _outside else (torch.get_float32_matmul_precision(), torch.get_num_threads()))
-        torch.set_float32_matmul_precision("highest")
+        _outside.append(_outside[0] if _outside else (Products(), torch.get_num_threads()))
+        _outside[0][0].settle()
         if threads and device.type == "cpu":
             torch.set_num_threads(threads)
     try:
-        with torch.no_grad():
+        card = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+        with torch.no_grad(), torch.autocast(device.type, enabled=False), card:
             yield
     finally:
         with _SETTINGS:
-            precision, before = _outside.pop()
+            products, before = _outside.pop()
             if not _outside:
-                torch.set_float32_matmul_precision(precision)
+                products.restore()
                 torch.set_num_threads(before)
 
 

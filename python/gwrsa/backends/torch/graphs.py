@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import torch
+
+_CAPTURE = threading.Lock()
+"""Torch captures one graph at a time."""
+_streams: dict[torch.device, Any] = {}
+"""On which graphs are captured, one a card: torch's own stream for it is of the card where the first graph was."""
 
 
 class Repeated:
@@ -29,14 +35,26 @@ class Repeated:
         self.calls += 1
         if self.graph is None and self.device.type == "cuda" and self.calls > 2:
             # The first calls have compiled and allocated what there was to.
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                self._all(work)
-            self.graph = graph
+            self.graph = self._captured(work)
         if self.graph is not None:
             self.graph.replay()
         else:
             self._all(work)
+
+    def _captured(self, work: Callable[[], None]) -> Any:  # noqa: ANN401
+        with _CAPTURE:
+            if self.device not in _streams:
+                _streams[self.device] = torch.cuda.Stream(self.device)
+            graph = torch.cuda.CUDAGraph()
+            try:
+                with torch.cuda.graph(graph, stream=_streams[self.device], capture_error_mode="thread_local"):
+                    self._all(work)
+            except RuntimeError as error:
+                # Not that the capture was broken off, but what broke it off.
+                if isinstance(error.__context__, (torch.OutOfMemoryError, KeyboardInterrupt)):
+                    raise error.__context__ from None
+                raise
+        return graph
 
     def _all(self, work: Callable[[], None]) -> None:
         for _ in range(self.times):
