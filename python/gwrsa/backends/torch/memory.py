@@ -1,6 +1,13 @@
-"""How many starts a device holds at once, counted before anything is allocated."""
+"""How much memory a solve takes, counted before anything is allocated, and what is said where it was not there."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
 
 from gwrsa.backends.torch import anderson, devices
 from gwrsa.backends.torch.operator import Operator
@@ -10,6 +17,8 @@ _SHARE = 0.9
 _CACHE = 1 << 23
 """Bytes of kernels that a CPU takes at once: more starts would only push each other out of its cache."""
 _MOST = 1024
+_BLOCKS = 1 << 29
+"""Bytes of the blocks of rows by which a plan is gone through in float64, and of what is made from them."""
 
 
 def start_bytes(operator: Operator) -> int:
@@ -30,7 +39,21 @@ def start_bytes(operator: Operator) -> int:
 def evaluation_bytes(operator: Operator) -> int:
     """What the evaluation of a loss in float64 takes for a moment: blocks of the plan, or with dense costs the plan and its products."""
     n, m = operator.n, operator.m
-    return min(4 * 8 * n * m, 1 << 29) if operator.factored else 4 * 8 * n * m
+    return min(4 * 8 * n * m, _BLOCKS) if operator.factored else 4 * 8 * n * m
+
+
+def plan_bytes(n: int, m: int, *, kept: bool) -> int:
+    """What a plan in float64 takes on the device: blocks of it, and itself where it is `kept` there."""
+    return min(4 * 8 * n * m, _BLOCKS) + 8 * n * m * kept
+
+
+def costs_bytes(arrays: dict[str, Any], dtypes: set[torch.dtype]) -> int:
+    """What the costs take in these precisions."""
+
+    def entries(x: Any) -> int:  # noqa: ANN401
+        return x.size if isinstance(x, np.ndarray) else sum(map(entries, x)) if isinstance(x, (tuple, list)) else 0
+
+    return sum(map(entries, arrays.values())) * sum(dtype.itemsize for dtype in dtypes)
 
 
 def state_bytes(operator: Operator) -> int:
@@ -39,20 +62,38 @@ def state_bytes(operator: Operator) -> int:
     return (operator.summary_shape[0] + operator.exponent_shape[0]) * operator.m * size + 8 * (operator.n + operator.m)
 
 
+def waiting_bytes(operator: Operator, n_states: int) -> int:
+    """What is needed beside a batch: starts that wait, and a loss that is evaluated."""
+    return n_states * state_bytes(operator) + evaluation_bytes(operator)
+
+
 def batch_size(operator: Operator, n_states: int) -> int:
     """Starts at once, at least 1, when `n_states` others wait."""
     one = start_bytes(operator)
     if operator.device.type == "cpu":
         return int(min(_MOST, max(1, _CACHE // (operator.n * operator.m * operator.dtype.itemsize))))
-    waiting = n_states * state_bytes(operator) + evaluation_bytes(operator)
-    free = _SHARE * devices.free_memory(operator.device) - waiting
+    free = _SHARE * devices.free_memory(operator.device) - waiting_bytes(operator, n_states)
     return int(min(_MOST, max(1, free // one)))
 
 
-def message(operator: Operator) -> str:
-    """Of the error when not even one start fits."""
-    needed, free = start_bytes(operator), devices.free_memory(operator.device)
+def message(needs: str, needed: int, device: torch.device) -> str:
+    """Of the error when there is not so much; `needs` names what needs it."""
+    free = devices.free_memory(device)
     return (
-        f"a start of {operator.n} x {operator.m} objects needs {needed / 1e9:.2f} GB on {operator.device}, "
-        f"where {free / 1e9:.2f} GB are free; use a device with more memory, or factored costs"
+        f"{needs} {needed / 1e9:.2f} GB on {device}, where {free / 1e9:.2f} GB are free; "
+        "use a device with more memory, or factored costs"
     )
+
+
+def start_message(operator: Operator) -> str:
+    """Of the error when not even one start fits."""
+    return message(f"a start of {operator.n} x {operator.m} objects needs", start_bytes(operator), operator.device)
+
+
+@contextmanager
+def enough(needs: str, needed: int, device: torch.device) -> Iterator[None]:
+    """Where torch has not enough for what is done in here, a MemoryError with this `message`."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(message(needs, needed, device)) from error

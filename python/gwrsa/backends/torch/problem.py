@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -106,21 +107,28 @@ class Problem:
             self._check_single()
             least = min(epsilon for _, epsilons in starts for epsilon in epsilons)
             precision = "mixed" if self.core.resolves(least) else "float64"
-        search = _Search(self, _DTYPES[precision], max_sinkhorn, threads, done or (lambda _, __: None))
         rough = Level(0.0, max(level_tol, tol), level_max_outer, last=False)
         exact = Level(0.0, tol, max_outer, last=True)
-        with settled(self.device, threads, self.shape[0] * self.shape[1]):
+        n, m = self.shape
+        dtypes = {_DTYPES[precision], torch.float64}
+        with settled(self.device, threads, n * m):
+            with memory.enough(
+                f"costs of {n} x {m} objects need", memory.costs_bytes(self._arrays, dtypes), self.device
+            ):
+                search = _Search(self, _DTYPES[precision], max_sinkhorn, threads, done or (lambda _, __: None))
             if all(len(epsilons) == 1 for _, epsilons in starts):
-                return search.independent([(init, replace(exact, epsilon=e)) for init, (e,) in starts])
-            runners = [
-                Runner(number, search.begin(init), levels(epsilons, rough, exact))
-                for number, (init, epsilons) in enumerate(starts)
-            ]
-            try:
-                return search.together(runners)
-            except KeyboardInterrupt:
-                search.interrupted(runners)
-                raise
+                with search.enough(0):
+                    return search.independent([(init, replace(exact, epsilon=e)) for init, (e,) in starts])
+            with search.enough(len(starts)):
+                runners = [
+                    Runner(number, search.begin(init), levels(epsilons, rough, exact))
+                    for number, (init, epsilons) in enumerate(starts)
+                ]
+                try:
+                    return search.together(runners)
+                except KeyboardInterrupt:
+                    search.interrupted(runners)
+                    raise
 
 
 class _Search:
@@ -131,6 +139,12 @@ class _Search:
         self.operator, self.weights = problem.operator(dtype), problem.weights(dtype)
         # Losses are evaluated with it; here, so that it is there when free memory is asked for.
         problem.operator(torch.float64)
+
+    def enough(self, n_states: int) -> AbstractContextManager[None]:
+        """Where the memory is not there beside a batch, which is made smaller, it is said what was needed for so many states and a loss."""
+        n, m = self.problem.shape
+        needs = f"losses of {n} x {m} objects, and {n_states} starts that wait, need"
+        return memory.enough(needs, memory.waiting_bytes(self.operator, n_states), self.operator.device)
 
     def draw(self, init: Init) -> FloatArray:
         """Summary of an initial plan, by the core."""
@@ -209,7 +223,7 @@ class _Search:
         """Through their levels, as many at once as the memory holds."""
         todo = deque(tasks)
         if memory.start_bytes(self.operator) > devices.free_memory(self.operator.device):
-            raise MemoryError(memory.message(self.operator))
+            raise MemoryError(memory.start_message(self.operator))
         size = min(len(todo), memory.batch_size(self.operator, n_states))
         while todo and not self._fits(todo, size):
             # Out here nothing holds the batch that did not fit: neither a frame nor the error's trace.
@@ -228,7 +242,7 @@ class _Search:
             batch.run(todo)
         except torch.OutOfMemoryError as error:
             if size == 1:
-                raise MemoryError(memory.message(self.operator)) from error
+                raise MemoryError(memory.start_message(self.operator)) from error
             if batch is not None:
                 todo.extendleft(reversed(batch.unfinished()))
             return False

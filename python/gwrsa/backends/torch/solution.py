@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gwrsa.backends.torch import memory
 from gwrsa.backends.torch.descent import State
 from gwrsa.backends.torch.devices import settled
 
@@ -61,24 +62,32 @@ class Solution:
         return self.y.numpy()
 
     def plan(self) -> FloatArray:
-        """(n, m), rounded onto the marginals."""
-        return np.ascontiguousarray(self.plan_tensor().cpu().numpy())
+        """(n, m), rounded onto the marginals; on the device there are only blocks of its rows."""
+        plan = np.empty(self.problem.shape)
+        with self._there("a plan of {} x {} objects needs", kept=False) as parts:
+            self._write(torch.from_numpy(plan), *parts)
+        return plan
 
     def plan_tensor(self) -> Tensor:
         """The same, on the device."""
-        with self._settled():
-            rows = Rows(self.problem, *self._there())
-            rounding = rows.rounding()
-            plan = torch.cat([block for _, block in rows.rounded(rounding)])
-        return plan.T.contiguous() if self.problem.swapped else plan
+        with self._there("a plan of {} x {} objects needs", kept=True) as parts:
+            plan = torch.empty(self.problem.shape, dtype=torch.float64, device=self.problem.device)
+            self._write(plan, *parts)
+        return plan
+
+    def _write(self, plan: Tensor, y: Tensor, f: Tensor, g: Tensor) -> None:
+        """The plan, a block of rows after the other, wherever this tensor (n, m) is."""
+        inner = plan.T if self.problem.swapped else plan
+        rows = Rows(self.problem, y, f, g)
+        for at, block in rows.rounded(rows.rounding()):
+            inner[at] = block
 
     def top(self, k: int) -> NDArray[np.uint32]:
         """The k most probable targets of each source item; ties to the lower index."""
-        y, f, g = self._there()
-        operator, swapped = self.problem.operator(y.dtype), self.problem.swapped
-        length, other = (operator.m, f) if swapped else (operator.n, g)
         out = []
-        with self._settled():
+        with self._there("top targets of {} x {} objects need", kept=False) as (y, f, g):
+            operator, swapped = self.problem.operator(y.dtype), self.problem.swapped
+            length, other = (operator.m, f) if swapped else (operator.n, g)
             for at in _blocks(length, len(other), y.device):
                 logits = (operator.columns if swapped else operator.rows)(y, at.start, at.stop).double() + other
                 # A stable sort of what could be among the first k: topk promises no order of ties.
@@ -92,12 +101,13 @@ class Solution:
         own = ("n_outer", "n_sinkhorn", "path", "seconds", "phases")
         return replace(other, merged_into=number, **{name: getattr(self, name) for name in own})
 
-    def _settled(self) -> AbstractContextManager[None]:
-        return settled(self.problem.device, 0, len(self.f) * len(self.g))
-
-    def _there(self) -> tuple[Tensor, Tensor, Tensor]:
-        device = self.problem.device
-        return self.y.to(device), self.f.to(device), self.g.to(device)
+    @contextmanager
+    def _there(self, needs: str, *, kept: bool) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Exponent and potentials on the device, with torch settled; `needs` is said, with both numbers, where the memory is not enough."""
+        device, (n, m) = self.problem.device, self.problem.shape
+        needed = memory.plan_bytes(n, m, kept=kept)
+        with settled(device, 0, n * m), memory.enough(needs.format(n, m), needed, device):
+            yield self.y.to(device), self.f.to(device), self.g.to(device)
 
 
 @dataclass
