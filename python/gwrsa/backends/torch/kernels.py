@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from gwrsa.backends.torch.devices import settled
 from gwrsa.backends.torch.operator import NEGLIGIBLE
 
 
@@ -23,15 +25,51 @@ def exponentiate(kernel: Tensor) -> None:
 
 
 def chosen(device: torch.device) -> Any:  # noqa: ANN401
-    """The module whose passes are used there: `fused` on a card with Triton, unless GWRSA_TRITON is 0; otherwise this one."""
-    if device.type == "cuda" and os.environ.get("GWRSA_TRITON") != "0":
-        try:
-            from gwrsa.backends.torch import fused
-        except ImportError:
-            pass
-        else:
-            return fused
-    return sys.modules[__name__]
+    """The module whose passes are used there: `fused` on a card where Triton works, unless GWRSA_TRITON is 0; otherwise this one."""
+    if device.type != "cuda" or os.environ.get("GWRSA_TRITON") == "0":
+        return sys.modules[__name__]
+    if device not in _chosen:
+        _chosen[device] = _tried(device)
+    return _chosen[device]
+
+
+_chosen: dict[torch.device, Any] = {}
+
+
+def _tried(device: torch.device) -> Any:  # noqa: ANN401
+    """`fused`, if it can be imported and does what this module does; Triton may find no C compiler, or not know the card."""
+    twin = sys.modules[__name__]
+    try:
+        from gwrsa.backends.torch import fused
+    except ImportError:
+        return twin
+    try:
+        with settled(device, 1, 1):
+            tried(fused, device)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        why = f"{type(error).__name__}: {str(error)[:200]}"
+        warnings.warn(f"slower passes are used on {device}, where Triton does not work: {why}", RuntimeWarning, stacklevel=2)
+        return twin
+    return fused
+
+
+def tried(passes: Any, device: torch.device) -> None:  # noqa: ANN401
+    """Raise an error where the first sweep of a tiny kernel cannot be made by these passes, or is not that of this module."""
+    n, m = 3, 5
+    settings = {"dtype": torch.float32, "device": device}
+    made = []
+    for module in (sys.modules[__name__], passes):
+        p = Side.of(torch.full((n,), 1 / n, dtype=torch.float64, device=device), torch.float32)
+        kernel = torch.linspace(-1, 0, n * m, **settings).view(1, n, m)
+        u, v, one = torch.ones(1, n, **settings), torch.ones(1, m, **settings), torch.ones(1, 1, **settings)
+        sums = torch.zeros(1, m, dtype=torch.float64, device=device)
+        module.first_sweep(kernel, p, u, v, one, one > 0, sums)
+        made.append(torch.cat([kernel.flatten(), u[0], sums[0]]))
+    expected, found = made
+    if not torch.allclose(found, expected, rtol=1e-4):
+        raise ArithmeticError(f"a first sweep made {found.tolist()}, expected {expected.tolist()}")
 
 
 class Side(NamedTuple):
