@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -71,6 +72,8 @@ class Task:
     ended: Callable[[State], None]
     ready: Callable[[], bool] = lambda: True
     """Whether the state is there; the others do not wait for it."""
+    left: Callable[[State], None] = lambda _: None
+    """Told in place of `ended` what an interrupt left of it, in the memory of the host, if it has made a step of this level."""
 
 
 class Exponents(Slots):
@@ -127,9 +130,22 @@ class Batch:
         self.change = [math.inf] * b
         # Of steps that stand still without their marginals: the least error, and how many since it was halved.
         self.stalled = [(math.inf, 0)] * b
+        # Slots whose level has ended, until that is told; and whether their states have been written back.
+        self.over: dict[int, bool] = {}
+        # What an interrupt would find half done.
+        self.half_done: Literal["exponents", "slots"] | None = None
 
     def run(self, todo: deque[Task]) -> None:
         """Take tasks until there are none; what has ended is told, and no longer in `todo` or in `tasks`."""
+        try:
+            self._run(todo)
+        except KeyboardInterrupt:
+            # Which a full card must not turn into a smaller batch.
+            with suppress(torch.OutOfMemoryError):
+                self._leave()
+            raise
+
+    def _run(self, todo: deque[Task]) -> None:
         while True:
             for slot, task in enumerate(self.tasks):
                 if task is None and todo and (todo[0].ready() or not self.unfinished()):
@@ -166,6 +182,7 @@ class Batch:
         self.steps[slot], self.change[slot], self.stalled[slot] = 0, math.inf, (math.inf, 0)
 
     def _keep(self, left: list[int]) -> None:
+        self.half_done = "slots"
         index = torch.tensor(left, device=self.device)
         self.x, self.next = self.x[index], self.next[index]
         for part in (self.exponents, self.scaling, self.stride, self.forecast, self.anderson):
@@ -174,6 +191,7 @@ class Batch:
         for name in ("tasks", "states", "steps", "change", "stalled"):
             old = getattr(self, name)
             setattr(self, name, [old[slot] for slot in left])
+        self.half_done = None
 
     def _per_slot(self, value: Callable[[Task], float]) -> Tensor:
         """Of an empty slot 1."""
@@ -181,12 +199,17 @@ class Batch:
             [1.0 if task is None else value(task) for task in self.tasks], dtype=torch.float64, device=self.device
         )
 
+    def _form_exponents(self) -> None:
+        steps = self._per_slot(lambda t: self.operator.step(t.level.epsilon))
+        self.half_done = "exponents"
+        self.operator.exponent(self.x, steps, self.exponents.y)
+        self.half_done = None
+
     def _step(self) -> None:
         """One outer step of each."""
         mark = self.clock.mark
         mark("products")
-        steps = self._per_slot(lambda t: self.operator.step(t.level.epsilon))
-        self.operator.exponent(self.x, steps, self.exponents.y)
+        self._form_exponents()
         mark("summary")
         if self.operator.factored:
             known = [
@@ -275,22 +298,52 @@ class Batch:
         """Write states back, and say that their level has ended."""
         if not slots:
             return
+        self.over = dict.fromkeys(slots, False)
         f, g = self.scaling.potentials()
         for slot in slots:
-            task, state = self.tasks[slot], self.states[slot]
-            assert task is not None  # noqa: S101
-            assert state is not None  # noqa: S101
-            state.potentials = f[slot].clone(), g[slot].clone()
-            state.y = self.exponents.y[slot].clone()
+            task, state = self._written(slot, f, g)
             if slot not in failed:
                 state.x = self.x[slot].clone()
-            state.path.append((task.level.epsilon, self.steps[slot], state.change))
             task.ended(state)
             self._empty(slot)
+        self.over = {}
+
+    def _written(self, slot: int, f: Tensor, g: Tensor) -> tuple[Task, State]:
+        """A task and its state, with the exponent and these potentials, where those are."""
+        task, state = self.tasks[slot], self.states[slot]
+        assert task is not None  # noqa: S101
+        assert state is not None  # noqa: S101
+        state.potentials = f[slot].clone(), g[slot].clone()
+        state.y = self.exponents.y[slot].to(f.device, copy=True)
+        state.path.append((task.level.epsilon, self.steps[slot], state.change))
+        if slot in self.over:
+            self.over[slot] = True
+        return task, state
+
+    def _leave(self) -> None:
+        """After an interrupt, which comes at any moment: tell what there is of those that have made a step."""
+        if self.half_done == "slots":
+            return
+        if self.half_done == "exponents":
+            self._form_exponents()
+        f, g = (x.cpu() for x in self.scaling.potentials())
+        known = self.scaling.column_potentials().cpu()
+        # Of a kernel that is being formed anew, scalings are already in the potentials of its rows, or not yet.
+        unknown = torch.full_like(f, math.nan)
+        for slot, (task, state) in enumerate(zip(self.tasks, self.states, strict=True)):
+            if task is None or state is None or not self.steps[slot]:
+                continue
+            if slot not in self.over:
+                state.status = "interrupted"
+                self._written(slot, unknown, known)
+            elif not self.over[slot]:
+                self._written(slot, f, g)
+            task.left(state)
 
     def _empty(self, slot: int) -> None:
         """Nothing there: a uniform plan, whose projection ends at once."""
         self.tasks[slot] = self.states[slot] = None
+        self.steps[slot] = 0
         self.x[slot] = 0
         self.scaling.load(slot, None, 1.0)
 

@@ -19,7 +19,7 @@ from gwrsa.backends.torch.devices import settled
 from gwrsa.backends.torch.operator import Operator
 from gwrsa.backends.torch.search import Runner, levels, merge, stop
 from gwrsa.backends.torch.sinkhorn import Weights
-from gwrsa.backends.torch.solution import Solution, finished
+from gwrsa.backends.torch.solution import Solution, finished, kept
 
 if TYPE_CHECKING:
     from gwrsa._validate import FloatArray
@@ -166,18 +166,21 @@ class _Search:
             ends[number] = finished(self.problem, state)
             self.done(number, ends[number])
 
-        levels = [level for _, level in starts]
+        def left(number: int, state: State) -> None:
+            if number not in ends:
+                self.done(number, kept(self.problem, state))
+
+        def task(number: int, begin: Callable[[], State], ready: Callable[[], bool] = lambda: True) -> Task:
+            return Task(begin, starts[number][1], partial(ended, number), ready, partial(left, number))
+
         if self.operator.device.type == "cpu":
-            begins = [partial(self.begin, init) for init, _ in starts]
-            self.go(
-                [Task(b, level, partial(ended, i)) for i, (b, level) in enumerate(zip(begins, levels, strict=True))], 0
-            )
+            self.go([task(i, partial(self.begin, init)) for i, (init, _) in enumerate(starts)], 0)
         else:
             # The card solves while the CPU draws the next starts.
             size = 8 * self.operator.summary_shape[0] * self.operator.m
             with Ahead([partial(self.draw, init) for init, _ in starts], size) as ahead:
                 begin = partial(ahead.take, self.state)
-                self.go([Task(begin, level, partial(ended, i), ahead.ready) for i, level in enumerate(levels)], 0)
+                self.go([task(i, begin, ahead.ready) for i in range(len(starts))], 0)
         return [ends[i] for i in range(len(starts))]
 
     def together(self, runners: list[Runner]) -> list[Solution]:
@@ -194,9 +197,11 @@ class _Search:
                 self.done(runner.number, None)
 
             round_ = [r for r in runners if r.runs and len(r.ahead) == longest]
-            self.go(
-                [Task(partial(getattr, r, "state"), r.levels[r.at], partial(ended, r)) for r in round_], len(runners)
-            )
+            tasks = [
+                Task(partial(getattr, r, "state"), r.levels[r.at], partial(ended, r), left=partial(setattr, r, "state"))
+                for r in round_
+            ]
+            self.go(tasks, len(runners))
             merge(runners, uniform, scale)
             if longest == 2:
                 stop(runners, partial(finished, self.problem), self.problem.constant)
@@ -210,14 +215,16 @@ class _Search:
         return ends
 
     def interrupted(self, runners: list[Runner]) -> None:
-        """Tell of every start that has a plan, as it was at the end of its last level."""
-        own = [finished(self.problem, r.state) if r.state.y is not None else None for r in runners]
-        for runner, end in zip(runners, own, strict=True):
-            if end is not None:
-                into = None if runner.merged_into is None else own[runner.merged_into]
-                status = "interrupted" if runner.runs else end.status
-                ended = replace(end, stopped_by=runner.stopped_by, status=status)
-                self.done(runner.number, ended if into is None else ended.merged(into, runner.merged_into or 0))
+        """Tell of every start that has a plan; losses are evaluated when they are asked for."""
+        own: dict[int, Solution] = {}
+        for r in runners:
+            if r.state.y is not None:
+                end = kept(self.problem, r.state)
+                own[r.number] = replace(end, stopped_by=r.stopped_by, status="interrupted" if r.runs else end.status)
+        for r in runners:
+            if r.number in own:
+                mine, into = own[r.number], r.merged_into
+                self.done(r.number, mine if into is None else mine.merged(own[into], into))
 
     def go(self, tasks: list[Task], n_states: int) -> None:
         """Through their levels, as many at once as the memory holds."""

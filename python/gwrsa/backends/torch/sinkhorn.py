@@ -100,6 +100,12 @@ class Scaling(Slots):
         """With the scalings absorbed: `T = exp(M + f + g)`; -inf where a weight is 0."""
         return self.f + self.u.double().log(), self.g + self.v.double().log()
 
+    def column_potentials(self) -> Tensor:
+        """Of the columns alone, numbers wherever there is weight, whatever was going on when an interrupt came."""
+        found = self.g + self.v.double().log()
+        found = torch.where(found.isfinite(), found, self.g)
+        return self.weights.q.barred(found.nan_to_num(0.0, 0.0, 0.0))
+
     def shift(self, by: Tensor, where: Tensor) -> None:
         """Move the potentials, of rows and then of columns (b, n + m), before the next projection; not where sweeps are slow."""
         by = by * (where & (self.relaxation.omega <= _SLOW))[:, None]

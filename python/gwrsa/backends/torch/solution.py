@@ -49,8 +49,14 @@ class Solution:
     g: Tensor = field(repr=False)
 
     def evaluated(self) -> Solution:
-        """It always is."""
-        return self
+        """With its loss, which is left out of what an interrupt ended."""
+        if math.isfinite(self.gw_loss) or self.status == "numerical_error":
+            return self
+        with self._there("the loss of {} x {} objects needs", kept=False) as (y, f, g):
+            if f.isnan().any():
+                f = Rows(self.problem, y, f, g).exact_potentials()
+            loss, objective, status = _evaluation(self.problem, (y, f, g), self.epsilon, self.status)
+        return replace(self, gw_loss=loss, objective=objective, status=status, f=f.cpu())
 
     def potentials(self) -> tuple[FloatArray, FloatArray]:
         """F of the source, g of the target."""
@@ -128,6 +134,14 @@ class Rows:
         self.p, self.q = (side.exact for side in problem.weights(torch.float64))
         self.exact = problem.operator(torch.float64)
 
+    def exact_potentials(self) -> Tensor:
+        """Row potentials with which the rows have their weights."""
+        found = []
+        for at in _blocks(len(self.f), len(self.g), self.y.device):
+            block = self.operator.rows(self.y, at.start, at.stop).double() + self.g
+            found.append(self.p[at].log() - block.logsumexp(1))
+        return torch.cat(found)
+
     def computed(self) -> Iterator[tuple[slice, Tensor]]:
         """Blocks of rows."""
         for at in _blocks(len(self.f), len(self.g), self.y.device):
@@ -171,38 +185,60 @@ class Rows:
         return loss, float(mass), float(entropy)
 
 
-def finished(problem: Problem, state: State) -> Solution:
-    """What is kept of a state, its loss evaluated in float64."""
-    from time import perf_counter
-
-    began = perf_counter()
+def kept(problem: Problem, state: State) -> Solution:
+    """What is kept of a state, its loss not evaluated."""
     operator = problem.operator(state.x.dtype)
     y = torch.zeros(operator.exponent_shape, dtype=operator.dtype) if state.y is None else state.y
     f, g = state.potentials or (torch.zeros(operator.n), torch.zeros(operator.m))
-    loss, mass, entropy = Rows(problem, y, f, g).loss_mass_entropy(problem.constant)
-    objective, status = loss + state.epsilon * entropy, state.status
-    if status == "numerical_error" or not (math.isfinite(objective) and abs(mass - 1) < _MASS):
-        loss, objective, status = math.inf, math.inf, "numerical_error"
-    phases = state.phases | {"evaluation": state.phases["evaluation"] + perf_counter() - began}
     return Solution(
         problem=problem,
-        gw_loss=loss,
-        objective=objective,
+        gw_loss=math.inf,
+        objective=math.inf,
         epsilon=state.epsilon,
-        status=status,
+        status=state.status,
         n_outer=state.n_outer,
         n_sinkhorn=state.n_sinkhorn,
         marginal_error=state.error,
         change=state.change,
-        seconds=sum(phases.values()),
+        seconds=sum(state.phases.values()),
         path=state.path,
-        phases=list(phases.items()),
+        phases=list(state.phases.items()),
         merged_into=None,
         stopped_by=None,
         y=y.cpu(),
         f=f.cpu(),
         g=g.cpu(),
     )
+
+
+def finished(problem: Problem, state: State) -> Solution:
+    """What is kept of a state, its loss evaluated in float64."""
+    from time import perf_counter
+
+    began = perf_counter()
+    end = kept(problem, state)
+    parts = (end.y, end.f, end.g) if state.y is None or state.potentials is None else (state.y, *state.potentials)
+    loss, objective, status = _evaluation(problem, parts, state.epsilon, state.status)
+    phases = state.phases | {"evaluation": state.phases["evaluation"] + perf_counter() - began}
+    return replace(
+        end,
+        gw_loss=loss,
+        objective=objective,
+        status=status,
+        seconds=sum(phases.values()),
+        phases=list(phases.items()),
+    )
+
+
+def _evaluation(
+    problem: Problem, parts: tuple[Tensor, Tensor, Tensor], epsilon: float, status: Status
+) -> tuple[float, float, Status]:
+    """Loss, objective and status of a plan from its exponent and potentials."""
+    loss, mass, entropy = Rows(problem, *parts).loss_mass_entropy(problem.constant)
+    objective = loss + epsilon * entropy
+    if status == "numerical_error" or not (math.isfinite(objective) and abs(mass - 1) < _MASS):
+        return math.inf, math.inf, "numerical_error"
+    return loss, objective, status
 
 
 def _shrink(weight: Tensor, sums: Tensor) -> Tensor:
@@ -214,4 +250,4 @@ def _blocks(n: int, m: int, device: torch.device) -> list[slice]:
     return [slice(start, min(n, start + rows)) for start in range(0, n, rows)]
 
 
-__all__: Any = ("Rows", "Solution", "finished")
+__all__: Any = ("Rows", "Solution", "finished", "kept")
