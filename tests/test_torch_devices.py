@@ -152,10 +152,13 @@ def test_graphs_give_the_bits_of_the_work_they_repeat(monkeypatch):
         found = problem.solve(starts, level_tol=1e-2, level_max_outer=25, **args)
         return [(end.n_outer, end.n_sinkhorn, end.gw_loss, end.plan()) for end in found]
 
-    captured = []
-    monkeypatch.setattr(
-        graphs.Repeated, "_captured", lambda self, work, made=graphs.Repeated._captured: captured.append(made(self, work)) or captured[-1]  # noqa: SLF001, E501
-    )
+    captured, capture = [], graphs.Repeated._captured  # noqa: SLF001
+
+    def noted(self, work):
+        captured.append(capture(self, work))
+        return captured[-1]
+
+    monkeypatch.setattr(graphs.Repeated, "_captured", noted)
     by_graph = ends()
     assert captured
     monkeypatch.setattr(graphs.Repeated, "__call__", lambda self, work: self._all(work))

@@ -1,4 +1,4 @@
-"""Calls made by another thread before their results are asked for."""
+"""Calls made by other threads before their results are asked for."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ _U = TypeVar("_U")
 _BYTES = 1 << 30
 
 
-class Ahead(Generic[_T]):
-    """Results of calls, in their order; as many are ready beforehand as 1 GiB holds, of `size` bytes each."""
+def workers(cores: int, size: int) -> int:
+    """How many may work at once: one a core, but no more than take 1 GiB, of `size` bytes each while it works."""
+    return max(1, min(cores, _BYTES // size))
 
-    def __init__(self, calls: Iterable[Callable[[], _T]], size: int) -> None:
+
+class Ahead(Generic[_T]):
+    """Results of calls, in their order, made by so many workers; as many are ready beforehand as 1 GiB holds, of `size` bytes each."""
+
+    def __init__(self, calls: Iterable[Callable[[], _T]], size: int, workers: int = 1) -> None:
         self._calls = iter(calls)
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = ThreadPoolExecutor(workers)
         self._coming: deque[Future[_T]] = deque()
-        for _ in range(max(1, min(64, _BYTES // size))):
+        for _ in range(max(workers, min(64, _BYTES // size))):
             self._call()
 
     def _call(self) -> None:

@@ -13,13 +13,14 @@ import torch
 
 from gwrsa import _core
 from gwrsa.backends.torch import devices, memory
-from gwrsa.backends.torch.ahead import Ahead
+from gwrsa.backends.torch.ahead import Ahead, workers
 from gwrsa.backends.torch.descent import Batch, Level, State, Task
 from gwrsa.backends.torch.devices import settled
 from gwrsa.backends.torch.operator import Operator
 from gwrsa.backends.torch.search import Runner, levels, merge, stop
 from gwrsa.backends.torch.sinkhorn import Weights
 from gwrsa.backends.torch.solution import Solution, finished, kept
+from gwrsa.machine import usable_cores
 
 if TYPE_CHECKING:
     from gwrsa._validate import FloatArray
@@ -120,9 +121,10 @@ class Problem:
                 with search.enough(0):
                     return search.independent([(init, replace(exact, epsilon=e)) for init, (e,) in starts])
             with search.enough(len(starts)):
+                states = search.begun([init for init, _ in starts])
                 runners = [
-                    Runner(number, search.begin(init), levels(epsilons, rough, exact))
-                    for number, (init, epsilons) in enumerate(starts)
+                    Runner(number, state, levels(epsilons, rough, exact))
+                    for number, (state, (_, epsilons)) in enumerate(zip(states, starts, strict=True))
                 ]
                 try:
                     return search.together(runners)
@@ -146,9 +148,16 @@ class _Search:
         needs = f"losses of {n} x {m} objects, and {n_states} starts that wait, need"
         return memory.enough(needs, memory.waiting_bytes(self.operator, n_states), self.operator.device)
 
-    def draw(self, init: Init) -> FloatArray:
-        """Summary of an initial plan, by the core."""
-        return self.problem.core.initial_summary(init, self.threads)
+    def draw(self, init: Init, threads: int) -> FloatArray:
+        """Summary of an initial plan, by the core; the same on any number of threads."""
+        return self.problem.core.initial_summary(init, threads)
+
+    def drawn(self, inits: Sequence[Init]) -> Ahead[FloatArray]:
+        """Their summaries, each drawn on one thread where there are more starts than threads: a card does not wait for one after the other."""
+        threads = self.threads or usable_cores()
+        plan, summary = (8 * rows * self.operator.m for rows in (self.operator.n, self.operator.summary_shape[0]))
+        at_once = workers(min(threads, len(inits)), plan)
+        return Ahead([partial(self.draw, init, threads // at_once) for init in inits], summary, at_once)
 
     def state(self, summary: FloatArray) -> State:
         """There, on the device."""
@@ -156,7 +165,14 @@ class _Search:
 
     def begin(self, init: Init) -> State:
         """The state at an initial plan."""
-        return self.state(self.draw(init))
+        return self.state(self.draw(init, self.threads))
+
+    def begun(self, inits: Sequence[Init]) -> list[State]:
+        """The states at initial plans."""
+        if self.operator.device.type == "cpu":
+            return [self.begin(init) for init in inits]
+        with self.drawn(inits) as drawn:
+            return [drawn.take(self.state) for _ in inits]
 
     def independent(self, starts: list[tuple[Init, Level]]) -> list[Solution]:
         """Each at its one epsilon: nothing of one is kept while another runs."""
@@ -177,10 +193,9 @@ class _Search:
             self.go([task(i, partial(self.begin, init)) for i, (init, _) in enumerate(starts)], 0)
         else:
             # The card solves while the CPU draws the next starts.
-            size = 8 * self.operator.summary_shape[0] * self.operator.m
-            with Ahead([partial(self.draw, init) for init, _ in starts], size) as ahead:
-                begin = partial(ahead.take, self.state)
-                self.go([task(i, begin, ahead.ready) for i in range(len(starts))], 0)
+            with self.drawn([init for init, _ in starts]) as drawn:
+                begin = partial(drawn.take, self.state)
+                self.go([task(i, begin, drawn.ready) for i in range(len(starts))], 0)
         return [ends[i] for i in range(len(starts))]
 
     def together(self, runners: list[Runner]) -> list[Solution]:
