@@ -28,9 +28,9 @@ def problem_of(sides="factored"):
     return build_problem(*SIDES[sides](), backend="torch")
 
 
-def solve(problem, *epsilons):
+def solve(problem, *epsilons, precision="mixed"):
     """Two starts."""
-    args = {"precision": "mixed", "tol": 1e-4, "max_outer": 50, "max_sinkhorn": 300}
+    args = {"precision": precision, "tol": 1e-4, "max_outer": 50, "max_sinkhorn": 300}
     starts = [(("random", 1, i), [e * problem.critical_epsilon() for e in epsilons]) for i in range(2)]
     return problem.solve(starts, level_tol=1e-2, level_max_outer=25, threads=0, **args)
 
@@ -66,17 +66,19 @@ def test_a_plan_and_top_targets_that_do_not_fit_say_what_they_need(monkeypatch):
 
 @pytest.mark.parametrize("sides", ["factored", "exchanged"])
 def test_a_plan_is_formed_by_blocks(sides, monkeypatch):
-    end, cat, longest = solve(problem_of(sides), 0.3)[0], torch.cat, []
+    end, cat, longest = solve(problem_of(sides), 0.3, precision="float64")[0], torch.cat, []
     whole = end.plan()
     assert whole.flags.c_contiguous
     # Four rows a block.
     monkeypatch.setattr(solution, "_BLOCK_BYTES", {"cpu": 4 * 8 * 60, "cuda": 4 * 8 * 60})
-    monkeypatch.setattr(torch, "cat", lambda parts, *how: longest.append(sum(x.numel() for x in parts)) or cat(parts, *how))
+    monkeypatch.setattr(
+        torch, "cat", lambda parts, *how: longest.append(sum(x.numel() for x in parts)) or cat(parts, *how)
+    )
     found, there = end.plan(), end.plan_tensor()
     assert isinstance(there, torch.Tensor)
     assert there.is_contiguous()
     assert found.shape == whole.shape == end.problem.shape
-    assert np.allclose(found, whole, rtol=1e-12, atol=0)
+    assert np.abs(found - whole).sum() < 1e-9
     assert np.array_equal(there.numpy(), found)
     # Nothing of the size of a plan was put together from its blocks.
     assert max(longest) <= 60
@@ -88,7 +90,13 @@ def test_costs_are_counted(sides):
     dtypes = {torch.float32, torch.float64}
 
     def held(x):
-        return x.untyped_storage().nbytes() if isinstance(x, torch.Tensor) else sum(map(held, x)) if isinstance(x, (tuple, list)) else 0
+        return (
+            x.untyped_storage().nbytes()
+            if isinstance(x, torch.Tensor)
+            else sum(map(held, x))
+            if isinstance(x, (tuple, list))
+            else 0
+        )
 
     taken = sum(held(x) for dtype in dtypes for x in vars(problem.operator(dtype)).values())
     assert taken <= memory.costs_bytes(problem._arrays, dtypes) < 1.2 * taken + 8 * 4 * (60 + 50)  # noqa: SLF001

@@ -39,7 +39,7 @@ class Products:
     """
 
     def __init__(self) -> None:
-        libraries = torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)
+        libraries: list[Any] = [torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)]
         # Before torch 2.9 there are no such attributes.
         self._attributes = [(x, x.fp32_precision) for x in libraries if hasattr(x, "fp32_precision")]
         self._make_ieee()

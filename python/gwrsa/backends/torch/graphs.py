@@ -44,7 +44,7 @@ class Repeated:
     def _captured(self, work: Callable[[], None]) -> Any:  # noqa: ANN401
         with _CAPTURE:
             if self.device not in _streams:
-                _streams[self.device] = torch.cuda.Stream(self.device)
+                _streams[self.device] = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
             graph = torch.cuda.CUDAGraph()
             try:
                 with torch.cuda.graph(graph, stream=_streams[self.device], capture_error_mode="thread_local"):

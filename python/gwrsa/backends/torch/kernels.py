@@ -50,7 +50,9 @@ def _tried(device: torch.device) -> Any:  # noqa: ANN401
         raise
     except Exception as error:  # noqa: BLE001
         why = f"{type(error).__name__}: {str(error)[:200]}"
-        warnings.warn(f"slower passes are used on {device}, where Triton does not work: {why}", RuntimeWarning, stacklevel=2)
+        warnings.warn(
+            f"slower passes are used on {device}, where Triton does not work: {why}", RuntimeWarning, stacklevel=2
+        )
         return twin
     return fused
 
@@ -58,7 +60,7 @@ def _tried(device: torch.device) -> Any:  # noqa: ANN401
 def tried(passes: Any, device: torch.device) -> None:  # noqa: ANN401
     """Raise an error where the first sweep of a tiny kernel cannot be made by these passes, or is not that of this module."""
     n, m = 3, 5
-    settings = {"dtype": torch.float32, "device": device}
+    settings: dict[str, Any] = {"dtype": torch.float32, "device": device}
     made = []
     for module in (sys.modules[__name__], passes):
         p = Side.of(torch.full((n,), 1 / n, dtype=torch.float64, device=device), torch.float32)

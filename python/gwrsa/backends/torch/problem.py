@@ -153,7 +153,7 @@ class _Search:
         return self.problem.core.initial_summary(init, threads)
 
     def drawn(self, inits: Sequence[Init]) -> Ahead[FloatArray]:
-        """Their summaries, each drawn on one thread where there are more starts than threads: a card does not wait for one after the other."""
+        """Their summaries, several drawn at once, each on one thread where there are as many starts as threads."""
         threads = self.threads or usable_cores()
         plan, summary = (8 * rows * self.operator.m for rows in (self.operator.n, self.operator.summary_shape[0]))
         at_once = workers(min(threads, len(inits)), plan)

@@ -53,10 +53,9 @@ class Solution:
         if math.isfinite(self.gw_loss) or self.status == "numerical_error":
             return self
         with self._there("the loss of {} x {} objects needs", kept=False) as (y, f, g):
-            if f.isnan().any():
-                f = Rows(self.problem, y, f, g).exact_potentials()
-            loss, objective, status = _evaluation(self.problem, (y, f, g), self.epsilon, self.status)
-        return replace(self, gw_loss=loss, objective=objective, status=status, f=f.cpu())
+            known = Rows(self.problem, y, f, g).exact_potentials() if f.isnan().any() else f
+            loss, objective, status = _evaluation(self.problem, (y, known, g), self.epsilon, self.status)
+        return replace(self, gw_loss=loss, objective=objective, status=status, f=known.cpu())
 
     def potentials(self) -> tuple[FloatArray, FloatArray]:
         """F of the source, g of the target."""
