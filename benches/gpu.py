@@ -55,12 +55,13 @@ def counted(n, m, r, r2, *, sweeps, dtype_bytes=4, fused=True):
 
     Products: summary times C2, 2 r m^2 (dense) or 4 r m r2. Exponent: a product of r + 3 columns that writes M + f + g. Kernel: exp, row
     and column sums in one pass that reads and writes it; in plain torch exp is a pass of its own and each sum reads once. Sweeps: one
-    reading each, or two. Summary: 2 r n m flops and one reading. Fused passes write and read the partial column sums of 16 rows; what a
+    reading each, or two. Summary: 2 r n m flops and one reading. Fused passes write and read the column sums of 16 rows in float64; what a
     program reads again comes from the cache where that holds the rows of one program on each multiprocessor, and else from memory.
     """
     size = dtype_bytes * n * m
     again = dtype_bytes * m * min(n, ROWS * PROCESSORS) > CACHE
-    readings = 1 + again + 2 / ROWS if fused else 2
+    sums = 2 * 8 / (ROWS * dtype_bytes)
+    readings = 1 + again + sums if fused else 2
     return {
         "products": {
             "flops": 2 * r * m * m if r2 >= m else 4 * r * m * r2,

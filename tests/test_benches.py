@@ -400,4 +400,4 @@ def test_the_page_of_cards_shows_what_is_counted(benches):
     # A program's rows are read again from the cache, or where there are too many objects from memory.
     for n, readings in ((1854, 1), (20_000, 2)):
         one, two = (gpu.counted(n, n, 66, 66, sweeps=k)["sweeps"]["bytes"] for k in (1, 2))
-        assert two - one == pytest.approx(4 * n * n * (readings + 2 / 16))
+        assert two - one == pytest.approx(4 * n * n * (readings + 4 / 16))

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from gwrsa.backends.torch import kernels
+from gwrsa.backends.torch import kernels, relaxation
 from gwrsa.backends.torch.ahead import Ahead
 from gwrsa.backends.torch.anderson import Anderson
 from gwrsa.backends.torch.combination import closest_combination, sample
@@ -277,3 +278,97 @@ def test_what_has_no_weight_has_no_kernel_that_could_overflow():
         assert (scaling.u[0] @ scaling.kernel[0] @ scaling.v[0]).item() == pytest.approx(1, abs=1e-5)
         f, g = scaling.potentials()
         assert f[0, 1] == g[0, 0] == -torch.inf
+
+
+class Smooth:
+    """Exponents that need some sweeps."""
+
+    def fill(self, out, _, rows, f, g):
+        i, j = torch.meshgrid(torch.arange(f.shape[1]), torch.arange(g.shape[1]), indexing="ij")
+        out.copy_((3 * torch.sin(i * 1.3 + 2.0 * j) + f[:, :, None] + g[:, None])[:, rows])
+
+
+def projected(b=3, n=12, m=9):
+    """A batch after a projection; an object has no weight."""
+    p, q = torch.arange(n, dtype=torch.float64), torch.ones(m, dtype=torch.float64)
+    scaling = Scaling(torch.empty(b, n, m), Weights.of(p / p.sum(), q / q.sum(), torch.float32), Smooth())
+    project(scaling)
+    return scaling
+
+
+def project(scaling):
+    return scaling.project(torch.full((len(scaling.kernel),), 1e-6, dtype=torch.float64), 100)
+
+
+def test_all_that_a_graph_touches_stays_where_it_is():
+    """A tensor that took the place of another would be left out by every replay, without a word."""
+    scaling = projected()
+    b, n, m = scaling.kernel.shape
+    # Held, so that nothing new can come to lie where one was.
+    parts = [("", scaling), ("relaxation.", scaling.relaxation)]
+    before = {
+        at + name: (x, x.data_ptr(), x.shape, x.stride())
+        for at, part in parts
+        for name, x in vars(part).items()
+        if isinstance(x, torch.Tensor)
+    }
+    assert {"kernel", "u", "v", "sums", "omega", "ended", "relaxation.omega", "relaxation.plain"} <= set(before)
+    for again in range(3):
+        scaling._burst(scaling._sweep_once)  # noqa: SLF001
+        # What happens between two replays.
+        scaling.shift(torch.full((b, n + m), 0.01, dtype=torch.float64), torch.tensor([True, False, True]))
+        scaling.load(again, None if again else (scaling.f[0], scaling.g[0]), 0.9)
+        assert set(project(scaling)[0]) == {CONVERGED}
+        for at, part in parts:
+            for name, x in vars(part).items():
+                if isinstance(x, torch.Tensor):
+                    held, *place = before[at + name]
+                    assert (x.data_ptr(), x.shape, x.stride()) == tuple(place), at + name
+                    assert x.data_ptr() == held.data_ptr()
+
+
+class Unasked(TorchDispatchMode):
+    """The host may not look at what is computed: on a card that cannot be captured."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        assert name not in {"_local_scalar_dense", "is_nonzero", "nonzero", "equal", "_to_copy"} or (
+            name == "_to_copy" and (kwargs or {}).get("device") is None
+        ), name
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_sweep_on_a_card_does_not_ask_the_host(monkeypatch):
+    scaling = projected()
+    with Unasked(), pytest.raises(AssertionError, match="_local_scalar_dense"):
+        bool(scaling.error.sum() > 0)
+    for module in (kernels, relaxation):
+        monkeypatch.setattr(module, "perhaps", lambda _: True)
+    scaling.ended.zero_()
+    with Unasked():
+        scaling._sweep_once()  # noqa: SLF001
+
+
+def test_column_sums_are_added_up_in_their_own_precision(monkeypatch):
+    """Torch makes a copy of what it adds up in another."""
+    fused = pytest.importorskip("gwrsa.backends.torch.fused")
+    given, told = case(n=37), []
+
+    class Launched:
+        def __getitem__(self, grid):
+            assert grid == (3, 3)
+            return self.launch
+
+        def launch(self, *args, **_):
+            told.extend(x for x in args if isinstance(x, torch.Tensor))
+            partial, errors = told[-2:]
+            partial.fill_(0.5)
+            errors.fill_(0.25)
+
+    monkeypatch.setattr(fused, "_sweep", Launched())
+    error = fused.sweep_rows(**given)
+    partial, errors = told[-2:]
+    assert partial.shape == (3, 3, 53)
+    assert partial.dtype == errors.dtype == given["sums"].dtype == torch.float64
+    assert (given["sums"] == 1.5).all()
+    assert (error == 0.75).all()

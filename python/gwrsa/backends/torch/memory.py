@@ -32,8 +32,9 @@ def start_bytes(operator: Operator) -> int:
         small += 2 * n * (operator.r + 3) * size
     # Potentials, scalings, weights, sums, and what the forecast knows of them.
     vectors = 8 * 20 * (n + m)
-    # Beside the kernel the column sums of its blocks of rows.
-    return n * m * size * 17 // 16 + small + vectors
+    # Column sums of the kernel's blocks of 16 rows, in float64: of a first sweep, and those that the graph of the others keeps.
+    sums = 2 * 8 * -(-n // 16) * m
+    return n * m * size + sums + small + vectors
 
 
 def evaluation_bytes(operator: Operator) -> int:
