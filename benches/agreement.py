@@ -2,7 +2,7 @@
 
 from table import SHARDS
 
-# Relative difference of loss up to which two ends are taken for the same.
+# Relative difference of loss, as the page says it, up to which two ends are taken for the same.
 SAME = 1e-4
 POT_RUNS = ("r1_pot_5e-3", "r1_pot_1e-3", "r2_pot_5e-3", "r3_pot", "r6_pot")
 
@@ -55,9 +55,9 @@ def section(got):
         "",
         "Where POT was cut off there is no end of its own: gwrsa is then held against the end of POT's iteration as gwrsa makes it,",
         "plainly and in float64, so gwrsa against gwrsa, and the loss at which POT was cut off stands beside it. A ratio with a",
-        f"target counts as met only where gwrsa converged and the two losses are within {SAME:.0e} of each other.",
+        "target counts as met only where gwrsa converged and the two losses are within 1e-4 of each other.",
         "",
-        "| problem | loss at POT's fixed point | whose it is | gwrsa's loss | relative difference | gwrsa's status |",
+        "| problem | loss at POT's end | whose it is | gwrsa's loss | relative difference | gwrsa's status |",
         "|---|---|---|---|---|---|",
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
@@ -98,7 +98,9 @@ def _default_of_pot(got):
     if "r3_published" in got:
         r = got["r3_published"]
         pot, ours = r["pot"]["loss"], r["ours"]
-        whose = "POT's own at its default, marginals off" + ("" if r["pot"]["converged"] else ", cut off")
+        whose = "POT's own at its default, to a change of 1e-4, marginals off" + (
+            "" if r["pot"]["converged"] else ", cut off"
+        )
         yield (
             "R3, epsilon 2",
             f"{pot:.7g}",

@@ -77,7 +77,7 @@ Time of an outer step against the number of objects; beside what its arithmetic 
 line that grows as the square.""",
     "search": """\
 Lowest loss against time; gwrsa's default search, a star where it ends; random starts one after the other; POT on the same starts,
-each at the time of the first of them, though they differ.""",
+each at the time of the first of them, though they differ, and with the loss that gwrsa ends at.""",
     "planted": """\
 Objects found of a planted permutation; the target is the source in another order, with noise. Beside what is found without labels: what
 the nearest neighbour finds that is told the common frame.""",
@@ -200,7 +200,8 @@ NOTES = """\
   ([losses](#losses-at-the-ends-that-are-compared)). How far apart the plans then are is not measured.
 - The same loss: within 1e-4 of that of the fixed point, at the first step of either side that has it, where neither would stop by itself.
 - POT cut off: its steps to the fixed point are counted by the same plain iteration made by gwrsa in float64{check}. Those that it did not
-  make are charged at the mean of the last quarter that it made, which errs in POT's favour where its Sinkhorn goes on slowing down (R3).
+  make are charged at the mean of the last quarter that it made, which errs in POT's favour where its Sinkhorn goes on slowing down (R3),
+  and against it where that would become quicker.
   Where its Sinkhorn ends without its marginals (R6) its iteration is another, and the number of steps an estimate that can err either way.
 - Many starts: POT runs five, one after the other, their numbers spread over all (R4: the first five), and their mean stands for
   all{drawn}. A start at a low epsilon takes several times as long as one at a high one, so this can err either way.
@@ -270,11 +271,9 @@ def _notes(got):
         ours, theirs = got["r1_solves_5e-3"]["one"]["losses"][0], got["r1_ott"]["ott"]["loss"]
         ends = f" (loss {ours:.6f}, OTT's {theirs:.6f})"
     apart, of = agreement.largest_apart(got)
-    agree = (
-        f"the losses of the {of} starts that POT brought to their end differ by at most {apart:.1e}"
-        if of
-        else "nothing here"
-    )
+    agree = "nothing here"
+    if of:
+        agree = f"the losses of the {of} starts that POT brought to their end differ by at most {apart:.1e}"
     return [*NOTES.format(check=check, drawn=drawn, ends=ends, agree=agree).splitlines(), ""]
 
 
@@ -359,11 +358,8 @@ def _phases(got):
 
 def _low_shares(got):
     """What is below the share that is asked of the outer loops of R1 and R3."""
-    runs = {
-        f"{name[:2].upper()}, threads: {run['threads']}": run
-        for name in ("r1_limit", "r3_limit")
-        for run in got.get(name, ())
-    }
+    both = [(name[:2].upper(), run) for name in ("r1_limit", "r3_limit") for run in got.get(name, ())]
+    runs = {f"{name}, threads: {run['threads']}": run for name, run in both}
     runs |= {f"R5, {n:,} objects": got[f"r5_{n}"]["limit"] for n in SIZES if f"r5_{n}" in got}
     lines = []
     for said, key in (("outer loop", "share_of_outer_loop"), ("whole solve", "share_with_start_and_evaluation")):
@@ -383,8 +379,10 @@ def _sizes(got):
         "",
         f"R5, 20 outer steps; the last cache is {sizes[0]['cache_mib']:.0f} MiB (a virtual machine may share it with others).",
         "",
-        "| n | kernel, MiB | seconds an outer step | sweeps a step | GB/s measured at this size "
-        "| share of the limit (with start and evaluation) | peak memory, GiB |",
+        (
+            "| n | kernel, MiB | seconds an outer step | sweeps a step | GB/s measured at this size "
+            "| share of the limit (with start and evaluation) | peak memory, GiB |"
+        ),
         "|---|---|---|---|---|---|---|",
     ]
     for s in sizes:

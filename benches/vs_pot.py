@@ -2,9 +2,9 @@
 
 python benches/vs_pot.py [--fresh]      (part of `make bench`; about two minutes)
 
-POT's run is ended when the relative change of the plan in an outer step is 1e-5. gwrsa ends by its own rule, when that of the plan's summary
-(its product with the factor of the side of lower rank) and the error of the marginals are: not the same rule, so that the losses, which
-agree in the digits of the table of docs/benchmarks.md, are printed beside the times. The making of gwrsa's problem is printed, and in no
+POT's run is ended when the relative change of the plan in an outer step is 1e-5. gwrsa ends by its own rule, when that of the plan's
+summary (its product with the factor of the side of lower rank) and the error of the marginals are: not the same rule, so that the losses
+are printed beside the times, which docs/benchmarks.md compares. The making of gwrsa's problem is printed, and in no
 ratio here. Both run on two threads, one after the other.
 """
 

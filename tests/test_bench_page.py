@@ -108,8 +108,10 @@ def test_the_page_shows_losses_and_whose_they_are(benches):
         "| R1, epsilon 0.005, float64 | 0.5 | POT's own | 0.5 | +0.0e+00 | converged |",
         "| R3, epsilon 2 | POT failed |  | 0.500005 |  | converged |",
         f"| R6, epsilon 0.05 | 0.4 | {by_gwrsa} | 0.500005 | +2.5e-01 | converged |",
-        "| R4, epsilon 0.005, starts 0 to 1 | 0.5 to 0.6 | POT's own, 2 of 2 at their end | (not kept) "
-        "| at most 2.0e-06 | converged: 999 of 1,000 |",
+        (
+            "| R4, epsilon 0.005, starts 0 to 1 | 0.5 to 0.6 | POT's own, 2 of 2 at their end | (not kept) "
+            "| at most 2.0e-06 | converged: 999 of 1,000 |"
+        ),
         f"| R1, epsilon 0.01, start 3 of multistart | 0.4 | {by_gwrsa} | 0.4 | +0.0e+00 | converged: 9 of 9 |",
     ):
         assert row in page
