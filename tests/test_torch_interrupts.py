@@ -11,6 +11,7 @@ from gwrsa.backends.torch.anderson import Anderson
 from gwrsa.backends.torch.forecast import Forecast
 from gwrsa.backends.torch.graphs import Repeated
 from gwrsa.backends.torch.operator import Operator
+from gwrsa.backends.torch.solution import Rows
 from problems import distances, points
 
 N, M = 60, 50
@@ -91,6 +92,10 @@ def test_an_interrupted_solve_is_about_where_it_was(moment, sides, precision, mo
     assert found.n_outer in {steps - 1, steps, steps + 1}
     assert found.path == [(epsilon, found.n_outer, found.change)]
     is_whole(found)
+    # Its rows are exact before they are rounded: potentials of the moment can hold a scaling twice.
+    raw = found._raw  # noqa: SLF001
+    rows = Rows(raw.problem, raw.y, raw.f, raw.g)
+    assert torch.allclose(torch.cat([block.sum(1) for _, block in rows.computed()]), rows.p, rtol=1e-4)
     # No farther from the steps around it than those are from each other, but for marginals that were not yet fitted.
     apart = max(np.abs(a.plan - b.plan).sum() for a in near for b in near)
     assert min(np.abs(found.plan - end.plan).sum() for end in near) < apart + 0.05
