@@ -36,7 +36,6 @@ class Interrupted(KeyboardInterrupt):
         """What the call would have returned, as far as it came; evaluated when asked for.
 
         Of `align`: starts that had ended are as they are; those on their way have the status "interrupted" and their last plan; those
-        not begun the same status and no plan. Of `entropic_gw`: the last plan, with the status "interrupted". With the backend "torch" a
-        start on its way is where its last epsilon left it.
+        not begun the same status and no plan. Of `entropic_gw`: the last plan, with the status "interrupted".
         """
         return self._find()
