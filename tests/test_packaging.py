@@ -204,3 +204,43 @@ def test_the_page_of_rsatoolbox_shows_what_was_measured(monkeypatch):
     assert set(rows) == {"corr", "cosine", "spearman", "rho-a", "kendall", "tau-a"}
     assert measured["result"]["objects"] == 1854
     assert all(max(row["difference"], row["tied"]) < 1e-10 for row in rows.values())
+
+
+def test_the_page_of_pot_shows_what_was_measured(monkeypatch):
+    pytest.importorskip("ot")
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT / "benches"))
+    import pot_calls as bench
+
+    measured = bench.load()
+    assert bench.told(measured) in bench.PAGE.read_text(encoding="utf-8")
+    rows = measured["result"]["calls"]
+    # Each function, those that end in 2 with their gradients.
+    assert {row["name"] for row in rows} == set(gwrsa.pot.__all__) == {name for _, name, _, _ in bench.calls()}
+    assert all(("backward" in row["call"]) == row["name"].endswith("2") for row in rows)
+    assert all(row["gwrsa"]["loss"] == pytest.approx(row["pot"]["loss"], rel=1e-5) for row in rows)
+    assert re.fullmatch("[0-9a-f]{16}", measured["result"]["core"])
+
+
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        (
+            0.1,
+            "On 2 cores of an X that did nothing else (load 0.1 before). Gradients of `sinkhorn2` differ by 2e-07 of",
+        ),
+        (1.9, "On 2 cores of an X under load (1.9 before): of the times only their ratio says something. Gradients of"),
+    ],
+)
+def test_the_page_of_pot_says_what_else_the_machine_did(monkeypatch, load, said):
+    pytest.importorskip("ot")
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(ROOT / "benches"))
+    import pot_calls as bench
+
+    side = {"seconds": 0.5, "loss": 0.25, "marginal_error": None}
+    row = {"call": "`sinkhorn2`", "name": "sinkhorn2", "n": 9, "pot": side, "gwrsa": side, "plans_apart": None}
+    result = {"load_before": load, "calls": [row | {"gradients_apart": 2e-7}]}
+    text = bench.told({"result": result, "machine": {"cores": 2, "processor": "X"}})
+    assert text.startswith(said)
+    assert text.endswith("| `sinkhorn2` | 9 | 0.50 | 0.50 | 1.0 | 0.25000000 | 0.25000000 |  |  |  |")
