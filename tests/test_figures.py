@@ -156,7 +156,7 @@ def test_rate_bars_draw_their_choice_and_measure(choice, measure):
     assert [p.get_width() for p in axes.containers[-1].patches] == pytest.approx([100 * top1[n] for n in names])
     lines = {line.get_label(): line.get_xdata()[0] for line in axes.lines if str(line.get_label()).startswith("chance")}
     expected = chance[chance["measure"] == measure].set_index("k")["value"]
-    assert lines == pytest.approx({f"chance, {k}": 100 * v for k, v in expected.items()})
+    assert lines == pytest.approx({f"chance, top-{k}": 100 * v for k, v in expected.items()})
 
 
 def test_bands_of_chance_hide_no_bar():

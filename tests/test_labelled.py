@@ -197,3 +197,16 @@ def test_a_square_table_that_may_be_either_has_to_say_what_it_is(kind):
         ).source,
         gwrsa.Embedding,
     )
+
+
+def test_a_column_of_labels_among_numbers_is_refused():
+    table = frame().reset_index(drop=True).assign(id=range(100, 108))
+    for use in (gwrsa.Embedding, lambda given: gwrsa.rsa(given, square())):
+        with pytest.raises(
+            ValueError, match=r"must have its labels as index, got a column 'id' .* frame.set_index\('id'\)"
+        ):
+            use(table)
+    assert gwrsa.Embedding(table.set_index("id")).items == tuple(map(str, range(100, 108)))
+    # Of a table whose rows have labels a column may be called what it likes.
+    made = gwrsa.Embedding(table.set_axis(NAMES))
+    assert (len(made), made.items) == (8, tuple(NAMES))

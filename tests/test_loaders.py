@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 import gwrsa
 from gwrsa.loaders import load_array, load_categories, load_items
+from problems import points
 
 VALUES = np.random.default_rng(0).standard_normal((4, 3))
 NAMES = ("ant", "NA", "null", "bee")
@@ -244,3 +245,12 @@ def test_distances_along_a_line_number_no_rows(tmp_path):
     line = np.abs(np.subtract.outer(range(4), range(4)))
     np.savetxt(tmp_path / "line.txt", line)
     assert np.array_equal(gwrsa.RDM.load(tmp_path / "line.txt").square(), line)
+
+
+def test_an_rdm_may_have_its_labels_over_the_columns_alone(tmp_path):
+    names = [f"object {i}" for i in range(5)]
+    values = gwrsa.Embedding(points(5)).rdm().square()
+    file = tmp_path / "rdm.csv"
+    file.write_text(",".join(names) + "\n" + "\n".join(",".join(map(repr, row)) for row in values.tolist()) + "\n")
+    assert gwrsa.RDM.load(file).items == tuple(names)
+    assert gwrsa.RDM.load(file, items=list("abcde")).items == tuple("abcde")

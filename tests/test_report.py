@@ -240,6 +240,13 @@ def test_findings_say_the_numbers_of_the_study(results):
     assert f"made {len(results.results)} starts" in text
 
 
+def test_noise_above_chance_is_said(results):
+    assert "So does noise" not in " ".join(findings(results))
+    here = (results.rates["target"] == "noise") & (results.rates["measure"] == "matching")
+    high = replace(results, rates=results.rates.assign(value=results.rates["value"].mask(here, 0.375)))
+    assert "So does noise, with 37.5 %, which knows nothing of the objects" in " ".join(findings(high))
+
+
 def test_every_figure_but_6b_is_read_in_words_with_the_numbers_of_the_study(results, page):
     said = readings(results)
     assert {d.name for d in drawings(results)} - set(said) == {"figure_6b_fine_vs_coarse_highest_matching"}

@@ -522,7 +522,7 @@ def test_figures_of_other_tables_are_not_left_beside_new_ones(tmp_path):
     assert (out / "report.html").is_file()
     assert (out / "figures" / "figure_2_rsa.png").is_file()
     path.write_text(TOML.replace("bootstrap = 50", "bootstrap = 60"))
-    other = pytest.warns(UserWarning, match="were of other tables and are removed; gwrsa report makes those")
+    other = pytest.warns(UserWarning, match="were of other tables and are removed; `gwrsa report .*` makes new ones")
     with pytest.warns(UserWarning, match="with other settings"), other:
         run(path, out)
     assert not (out / "report.html").exists()

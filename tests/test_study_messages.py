@@ -190,3 +190,19 @@ def test_numbers_of_meta_that_json_has_not_are_named(tmp_path):
             run(path, tmp_path / f"out{i}")
     replace(near, meta={"layer": "fc", "loss": 0.5}).save(tmp_path / "meta.npz")
     assert run(path, tmp_path / "out").provenance["models"][0]["meta"] == {"layer": "fc", "loss": 0.5}
+
+
+def test_a_list_of_objects_that_are_not_there_is_named(tmp_path):
+    path = write(tmp_path, 'objects = "some.txt"\n' + TOML)
+    (tmp_path / "some.txt").write_text("object 1\nobjekt 2\n")
+    with pytest.raises(
+        ValueError, match=r"objects must be a file of objects of the human side, got 'some.txt': .*'objekt 2'"
+    ):
+        run(path, tmp_path / "out")
+
+
+def test_labels_cannot_choose_where_there_are_none():
+    with pytest.raises(
+        ValueError, match="items must be positions where there are no labels, got 'ant'; give the labels first"
+    ):
+        gwrsa.Embedding([[1.0, 2.0], [3.0, 4.0]]).select(["ant"])

@@ -231,6 +231,8 @@ def test_products_are_float32_however_torch_was_told_otherwise(setting, put_back
 
 @pytest.mark.skipif(not MATMUL, reason="this torch has only the older setting")
 def test_what_follows_a_setting_for_all_goes_on_following_it(put_back):
+    for library in MATMUL.values():  # whatever was set before
+        library.fp32_precision = "none"
     torch.backends.fp32_precision = "tf32"
     assert MATMUL["cuda"].fp32_precision == "tf32"
     solved()

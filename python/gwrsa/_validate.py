@@ -184,6 +184,11 @@ def positions(items: tuple[str, ...] | None, chosen: Iterable[object], n: int) -
     if not wanted:
         raise ValueError("items must name at least one object, got none")
     if items is None:
+        named = next((w for w in wanted if isinstance(w, str)), None)
+        if named is not None:
+            raise ValueError(
+                f"items must be positions where there are no labels, got {named!r}; give the labels first, as items"
+            )
         out = [integer("items", w, 0, n - 1) for w in wanted]
     else:
         where = {item: i for i, item in enumerate(items)}

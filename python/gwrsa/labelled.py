@@ -11,6 +11,7 @@ import numpy as np
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.condensed import is_dissimilarity
+from gwrsa.loaders_files import names_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,7 @@ def table(name: str, value: Any) -> Table | None:  # noqa: ANN401
                 raise ValueError(
                     f"{name} must hold numbers only, got {dtype} in column {column!r}; labels of rows belong in the index"
                 )
+        _check_columns(name, value)
         extended = any(not isinstance(dtype, np.dtype) for dtype in value.dtypes)
         numbers = value.to_numpy(dtype=np.float64, na_value=np.nan) if extended else value.to_numpy()
         return _checked(name, numbers, ("index", value.index), ("columns", value.columns), None)
@@ -59,6 +61,18 @@ def table(name: str, value: Any) -> Table | None:  # noqa: ANN401
         one, two = ((str(dim), value.indexes.get(dim)) for dim in value.dims)
         return _checked(name, value.to_numpy(), one, two, None if value.name is None else str(value.name))
     return None
+
+
+def _check_columns(name: str, frame: pd.DataFrame) -> None:
+    """A column of labels among those of numbers, as a table has that was read from a file, would be a dimension."""
+    if _labels(f"{name}'s index", frame.index) is not None or frame.shape[1] < 2:
+        return
+    found = next((c for c in frame.columns if isinstance(c, str) and c and names_labels(c, beside=True)), None)
+    if found is not None:
+        raise ValueError(
+            f"{name} must have its labels as index, got a column {found!r} among the numbers; give frame.set_index({found!r}), "
+            "or frame.drop(columns=...) if it is to be left out"
+        )
 
 
 def rows(name: str, value: Any, items: Any) -> tuple[Any, Any]:  # noqa: ANN401

@@ -283,6 +283,9 @@ class RDM:
         else:
             loaded = loaders.load_array(path, key=key)
             values, own = loaded.values, loaded.items
+            # A square table may have its labels over the columns alone.
+            if own is None and loaded.columns is not None and values.shape == (len(loaded.columns),) * 2:
+                own = loaded.columns
         if Path(path).suffix.lower() == ".npz":
             metric, stored = stored_texts(Path(path), "metric", "name") or (metric, stored)
         labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items

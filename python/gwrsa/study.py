@@ -141,7 +141,7 @@ class Study:
         folder = Path(out)
         before, provenance = begin(folder, inputs, self.text)
         _say_who_left(before, inputs.settings)
-        _say_what_changed(before, inputs.settings)
+        _say_what_changed(before, inputs.settings, drawn=figures)
         work, extracted = prepare(folder, inputs, progress=progress)
         if client is None:
             computed = compute(work, work.units(), on_threads(work, threads), progress=progress)
@@ -252,7 +252,7 @@ def _remove_drawings(folder: Path) -> None:
     report = folder / "report.html"
     if report.is_file():
         warnings.warn(
-            f"figures and report in {str(folder)!r} were of other tables and are removed; gwrsa report makes those of the new ones",
+            f"figures and report in {str(folder)!r} were of other tables and are removed; `gwrsa report {folder}` makes new ones",
             stacklevel=4,
         )
     for old in (report, *(folder / "figures").glob("figure_*")):
@@ -280,7 +280,7 @@ def _say_who_left(before: dict[str, Any] | None, settings: Settings) -> None:
         )
 
 
-def _say_what_changed(before: dict[str, Any] | None, settings: Settings) -> None:
+def _say_what_changed(before: dict[str, Any] | None, settings: Settings, *, drawn: bool = True) -> None:
     """A warning that names the settings by which the tables that are there were made, where they are to be others."""
     if before is None or not before["finished"]:
         return
@@ -294,7 +294,7 @@ def _say_what_changed(before: dict[str, Any] | None, settings: Settings) -> None
     if changed:
         more = f" and {len(changed) - _MOST_SAID} more" if len(changed) > _MOST_SAID else ""
         warnings.warn(
-            f"the tables, figures and report that are there were made with other settings and are replaced: "
+            f"the tables{', figures and report' if drawn else ''} that are there were made with other settings and are replaced: "
             f"{'; '.join(changed[:_MOST_SAID])}{more}",
             stacklevel=3,
         )

@@ -53,7 +53,10 @@ class Inputs:
         """
         for key, path in self._named():
             if not (self.base / path).exists():
-                raise FileNotFoundError(f"{key} must be there, got {path!r}: there is no {self.base / path}")
+                raise FileNotFoundError(
+                    f"{key} must be there, got {path!r}: there is no {(self.base / path).absolute()}; paths are relative to the study "
+                    "file, or to the folder of --data (base)"
+                )
 
     def _named(self) -> Iterator[tuple[str, str]]:
         """Key and path of every file that the settings name."""
@@ -87,7 +90,13 @@ class Inputs:
 
             side = calibrate(side, Triplets.load(self.base / h.calibrate, items=self._labels(h)))
         if self.settings.objects is not None:
-            side = _of_objects(side, h.metric, loaders.load_items(self.base / self.settings.objects))
+            chosen = loaders.load_items(self.base / self.settings.objects)
+            try:
+                side = _of_objects(side, h.metric, chosen)
+            except ValueError as error:
+                raise ValueError(
+                    f"objects must be a file of objects of the human side, got {self.settings.objects!r}: {error}"
+                ) from error
         return side
 
     def model(self, model: Model, replicate: int, human: Embedding | RDM, *, progress: bool) -> Embedding | RDM:

@@ -111,7 +111,7 @@ def align(
     if out is not None:
         if (out / "results.csv").is_file():
             warnings.warn(f"{out} held an earlier result, which is written over", stacklevel=2)
-        typer.echo(f"written to {found.save(out)}")
+        typer.echo(f"written to {found.save(out)}; figures and a report are what gwrsa study makes")
     typer.echo(f"{time.perf_counter() - began:.1f} s in all")
 
 

@@ -170,6 +170,7 @@ def extract(
     Example: gwrsa extract images --model timm/resnet50.a1_in1k --out resnet50.npz
     """
     import json
+    import warnings
 
     from gwrsa.extraction.run import extract as run
 
@@ -180,21 +181,24 @@ def extract(
         stated: Any = preprocessing if preprocessing in (None, "registry") else json.loads(str(preprocessing))
     except ValueError as error:
         raise ValueError(f"--preprocessing must be JSON or 'registry', got {preprocessing!r}: {error}") from error
-    made = run(
-        images,
-        model,
-        module=module,
-        checkpoint=checkpoint,
-        pretrained=not untrained,
-        seed=seed,
-        batch_size=batch_size,
-        device=device,
-        preprocessing=stated,
-        match=match,
-        broken=broken,
-        cache_folder=None if no_cache else cache or "default",
-        progress=progress,
-    )
+    with warnings.catch_warnings():
+        # Each is named below.
+        warnings.filterwarnings("ignore", message=".* in images are left out")
+        made = run(
+            images,
+            model,
+            module=module,
+            checkpoint=checkpoint,
+            pretrained=not untrained,
+            seed=seed,
+            batch_size=batch_size,
+            device=device,
+            preprocessing=stated,
+            match=match,
+            broken=broken,
+            cache_folder=None if no_cache else cache or "default",
+            progress=progress,
+        )
     for name in (*made.meta["broken"], *made.meta["not_images"]):
         typer.echo(f"left out: {name}", err=True)
     typer.echo(

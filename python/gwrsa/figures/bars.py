@@ -142,7 +142,7 @@ def rate_bars(
                 # Behind the bars: where rates are low it is as wide as they are long, and would hide them.
                 axes.axvspan(low, high, color=QUIET, alpha=0.2, linewidth=0, zorder=0.5)
                 dashes = _CHANCE_STYLES[i % len(_CHANCE_STYLES)]
-                label = f"chance, {k}"
+                label = f"chance, top-{k}"
                 lines.append(axes.axvline(value, color=INK, linewidth=0.6, linestyle=dashes, label=label, zorder=4))
     _name_models(axes, models, shades=ks, extra=lines)
     axes.set_xlim(0, min(axes.get_xlim()[1], 101))

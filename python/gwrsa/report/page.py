@@ -107,7 +107,6 @@ def networks(results: Results) -> list[tuple[str, dict[str, Any]]]:
         "versions": dict,
         "device": str,
         "broken": list,
-        "not_images": list,
     }
     # Files that are not of `extract` may hold other meta.
     return [

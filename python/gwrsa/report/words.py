@@ -65,6 +65,12 @@ def findings(results: Results) -> list[str]:
             f"chance {percent(c['value'])}). {len(above)} of {len(found)} models exceed the 95th percentile of "
             "chance, as 1 in 20 random assignments does."
         )
+        lifted = [r for r in having(rows, measure, k) if r["target"] in noise and value_of(r, measure, k) > c["high"]]
+        if lifted and models is not rows:
+            text += (
+                f" So does noise, with {percent(value_of(lifted[0], measure, k))}, which knows nothing of the objects: what a model has "
+                "beyond that counts."
+            )
         others = having(people, measure, k) if models is not rows else []
         if others:
             low, high = (percent(value_of(others[i], measure, k)) for i in (-1, 0))
