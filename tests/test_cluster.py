@@ -181,6 +181,27 @@ def test_a_pair_that_kills_every_worker_is_named(tmp_path, longer):
     assert_same(out, longer, LONGER)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="signals are those of Linux")
+@pytest.mark.timeout(120)
+def test_a_job_that_was_lost_with_the_only_worker_goes_to_the_next(tmp_path, longer):
+    path, out = write_longer(tmp_path), tmp_path / "out"
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as made,
+        distributed.Client(made, set_as_default=False) as found,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        (pid,) = found.run(os.getpid).values()
+
+        def kill():
+            wait_for(lambda: aligned(out) >= 1 and at_work(out))
+            os.kill(pid, signal.SIGKILL)  # its nanny starts another, at another address
+
+        killed = pool.submit(kill)
+        run(path, out, client=found)
+        killed.result()
+    assert_same(out, longer, LONGER)
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [

@@ -9,7 +9,7 @@ import os
 import platform
 import signal
 import socket
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _LOOK = 1.0
 """Seconds after which the driver looks for workers that have joined."""
 _CONNECT = "30s"
+_MOST_LOST = 3
+"""How often a job may be lost with all workers, as often as Dask itself lets one be lost with some."""
 # malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -172,6 +174,7 @@ class _Dispatcher:
         )
         self.flying: list[tuple[Future, Job, str]] = []
         self.landed = Event()
+        self.lost: Counter[str] = Counter()
 
     def run(self, units: Sequence[Unit]) -> Iterator[tuple[Job, Outcome]]:
         """Each job when it is done; how many there are depends on the workers that are there when the first joins."""
@@ -196,6 +199,24 @@ class _Dispatcher:
             self._say_who_left(workers)
             self.flying = [one for one in self.flying if one[0].key not in ended]
             yield from ended.values()
+            if left is not None and workers:
+                left.extendleft(self._stranded())
+
+    def _stranded(self) -> list[Job]:
+        """Jobs of workers that are gone which no other has: where none was left, the scheduler keeps them from those that join later."""
+        gone = [one for one in self.flying if not one[2] and not one[0].done()]
+        if not gone:
+            return []
+        taken = {str(key) for keys in self.client.processing().values() for key in keys}
+        found = [one for one in gone if one[0].key not in taken and not one[0].done()]
+        for future, job, _ in found:
+            key = self.work.key(job[0])
+            self.lost[key] += 1
+            if self.lost[key] > _MOST_LOST:
+                raise ChildProcessError(_given_up(job))
+            self.client.cancel([future])
+        self.flying = [one for one in self.flying if one not in found]
+        return [job for _, job, _ in found]
 
     def cancel(self) -> None:
         """Let go of what is not done."""
@@ -237,10 +258,12 @@ def _outcome(future: Future, job: Job) -> Outcome:
         found: Outcome = future.result()
         return found
     if type(error).__name__ == "KilledWorker":
-        raise ChildProcessError(
-            f"{job[0]} was given up, for every worker that began it died (is there memory enough?): {error}"
-        )
+        raise ChildProcessError(f"{_given_up(job)}: {error}")
     raise error
+
+
+def _given_up(job: Job) -> str:
+    return f"{job[0]} was given up, for every worker that began it died (is there memory enough?)"
 
 
 def _bare(entry: Entry) -> Entry:
