@@ -7,7 +7,7 @@ import sys
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,13 +152,10 @@ def test_an_error_on_a_worker_is_raised_here(tmp_path, three_threads, monkeypatc
         run(write(tmp_path), tmp_path / "out", client=three_threads)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="signals are those of Linux")
-def test_a_pair_that_kills_every_worker_is_named(tmp_path, longer):
-    from dask.config import set as configured
-
-    path, out = write_longer(tmp_path), tmp_path / "out"
+@contextmanager
+def only_worker_killed(out):
+    """A client of one worker, which is killed at its second unit; its nanny starts another, at another address."""
     with (
-        configured({"distributed.scheduler.allowed-failures": 0}),
         distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as made,
         distributed.Client(made, set_as_default=False) as found,
         ThreadPoolExecutor(1) as pool,
@@ -170,11 +167,22 @@ def test_a_pair_that_kills_every_worker_is_named(tmp_path, longer):
             os.kill(pid, signal.SIGKILL)
 
         killed = pool.submit(kill)
-        with pytest.raises(
-            ChildProcessError, match=r"of human with m\d was given up, for every worker that began it died"
-        ):
-            run(path, out, client=found)
+        yield found
         killed.result()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signals are those of Linux")
+def test_a_pair_that_kills_every_worker_is_named(tmp_path, longer):
+    from dask.config import set as configured
+
+    path, out = write_longer(tmp_path), tmp_path / "out"
+    given_up = r"of human with m\d was given up, for every worker that began it died"
+    with (
+        configured({"distributed.scheduler.allowed-failures": 0}),
+        only_worker_killed(out) as found,
+        pytest.raises(ChildProcessError, match=given_up),
+    ):
+        run(path, out, client=found)
     before = shards(out)
     run(path, out)
     assert kept(before, out)
@@ -185,20 +193,8 @@ def test_a_pair_that_kills_every_worker_is_named(tmp_path, longer):
 @pytest.mark.timeout(120)
 def test_a_job_that_was_lost_with_the_only_worker_goes_to_the_next(tmp_path, longer):
     path, out = write_longer(tmp_path), tmp_path / "out"
-    with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as made,
-        distributed.Client(made, set_as_default=False) as found,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        (pid,) = found.run(os.getpid).values()
-
-        def kill():
-            wait_for(lambda: aligned(out) >= 1 and at_work(out))
-            os.kill(pid, signal.SIGKILL)  # its nanny starts another, at another address
-
-        killed = pool.submit(kill)
+    with only_worker_killed(out) as found:
         run(path, out, client=found)
-        killed.result()
     assert_same(out, longer, LONGER)
 
 

@@ -50,14 +50,14 @@ def summary(results: Results) -> str:
         f"{s['name']}: {len(results.objects)} objects; {human} against each model ({search}{matched}); "
         "rates in percent, of the start chosen without labels; best top 1: of the one that matches most"
     )
-    failed = without_plan(results)
+    failed = _without_plan(results)
     lost = f"\nno start of these had a plan, and no rate counts them: {', '.join(failed)}" if failed else ""
     position = results.provenance["by_position"]
     rows_by = f"\nrows matched by position, for want of labels: {', '.join(position)}" if position else ""
     return "\n".join([note, "", *lines]) + lost + rows_by + _pairs(results)
 
 
-def without_plan(results: Results) -> list[str]:
+def _without_plan(results: Results) -> list[str]:
     """Models, or replicates of models that have several, none of whose starts has a plan."""
     had = set(zip(results.chosen["target"], results.chosen["replicate"], strict=True))
     several = results.rsa["target"].value_counts()

@@ -136,18 +136,23 @@ def assemble(
 ) -> Embedding:
     """Average over the stimuli of each object; say what is broken."""
     if complaints:
-        listed = "; ".join(complaints[:10]) + ("; ..." if len(complaints) > 10 else "")
-        message = f"images must be whole, got {len(complaints)} of {len(shown)} that are not: {listed}"
+        message = f"images must be whole, got {len(complaints)} of {len(shown)} that are not: {_listed(complaints)}"
         if broken == "raise" or not whole.any():
             raise ValueError(message)
         warnings.warn(message, stacklevel=3)
     others = meta["not_images"]
     if others:
-        listed = "; ".join(others[:10]) + ("; ..." if len(others) > 10 else "")
-        warnings.warn(f"{len(others)} in images are left out, no images by their suffix: {listed}", stacklevel=3)
+        warnings.warn(
+            f"{len(others)} in images are left out, no images by their suffix: {_listed(others)}", stacklevel=3
+        )
     labels = [s.label for s, good in zip(shown, whole, strict=True) if good]
     means, items = batches.average(values, labels)
     lost = sorted({s.label for s in shown} - set(items))
     counts = dict(zip(*np.unique(np.asarray(labels, dtype=object), return_counts=True), strict=True))
     several = {str(k): int(v) for k, v in counts.items() if v > 1}
     return Embedding(means, items, name=name, meta=meta | {"stimuli": several, "objects_without_image": lost})
+
+
+def _listed(texts: list[str]) -> str:
+    """The first ten."""
+    return "; ".join(texts[:10]) + ("; ..." if len(texts) > 10 else "")
