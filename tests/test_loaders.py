@@ -254,3 +254,53 @@ def test_an_rdm_may_have_its_labels_over_the_columns_alone(tmp_path):
     file.write_text(",".join(names) + "\n" + "\n".join(",".join(map(repr, row)) for row in values.tolist()) + "\n")
     assert gwrsa.RDM.load(file).items == tuple(names)
     assert gwrsa.RDM.load(file, items=list("abcde")).items == tuple("abcde")
+
+
+def written(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_whole_numbers_above_numbers_with_points_are_names_of_columns(tmp_path):
+    values = np.random.default_rng(0).standard_normal((5, 3))
+
+    def as_pandas_writes(square):
+        rows = [",".join(map(str, range(square.shape[1]))), *(",".join(map(repr, row)) for row in square.tolist())]
+        return written(tmp_path, "x.csv", "\n".join(rows) + "\n")
+
+    loaded = load_array(as_pandas_writes(values))
+    assert loaded.columns == ("0", "1", "2")
+    assert np.array_equal(loaded.values, values)
+    rdm = gwrsa.Embedding(values).rdm("euclidean")
+    kept = gwrsa.RDM.load(as_pandas_writes(rdm.square()))
+    assert kept.items is None
+    assert np.array_equal(kept.square(), rdm.square())
+
+
+@pytest.mark.parametrize("text", ["0,1,2\n1,0,1.5\n2,1.5,0\n", "0,1,2\n3,4,5\n6,7,8\n9,10,11\n", "0,1\n0.5,2\n1.5,3\n"])
+def test_values_that_happen_to_count_stay_values(tmp_path, text):
+    loaded = load_array(written(tmp_path, "x.csv", text))
+    assert loaded.columns is None
+    assert len(loaded.values) == len(text.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.csv", "a,b,id\n0.5,1.5,7\n2.5,1,8\n", r"column 3 \('id'\) may be labels or a dimension: labels must be"),
+        ("x.csv", "a,b,word\n0.5,1.5,cat\n2.5,1,dog\n", "'cat', expected a number; labels must be the first column"),
+        ("x.csv", "a,b,c\n0.5,1.5,1\n2.5,1,dog\n", "'dog', expected a number$"),
+        ("x.csv", "item;a;b\ncat;0,5;1,5\n", "separated by ',', not by ';', and decimals be written with a point"),
+        ("x.csv", "0\n1,0\n2,3,0\n", "both halves must be written, not the lower one alone"),
+        ("x.txt", "0\n1 0\n2 3 0\n", "both halves must be written, not the lower one alone"),
+    ],
+)
+def test_tables_that_are_laid_out_otherwise_say_how_they_have_to_be(tmp_path, name, text, message):
+    with pytest.raises(ValueError, match=message):
+        load_array(written(tmp_path, name, text))
+
+
+def test_the_objects_of_a_square_table_may_have_any_name(tmp_path):
+    path = written(tmp_path, "x.csv", ",image,word\nimage,0,2.5\nword,2.5,0\n")
+    assert gwrsa.RDM.load(path).items == ("image", "word")

@@ -130,7 +130,8 @@ def load_array(path: str | Path, *, key: str | None = None) -> Loaded:
         A .csv or .tsv has a header where a cell of its first row is not a number, unless only the first cell is not
         and may as well be the label of an object: a header whose other names are numbers is one if the first cell is
         empty or `items`, `labels`, `uniqueID` or the like, if the numbers are 0, 1, 2, ..., or if they repeat the first
-        column. A first column is labels if it has such a header, or beside others is called `id`, `name`, `object` or the like, or holds
+        column. One of numbers only is a header if it is 0, 1, 2, ... above numbers with a point, and the table is not square. A first
+        column is labels if it has such a header, or beside others is called `id`, `name`, `object` or the like, or holds
         no number. One that counts the rows from 0 or 1 is an error: it may be either.
         One column of numbers without labels is 1-D; every other table is 2-D.
 
@@ -284,7 +285,7 @@ def _one_category_each(table: files.Table, items: tuple[str, ...]) -> Categories
 
 def _counts(cells: Sequence[str]) -> bool:
     """Whether a column counts on from 0 or 1, as an index that was written with the numbers does; of two rows that is no wonder."""
-    return len(cells) > 2 and list(cells) in ([str(i + first) for i in range(len(cells))] for first in (0, 1))
+    return len(cells) > 2 and list(cells) in (files.counted(len(cells), first) for first in (0, 1))
 
 
 def _from_table(table: files.Table) -> Loaded:
@@ -309,10 +310,22 @@ def _from_table(table: files.Table) -> Loaded:
     if np.isnan(values).any():
         row, column = (int(i) for i in np.argwhere(np.isnan(values))[0])
         cell = cells[row][column]
-        raise ValueError(f"{table.place(row, column + skip)} is {repr(cell) if cell else 'empty'}, expected a number")
+        labels = not any(files.is_number(other[column]) for other in cells)
+        where = "; labels must be the first column" if labels and cell else ""
+        raise ValueError(
+            f"{table.place(row, column + skip)} is {repr(cell) if cell else 'empty'}, expected a number{where}"
+        )
     columns = tuple(table.header[skip:]) if table.header else None
     if columns and "" in columns:
         raise ValueError(f"row 1, column {columns.index('') + skip + 1} is empty, expected the name of a column")
+    # The columns of a square table are objects, and may have any name.
+    if columns and 1 < len(columns) != len(cells):
+        late = next((j for j, name in enumerate(columns) if files.names_labels(name, beside=True)), None)
+        if late is not None:
+            which = f"column {late + skip + 1} ({columns[late]!r})"
+            raise ValueError(
+                f"{which} may be labels or a dimension: labels must be the first column, and what is neither be left out"
+            )
     if values.shape[1] == 1 and not skip:
         return Loaded(values[:, 0], None, columns)
     return Loaded(values, table.labels(0) if skip else None, columns)

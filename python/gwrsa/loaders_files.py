@@ -109,8 +109,18 @@ def read_delimited(file: Path, separator: str) -> list[list[str]]:
         raise ValueError("the file is empty")
     for i, row in enumerate(rows):
         if len(row) != len(rows[0]):
-            raise ValueError(f"row {i + 1} must have {len(rows[0])} columns, got {len(row)}")
+            raise ValueError(f"row {i + 1} must have {len(rows[0])} columns, got {len(row)}{_hint(rows, separator)}")
     return rows
+
+
+def _hint(rows: list[list[str]], separator: str) -> str:
+    """What a table may be whose rows are not equally long."""
+    other = next((x for x in (";", ",", "\t") if x != separator and x in rows[0][0]), None)
+    if other is not None:
+        return f"; columns must be separated by {separator!r}, not by {other!r}, and decimals be written with a point"
+    if [len(row) for row in rows] == list(range(1, len(rows) + 1)):
+        return "; of an RDM both halves must be written, not the lower one alone"
+    return ""
 
 
 def is_number(cell: str) -> bool:
@@ -131,9 +141,19 @@ def _has_header(head: list[str], rows: list[list[str]]) -> bool:
         return bool(rows) and not is_number(first) and is_number(rows[0][0])
     if not all(map(is_number, others)):
         return True
+    if is_number(first):
+        # Whole above numbers that are not: names of columns, as pandas writes them without an index. A square table is all values.
+        square = len(rows) + 1 == len(head)
+        return (
+            not square and len(head) > 2 and head == counted(len(head)) and any("." in x for row in rows for x in row)
+        )
     # Only the first cell can be text: the names of columns may be numbers, or this may be a labelled row.
-    counted = len(others) > 1 and others == [str(i) for i in range(len(others))]
-    return not is_number(first) and (counted or others == [row[0] for row in rows])
+    return (len(others) > 1 and others == counted(len(others))) or others == [row[0] for row in rows]
+
+
+def counted(n: int, first: int = 0) -> list[str]:
+    """0, 1, 2, ... as a file has them."""
+    return [str(i + first) for i in range(n)]
 
 
 def _delimited(separator: str) -> Callable[[Path], Table]:
@@ -148,7 +168,10 @@ def _spaced(file: Path) -> Table:
     rows = [line.split() for line in file.read_text(encoding="utf-8-sig").rstrip().split("\n")]
     for i, row in enumerate(rows):
         if not row or len(row) != len(rows[0]):
-            raise ValueError(f"row {i + 1} must have {len(rows[0]) or 'some'} columns, got {len(row)}")
+            width = len(rows[0]) or "some"
+            raise ValueError(
+                f"row {i + 1} must have {width} columns, got {len(row)}{_hint(rows, ' ') if rows[0] else ''}"
+            )
     return Table(None, rows)
 
 

@@ -283,9 +283,15 @@ class RDM:
         else:
             loaded = loaders.load_array(path, key=key)
             values, own = loaded.values, loaded.items
-            # A square table may have its labels over the columns alone.
-            if own is None and loaded.columns is not None and values.shape == (len(loaded.columns),) * 2:
-                own = loaded.columns
+            # A square table may have its labels over the columns alone; numbers that count them are none.
+            columns = loaded.columns or ()
+            if (
+                own is None
+                and columns
+                and values.shape == (len(columns),) * 2
+                and list(columns) != files.counted(len(columns))
+            ):
+                own = columns
         if Path(path).suffix.lower() == ".npz":
             metric, stored = stored_texts(Path(path), "metric", "name") or (metric, stored)
         labels = loaders.load_items(items) if isinstance(items, (str, Path)) else items

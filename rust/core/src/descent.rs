@@ -209,6 +209,12 @@ impl<R: Real> Descent<'_, R> {
             for (y, x) in state.y.data.iter_mut().zip(&state.x.data) {
                 *y = R::from_f64(x.to_f64().ln().max(LOG_OF_ZERO));
             }
+            // Rounding onto the weights puts a little mass everywhere, and what has none must never get any.
+            if let Init::Plan(plan) = init {
+                for (y, &given) in state.y.data.iter_mut().zip(&plan.data) {
+                    *y = if given > 0.0 { *y } else { R::from_f64(LOG_OF_ZERO) };
+                }
+            }
         }
         Ok(state)
     }
