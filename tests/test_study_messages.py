@@ -15,7 +15,7 @@ from gwrsa import study, study_compute
 from gwrsa.figures.study import drawings
 from gwrsa.report.words import findings
 from gwrsa.study import Study
-from gwrsa.study_gather import Opened
+from gwrsa.study_gather import Opened, gather
 from gwrsa.study_summary import summary
 from study_files import TOML, N, run, write
 
@@ -73,6 +73,44 @@ def test_figures_and_report_are_said_while_they_are_made(made, monkeypatch, caps
     assert capsys.readouterr().err == "figures ...\n(drawn)\nreport ...\n(written)\n"
     study.publish(made[1], progress=False)
     assert capsys.readouterr().err == "(drawn)\n(written)\n"
+
+
+def test_a_run_that_computes_nothing_leaves_figures_as_they_are(tmp_path, monkeypatch, capsys):
+    drawn, path, out = [], write(tmp_path), tmp_path / "out"
+
+    def publish(results, **_):
+        drawn.append(results)
+        (out / "report.html").write_text("drawn")
+
+    monkeypatch.setattr(study, "publish", publish)
+    again = f"figures and report are as they were; `gwrsa report {out}` draws them again\n"
+
+    def finished(text=TOML):
+        path.write_text(text)
+        Study.from_toml(path).run(out, progress=True)
+        return again in capsys.readouterr().err, len(drawn)
+
+    assert finished() == (False, 1)
+    assert finished() == (True, 1)
+    gather(out)
+    assert again in capsys.readouterr().err
+    (out / "report.html").unlink()
+    assert finished() == (False, 2)
+    # Units that are computed again, and tables of other models, also where a run without figures made them.
+    next((out / "shards").glob("*.json")).unlink()
+    assert finished() == (False, 3)
+    more = [
+        TOML.replace("[categories]", f'[[models]]\nname = "{x}"\nfamily = "clip"\nembedding = "near.npy"\n[categories]')
+        for x in "ab"
+    ]
+    assert finished(more[0]) == (False, 4)
+    path.write_text(more[1])
+    with (
+        pytest.warns(UserWarning, match="no longer in"),
+        pytest.warns(UserWarning, match="were of other tables and are removed"),
+    ):
+        run(path, out)
+    assert finished(more[1]) == (False, 5)
 
 
 def test_how_starts_ended_is_said_in_words(made):

@@ -151,18 +151,16 @@ class Study:
             computed = compute(work, work.units(), on_client(work, client), progress=progress)
         positions = by_position(folder, inputs.settings, work.human, inputs.hashes)
         provenance |= sides_of(work) | {"by_position": positions}
-        if (
-            before
-            and before["finished"]
-            and not (computed or extracted)
-            and before["settings"] == provenance["settings"]
-        ):
-            # Nothing was done: the study is as old as it was.
+        same = before is not None and before["finished"] and before["settings"] == provenance["settings"]
+        if before is not None and same and not (computed or extracted):
+            # Nothing was done: the study is as old as it was, and so are its figures.
+            anew = False
             provenance |= {name: before[name] for name in RUN} | {"earlier": before.get("earlier", [])}
         else:
+            anew = True
             provenance |= {"finished": now(), "seconds": time.perf_counter() - clock}
             provenance["earlier"] = all_runs(folder, provenance)
-        return finish(work, provenance, figures=figures, progress=progress)
+        return finish(work, provenance, figures=figures, anew=anew, progress=progress)
 
     def run_shard(
         self,
@@ -222,8 +220,10 @@ class Study:
         return inputs
 
 
-def finish(work: Work, provenance: dict[str, Any], *, figures: bool, progress: bool = True) -> Results:
-    """Tables, then the provenance that says it is finished, then figures and report."""
+def finish(
+    work: Work, provenance: dict[str, Any], *, figures: bool, anew: bool = True, progress: bool = True
+) -> Results:
+    """Tables, then the provenance that says it is finished, then figures and report; not anew: where they are not there."""
     made = assemble(work)
     folder = work.folder
     for name in ("objects", "results"):
@@ -238,25 +238,23 @@ def finish(work: Work, provenance: dict[str, Any], *, figures: bool, progress: b
     named = [f"tables/{name}.{kind}" for name in (*TABLES, "pairs") if name in made for kind in ("parquet", "csv")]
     written = ("study.toml", "objects.parquet", "results.parquet", *named)
     digests = {name: file_digest(folder / name) for name in written}
-    if not figures and (load_provenance(folder) or {}).get("tables") != digests:
-        _remove_drawings(folder)
+    report = folder / "report.html"
+    # They would be of other tables than are there from now on.
+    if (load_provenance(folder) or {}).get("tables") != digests:
+        if report.is_file() and not figures:
+            warnings.warn(
+                f"figures and report in {str(folder)!r} were of other tables and are removed; `gwrsa report {folder}` makes new ones",
+                stacklevel=3,
+            )
+        for old in (report, *(folder / "figures").glob("figure_*")):
+            old.unlink(missing_ok=True)
     save_provenance(folder, provenance | {"tables": digests})
     results = Results.open(folder)
-    if figures:
+    if figures and (anew or not report.is_file()):
         publish(results, progress=progress)
+    elif figures and progress:
+        sys.stderr.write(f"figures and report are as they were; `gwrsa report {folder}` draws them again\n")
     return results
-
-
-def _remove_drawings(folder: Path) -> None:
-    """Figures and report of other tables than are there now; `gwrsa report` makes them anew."""
-    report = folder / "report.html"
-    if report.is_file():
-        warnings.warn(
-            f"figures and report in {str(folder)!r} were of other tables and are removed; `gwrsa report {folder}` makes new ones",
-            stacklevel=4,
-        )
-    for old in (report, *(folder / "figures").glob("figure_*")):
-        old.unlink(missing_ok=True)
 
 
 def publish(results: Results, *, progress: bool = True) -> None:

@@ -136,7 +136,7 @@ def gather(folder: str | Path, *, figures: bool = True) -> Results:
     provenance["finished"] = opened.provenance["finished"] or now()
     if provenance["seconds"] is None:
         provenance["seconds"] = _seconds(work)
-    return finish(work, provenance, figures=figures)
+    return finish(work, provenance, figures=figures, anew=opened.provenance["finished"] is None)
 
 
 def _seconds(work: Work) -> float:
