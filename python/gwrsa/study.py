@@ -103,8 +103,8 @@ class Study:
             Threads. None: one a core, or as many as Slurm gave. The outcome does not depend on it. Processes instead are a `client` of
             `distributed.LocalCluster`, which is what `gwrsa study --workers` makes.
         client : distributed.Client, optional
-            Of a Dask cluster whose workers see `out`: they compute, this process reads the inputs and makes the tables. A worker
-            does one unit at a time, on its own number of threads, so that `workers` must be None.
+            Of a Dask cluster whose workers see `out`: they compute and draw, this process reads the inputs and makes tables and
+            report. A worker does one unit at a time, on its own threads, so that `workers` must be None.
         all_pairs : bool
             Model against model too, first replicates, noise left out; as `all_pairs = true` in the file.
         backend, device : str, optional
@@ -160,7 +160,7 @@ class Study:
             anew = True
             provenance |= {"finished": now(), "seconds": time.perf_counter() - clock}
             provenance["earlier"] = all_runs(folder, provenance)
-        return finish(work, provenance, figures=figures, anew=anew, progress=progress)
+        return finish(work, provenance, figures=figures, anew=anew, client=client, progress=progress)
 
     def run_shard(
         self,
@@ -221,7 +221,13 @@ class Study:
 
 
 def finish(
-    work: Work, provenance: dict[str, Any], *, figures: bool, anew: bool = True, progress: bool = True
+    work: Work,
+    provenance: dict[str, Any],
+    *,
+    figures: bool,
+    anew: bool = True,
+    client: Client | None = None,
+    progress: bool = True,
 ) -> Results:
     """Tables, then the provenance that says it is finished, then figures and report; not anew: where they are not there."""
     made = assemble(work)
@@ -251,18 +257,29 @@ def finish(
     save_provenance(folder, provenance | {"tables": digests})
     results = Results.open(folder)
     if figures and (anew or not report.is_file()):
-        publish(results, progress=progress)
+        publish(results, client=client, progress=progress)
     elif figures and progress:
         sys.stderr.write(f"figures and report are as they were; `gwrsa report {folder}` draws them again\n")
     return results
 
 
-def publish(results: Results, *, progress: bool = True) -> None:
-    """Draw the figures of a study and write its report, into its folder; with progress each is said on stderr."""
+def publish(results: Results, *, client: Client | None = None, progress: bool = True) -> None:
+    """Draw the figures of a study, on the workers of a client where there is one, and write its report, into its folder.
+
+    With progress each is said on stderr.
+    """
     from gwrsa import report
     from gwrsa.figures import study as drawings
 
-    for what, make in (("figures", drawings.draw), ("report", report.write)):
+    def draw(results: Results) -> None:
+        if client is None:
+            drawings.draw(results)
+        else:
+            from gwrsa import cluster_figures
+
+            cluster_figures.draw(results, client)
+
+    for what, make in (("figures", draw), ("report", report.write)):
         if progress:
             sys.stderr.write(f"{what} ...\n")
         make(results)

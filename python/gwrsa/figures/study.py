@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gwrsa import _validate as check
 from gwrsa import tables
 from gwrsa.figures.bars import rate_bars, rsa_bars
 from gwrsa.figures.categories import category_rates
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _CHOICES = {"lowest_loss": "the start chosen without labels", "highest_matching": "the start that matches most objects"}
 
 
-def draw(results: Results, out: str | Path | None = None) -> list[Path]:
+def draw(results: Results, out: str | Path | None = None, *, only: Collection[str] | None = None) -> list[Path]:
     """Draw every figure of a study.
 
     Parameters
@@ -36,24 +37,37 @@ def draw(results: Results, out: str | Path | None = None) -> list[Path]:
         A finished study.
     out : path, optional
         Folder for them. None: `figures` in the folder of the study.
+    only : collection of str, optional
+        Names of those that are wanted, such as "figure_2_rsa". None: all.
 
     Returns
     -------
     list of Path
-        What was written, PNG, SVG and PDF of each figure; figures of an earlier run that are no longer of the study are removed
-        from the folder of the study.
+        What was written, PNG, SVG and PDF of each figure; where all are drawn, figures of an earlier run that are no longer of the
+        study are removed from the folder of the study.
 
     Raises
     ------
+    ValueError
+        If the study has no figure of a name.
     ImportError
         If matplotlib is missing.
     """
     folder = results.folder / "figures" if out is None else Path(out)
-    written = [path for d in drawings(results) for path in save(d.make(), folder / d.name, close=True)]
-    if out is None:
-        for old in set(folder.glob("figure_*")) - set(written):
-            old.unlink()
+    every = {drawing.name: drawing for drawing in drawings(results)}
+    wanted = [check.choice("only", name, tuple(every)) for name in (every if only is None else only)]
+    written = [path for name in wanted for path in save(every[name].make(), folder / name, close=True)]
+    if out is None and only is None:
+        remove_others(results)
     return written
+
+
+def remove_others(results: Results) -> None:
+    """Remove figures of an earlier run, of what is no longer of the study, from its folder."""
+    names = {drawing.name for drawing in drawings(results)}
+    for old in (results.folder / "figures").glob("figure_*"):
+        if old.stem not in names:
+            old.unlink()
 
 
 def drawings(results: Results) -> list[Drawing]:
