@@ -20,7 +20,6 @@ from gwrsa.cli import app
 from gwrsa.study import Study
 from gwrsa.study_compute import Outcome, Progress, cores
 from gwrsa.study_gather import Opened
-from gwrsa.study_settings import Settings
 from study_files import LONGER, TABLES, TOML, assert_same, run, shards, write, write_longer
 
 distributed = pytest.importorskip("distributed")
@@ -74,44 +73,6 @@ def test_a_worker_does_one_pair_at_a_time_on_its_own_threads(tmp_path, made, thr
     assert_same(tmp_path / "out", made[1].folder)
 
 
-def test_the_last_pairs_are_noise_and_have_the_threads_that_are_left(tmp_path, made, monkeypatch):
-    seen, real = [], study_work.align
-
-    def align(source, target, *, workers, **how):
-        seen.append((target.name, workers))
-        return real(source, target, workers=workers, **how)
-
-    monkeypatch.setattr(study_work, "align", align)
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as two,
-        distributed.Client(two, set_as_default=False) as client,
-    ):
-        run(write(tmp_path), tmp_path / "out", client=client)
-    # The shuffled model has the values of the near one.
-    assert sorted(seen) == [("far", 1), ("near", 1), ("noise", 1), ("noise", 1), ("noise", 2)]
-    assert [name for name, _ in seen[-3:]] == ["noise"] * 3
-    assert_same(tmp_path / "out", made[1].folder)
-
-
-@pytest.mark.parametrize(
-    ("n_left", "address", "backend", "expected"),
-    [
-        (9, "tcp://a:1", "rust", 2),
-        (2, "tcp://a:1", "rust", 2),
-        (1, "tcp://a:1", "rust", 3),
-        (0, "tcp://a:2", "rust", 6),
-        (0, "tcp://b:1", "rust", 4),
-        (0, "tcp://c:1", "rust", 8),
-        (0, "tcp://a:1", "torch", 2),
-    ],
-)
-def test_threads_of_a_host_are_divided_among_the_last_jobs(made, n_left, address, backend, expected):
-    settings = Settings.restored(made[1].settings).solved_by(backend, None)
-    settings = replace(settings, alignment=replace(settings.alignment, n_starts=8))
-    there = {f"tcp://a:{i}": 2 for i in (1, 2, 3)} | {"tcp://b:1": 4} | {f"tcp://c:{i}": 1 for i in range(1, 40)}
-    assert cluster.threads_of(address, there, n_left, settings) == expected
-
-
 def test_jobs_that_meet_on_a_worker_take_turns(tmp_path, three_threads, monkeypatch):
     lock, most = threading.Lock(), []
 
@@ -125,7 +86,7 @@ def test_jobs_that_meet_on_a_worker_take_turns(tmp_path, three_threads, monkeypa
     monkeypatch.setattr(cluster, "_opened", lambda _: None)
     (tmp_path / "provenance.json").write_text("")
     common = cluster.Common(str(tmp_path), None, None, None)
-    futures = [three_threads.submit(cluster.do, common, (), 1, pure=False) for _ in range(6)]
+    futures = [three_threads.submit(cluster.do, common, (), pure=False) for _ in range(6)]
     assert three_threads.gather(futures) == [1] * 6
     assert most == [True] * 6
 
@@ -147,7 +108,7 @@ def test_a_folder_that_a_worker_does_not_see_is_named(tmp_path, client):
     with pytest.raises(
         ValueError, match=r"a folder that every worker sees, got .*elsewhere.*, which tcp://.* does not"
     ):
-        client.submit(cluster.do, common, (), 1).result()
+        client.submit(cluster.do, common, ()).result()
 
 
 def test_a_worker_of_another_version_is_refused(tmp_path, monkeypatch):

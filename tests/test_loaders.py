@@ -278,7 +278,9 @@ def test_whole_numbers_above_numbers_with_points_are_names_of_columns(tmp_path):
     assert np.array_equal(kept.square(), rdm.square())
 
 
-@pytest.mark.parametrize("text", ["0,1,2\n1,0,1.5\n2,1.5,0\n", "0,1,2\n3,4,5\n6,7,8\n9,10,11\n", "0,1\n0.5,2\n1.5,3\n"])
+@pytest.mark.parametrize(
+    "text", ["0,1,2\n1,0,1.5\n2,1.5,0\n", "0,1,2\n3,4,5\n6,7,8\n9,10,11\n", "0,1\n0.5,2\n1.5,3\n", "0,1,2\n"]
+)
 def test_values_that_happen_to_count_stay_values(tmp_path, text):
     loaded = load_array(written(tmp_path, "x.csv", text))
     assert loaded.columns is None
@@ -291,7 +293,13 @@ def test_values_that_happen_to_count_stay_values(tmp_path, text):
         ("x.csv", "a,b,id\n0.5,1.5,7\n2.5,1,8\n", r"column 3 \('id'\) may be labels or a dimension: labels must be"),
         ("x.csv", "a,b,word\n0.5,1.5,cat\n2.5,1,dog\n", "'cat', expected a number; labels must be the first column"),
         ("x.csv", "a,b,c\n0.5,1.5,1\n2.5,1,dog\n", "'dog', expected a number$"),
-        ("x.csv", "item;a;b\ncat;0,5;1,5\n", "separated by ',', not by ';', and decimals be written with a point"),
+        ("x.csv", "a,b\n1,nan\n2,nan\n", "'nan', expected a number$"),
+        ("x.csv", "item,b,c\ncat,dog,1\nfox,cat,3\n", "'dog', expected a number$"),
+        ("x.csv", "item;a;b\ncat;0,5;1,5\n", "by commas, not by semicolons, and decimals be written with a point"),
+        ("x.csv", "0,5;1,5\n2,5;3,5\n", "'5;3', expected a number; columns must not be separated by semicolons"),
+        ("x.csv", "item;a;b\ncat;0.5;1.5\n", "has one column; columns must be separated by commas, not by semicolons"),
+        ("x.tsv", "item;a;b\ncat;0.5;1.5\n", "has one column; columns must be separated by tabs, not by semicolons"),
+        ("x.csv", "\n1,2\n3,4\n", "row 2 must have 0 columns, got 2"),
         ("x.csv", "0\n1,0\n2,3,0\n", "both halves must be written, not the lower one alone"),
         ("x.txt", "0\n1 0\n2 3 0\n", "both halves must be written, not the lower one alone"),
     ],
@@ -299,6 +307,26 @@ def test_values_that_happen_to_count_stay_values(tmp_path, text):
 def test_tables_that_are_laid_out_otherwise_say_how_they_have_to_be(tmp_path, name, text, message):
     with pytest.raises(ValueError, match=message):
         load_array(written(tmp_path, name, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ("0,1\n0.5,2.0\n1.5,3.0\n2.5,1e-05\n", 3),
+        ("0,1,2\n0.5,1.0,7\n1.5,2.0,8\n2.5,3.5,9\n", 3),
+        ("0,1,2\n0.5,1.0,7.5\n1.5,-2.0,8.5\n", 2),
+    ],
+)
+def test_a_header_that_counts_is_none_of_the_objects(tmp_path, text, n):
+    loaded = load_array(written(tmp_path, "x.csv", text))
+    assert loaded.columns == tuple(text.split()[0].split(","))
+    assert len(loaded.values) == n
+
+
+def test_dimensions_beside_labels_may_have_any_name(tmp_path):
+    loaded = load_array(written(tmp_path, "x.csv", "item,image,word\ncat,0,2.5\ndog,2.5,0\nfox,1,1\n"))
+    assert loaded.columns == ("image", "word")
+    assert loaded.items == ("cat", "dog", "fox")
 
 
 def test_the_objects_of_a_square_table_may_have_any_name(tmp_path):

@@ -43,13 +43,14 @@ def test_each_step_is_that_of_pot(name, solver, loss, symmetric, steps):
 
 
 @pytest.mark.parametrize("name", GW)
-@pytest.mark.parametrize("n", [7, 10])
-def test_a_proximal_step_gives_no_mass_to_what_has_none(name, n):
-    """Plans of blocks, whose sums are the weights up to rounding only."""
-    c1, c2, p, q, M, _ = sides(n, n, uniform=True)
-    start = np.zeros((n, n))
-    for block in (slice(0, n // 2), slice(n // 2, n)):
-        start[block, block] = 1 / n / (block.stop - block.start)
+@pytest.mark.parametrize(("n", "m", "i", "j"), [(7, 7, 2, 2), (10, 10, 5, 5), (9, 6, 3, 2), (6, 9, 2, 3)])
+def test_a_proximal_step_gives_no_mass_to_what_has_none(name, n, m, i, j):
+    """Plans of two blocks, not symmetric, whose sums are the weights up to rounding only."""
+    c1, c2, p, q, M, _ = sides(n, m, uniform=True)
+    rows, columns = (np.random.default_rng(size).permutation(size) for size in (n, m))
+    start = np.zeros((n, m))
+    start[np.ix_(rows[:i], columns[:j])] = 1 / n / j
+    start[np.ix_(rows[i:], columns[j:])] = 1 / n / (m - j)
     args = (M, c1, c2) if "fused" in name else (c1, c2)
     ours, known = both(name, args, p=p, q=q, G0=start, solver="PPA", epsilon=0.05, max_iter=60, tol=0)
     assert np.abs(known - start).sum() > 0.5

@@ -15,6 +15,7 @@ from gwrsa import study, study_compute
 from gwrsa.figures.study import drawings
 from gwrsa.report.words import findings
 from gwrsa.study import Study
+from gwrsa.study_compute import cores
 from gwrsa.study_gather import Opened, gather
 from gwrsa.study_summary import summary
 from study_files import TOML, N, run, write
@@ -67,19 +68,23 @@ def test_an_rsa_that_rounds_to_zero_has_no_sign(made):
 
 
 def test_figures_and_report_are_said_while_they_are_made(made, monkeypatch, capsys):
-    monkeypatch.setattr("gwrsa.figures.study.draw", lambda _: sys.stderr.write("(drawn)\n"))
+    monkeypatch.setattr("gwrsa.figures.side_by_side.draw", lambda _, n: sys.stderr.write(f"(drawn by {n})\n"))
     monkeypatch.setattr("gwrsa.report.write", lambda _: sys.stderr.write("(written)\n"))
     study.publish(made[1], progress=True)
-    assert capsys.readouterr().err == "figures ...\n(drawn)\nreport ...\n(written)\n"
-    study.publish(made[1], progress=False)
-    assert capsys.readouterr().err == "(drawn)\n(written)\n"
+    assert capsys.readouterr().err == f"figures ...\n(drawn by {cores()})\nreport ...\n(written)\n"
+    study.publish(made[1], processes=3, progress=False)
+    assert capsys.readouterr().err == "(drawn by 3)\n(written)\n"
 
 
 def test_a_run_that_computes_nothing_leaves_figures_as_they_are(tmp_path, monkeypatch, capsys):
     drawn, path, out = [], write(tmp_path), tmp_path / "out"
 
-    def publish(results, **_):
-        drawn.append(results)
+    def publish(results, processes, **_):
+        drawn.append(processes)
+        for name in [d.name for d in drawings(results)]:
+            for suffix in ("png", "svg", "pdf"):
+                (out / "figures").mkdir(exist_ok=True)
+                (out / "figures" / f"{name}.{suffix}").write_text("drawn")
         (out / "report.html").write_text("drawn")
 
     monkeypatch.setattr(study, "publish", publish)
@@ -87,30 +92,33 @@ def test_a_run_that_computes_nothing_leaves_figures_as_they_are(tmp_path, monkey
 
     def finished(text=TOML):
         path.write_text(text)
-        Study.from_toml(path).run(out, progress=True)
+        Study.from_toml(path).run(out, workers=1, progress=True)
         return again in capsys.readouterr().err, len(drawn)
 
     assert finished() == (False, 1)
     assert finished() == (True, 1)
     gather(out)
     assert again in capsys.readouterr().err
-    (out / "report.html").unlink()
+    (out / "figures" / "figure_2_rsa.svg").unlink()
     assert finished() == (False, 2)
+    (out / "report.html").unlink()
+    assert finished() == (False, 3)
     # Units that are computed again, and tables of other models, also where a run without figures made them.
     next((out / "shards").glob("*.json")).unlink()
-    assert finished() == (False, 3)
+    assert finished() == (False, 4)
     more = [
         TOML.replace("[categories]", f'[[models]]\nname = "{x}"\nfamily = "clip"\nembedding = "near.npy"\n[categories]')
         for x in "ab"
     ]
-    assert finished(more[0]) == (False, 4)
+    assert finished(more[0]) == (False, 5)
     path.write_text(more[1])
     with (
         pytest.warns(UserWarning, match="no longer in"),
         pytest.warns(UserWarning, match="were of other tables and are removed"),
     ):
         run(path, out)
-    assert finished(more[1]) == (False, 5)
+    assert finished(more[1]) == (False, 6)
+    assert drawn == [1] * 6
 
 
 def test_how_starts_ended_is_said_in_words(made):

@@ -10,7 +10,7 @@ import platform
 import signal
 import socket
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -30,7 +30,7 @@ from gwrsa.study_settings import Settings
 from gwrsa.study_work import Work
 
 if TYPE_CHECKING:
-    from distributed import Client, Future, Worker
+    from distributed import Client, Future
 
 _LOOK = 1.0
 """Seconds after which the driver looks for workers that have joined."""
@@ -140,7 +140,7 @@ def _leave_interrupts() -> None:
 
 
 def on_client(work: Work, client: Client) -> Execute:
-    """On the workers of a client: one job at a time each, on its own threads, the last ones also on others (`threads_of`).
+    """On the workers of a client: one job at a time each, on its own number of threads.
 
     A job whose worker dies is done again by another. Workers may join and leave.
     """
@@ -164,27 +164,6 @@ def on_client(work: Work, client: Client) -> Execute:
     return execute
 
 
-def threads_of(address: str, workers: Mapping[str, int], n_left: int, settings: Settings) -> int:
-    """Of a job on a worker: those of its host divided among it and the jobs that are left, where these are fewer than its workers.
-
-    Parameters
-    ----------
-    address : str
-        Of the worker.
-    workers : mapping of str to int
-        Threads of each.
-    n_left : int
-        Jobs that no worker has begun.
-    settings : Settings
-        Of the study: a start keeps one thread at work, and torch's results depend on how many there are.
-    """
-    if chosen(settings.alignment.backend, settings.alignment.device) == "torch":
-        return workers[address]
-    host = address.rpartition(":")[0]
-    of_host = sum(n for other, n in workers.items() if other.rpartition(":")[0] == host)
-    return max(workers[address], min(of_host // (n_left + 1), max(n for _, n in batches(settings))))
-
-
 class _Dispatcher:
     """Hands out jobs, and knows which worker is at which."""
 
@@ -200,9 +179,9 @@ class _Dispatcher:
     def run(self, units: Sequence[Unit]) -> Iterator[tuple[Job, Outcome]]:
         """Each job when it is done; how many there are depends on the workers that are there when the first joins."""
         left: deque[Job] | None = None
-        # Noise takes longest, and the last jobs have the threads of those that are left without one: they should be long.
+        # Noise takes longest: begun last, it would keep one worker at work alone.
         noise = {model.name for model in self.work.settings.models if model.noise}
-        units = sorted(units, key=lambda unit: unit.target.name in noise)
+        units = sorted(units, key=lambda unit: unit.target.name not in noise)
         workers = self.client.nthreads()
         while left is None or left or self.flying:
             if left is None and workers:
@@ -210,8 +189,7 @@ class _Dispatcher:
             busy = {address for _, _, address in self.flying}
             for address in workers:
                 if left and address not in busy:
-                    job = left.popleft()
-                    self._submit(job, address, threads_of(address, workers, len(left), self.work.settings))
+                    self._submit(left.popleft(), address)
             self._say(workers, begun=left is not None)
             self.landed.wait(_LOOK)
             self.landed.clear()
@@ -245,13 +223,13 @@ class _Dispatcher:
         if self.flying:
             self.client.cancel([future for future, _, _ in self.flying])
 
-    def _submit(self, job: Job, address: str, threads: int) -> None:
+    def _submit(self, job: Job, address: str) -> None:
         sent = tuple(Sent(replace(u, source=_bare(u.source), target=_bare(u.target)), self.work.key(u)) for u in job)
         # Dask groups what it shows by what is before the first dash: by pairs, all batches and rounds of one together.
         group = job[0].names if job[0].what == "align" else job[0].what
         name = group.replace("-", "\N{NON-BREAKING HYPHEN}") + f"-{uuid4()}"
         future = self.client.submit(
-            do, self.common, sent, threads, key=name, workers=[address], allow_other_workers=True, pure=False
+            do, self.common, sent, key=name, workers=[address], allow_other_workers=True, pure=False
         )
         future.add_done_callback(lambda _: self.landed.set())
         self.flying.append((future, job, address))
@@ -296,21 +274,16 @@ def _bare(entry: Entry) -> Entry:
 # ---- on the worker
 
 
-@contextmanager
-def turn() -> Iterator[Worker]:
-    """The worker that this runs on, for one job at a time: what several could do at once shares its threads."""
+def do(common: Common, sent: tuple[Sent, ...]) -> Outcome:
+    """Do a job on a worker of the cluster."""
     from distributed import get_worker
 
     keep_memory()
     worker = get_worker()
+    threads = int(worker.state.nthreads)
+    # One at a time: what a worker with several threads could do at once shares these threads.
     with _turns[worker.address], one_blas_thread():
-        yield worker
-
-
-def do(common: Common, sent: tuple[Sent, ...], threads: int) -> Outcome:
-    """Do a job on a worker of the cluster, on its own threads or on so many, of those that its process may use, if these are more."""
-    with turn() as worker:
-        return do_sent(common, sent, max(min(threads, cores()), int(worker.state.nthreads)), worker.address)
+        return do_sent(common, sent, threads, worker.address)
 
 
 @lru_cache(maxsize=1)

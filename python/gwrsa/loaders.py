@@ -130,9 +130,10 @@ def load_array(path: str | Path, *, key: str | None = None) -> Loaded:
         A .csv or .tsv has a header where a cell of its first row is not a number, unless only the first cell is not
         and may as well be the label of an object: a header whose other names are numbers is one if the first cell is
         empty or `items`, `labels`, `uniqueID` or the like, if the numbers are 0, 1, 2, ..., or if they repeat the first
-        column. One of numbers only is a header if it is 0, 1, 2, ... above numbers with a point, and the table is not square. A first
-        column is labels if it has such a header, or beside others is called `id`, `name`, `object` or the like, or holds
-        no number. One that counts the rows from 0 or 1 is an error: it may be either.
+        column. A row of numbers is one if it is 0, 1, 2, ... and those below are not whole (of three columns or more,
+        unless the table is square: not all are). A first column is labels if its header is empty or `items` or the like, or
+        beside others `id`, `name`, `object` or the like, or if it holds no number. One that counts the rows from 0 or 1 is an
+        error: it may be either.
         One column of numbers without labels is 1-D; every other table is 2-D.
 
         In a .mat file a 1 x n array is 1-D and a 1 x 1 array is a scalar: MATLAB has neither. Labels in a .mat file of
@@ -288,6 +289,14 @@ def _counts(cells: Sequence[str]) -> bool:
     return len(cells) > 2 and list(cells) in (files.counted(len(cells), first) for first in (0, 1))
 
 
+def _why(cells: Sequence[Sequence[str]], cell: str, column: int, skip: int) -> str:
+    """What a cell that is no number may be, where the whole table says so."""
+    if ";" in cell:
+        return "; columns must not be separated by semicolons, and decimals be written with a point"
+    words = all(row[column] and row[column].lower() != "nan" and not files.is_number(row[column]) for row in cells)
+    return "; labels must be the first column" if words and not skip else ""
+
+
 def _from_table(table: files.Table) -> Loaded:
     if not table.rows:
         raise ValueError("the file has a header and no rows")
@@ -310,21 +319,19 @@ def _from_table(table: files.Table) -> Loaded:
     if np.isnan(values).any():
         row, column = (int(i) for i in np.argwhere(np.isnan(values))[0])
         cell = cells[row][column]
-        labels = not any(files.is_number(other[column]) for other in cells)
-        where = "; labels must be the first column" if labels and cell else ""
         raise ValueError(
-            f"{table.place(row, column + skip)} is {repr(cell) if cell else 'empty'}, expected a number{where}"
+            f"{table.place(row, column + skip)} is {repr(cell) if cell else 'empty'}, expected a number{_why(cells, cell, column, skip)}"
         )
     columns = tuple(table.header[skip:]) if table.header else None
     if columns and "" in columns:
         raise ValueError(f"row 1, column {columns.index('') + skip + 1} is empty, expected the name of a column")
     # The columns of a square table are objects, and may have any name.
-    if columns and 1 < len(columns) != len(cells):
+    if columns and not skip and 1 < len(columns) != len(cells):
         late = next((j for j, name in enumerate(columns) if files.names_labels(name, beside=True)), None)
         if late is not None:
-            which = f"column {late + skip + 1} ({columns[late]!r})"
+            which = f"column {late + 1} ({columns[late]!r})"
             raise ValueError(
-                f"{which} may be labels or a dimension: labels must be the first column, and what is neither be left out"
+                f"{which} may be labels or a dimension: labels must be the first column, and a dimension have another name"
             )
     if values.shape[1] == 1 and not skip:
         return Loaded(values[:, 0], None, columns)

@@ -107,6 +107,9 @@ def read_delimited(file: Path, separator: str) -> list[list[str]]:
         rows.pop()
     if not rows:
         raise ValueError("the file is empty")
+    apart = {row[0].count(";") for row in rows if row}
+    if all(len(row) == 1 for row in rows) and len(rows) > 1 and len(apart) == 1 and apart != {0}:
+        raise ValueError(f"the table has one column{semicolons(separator)}")
     for i, row in enumerate(rows):
         if len(row) != len(rows[0]):
             raise ValueError(f"row {i + 1} must have {len(rows[0])} columns, got {len(row)}{_hint(rows, separator)}")
@@ -115,12 +118,17 @@ def read_delimited(file: Path, separator: str) -> list[list[str]]:
 
 def _hint(rows: list[list[str]], separator: str) -> str:
     """What a table may be whose rows are not equally long."""
-    other = next((x for x in (";", ",", "\t") if x != separator and x in rows[0][0]), None)
-    if other is not None:
-        return f"; columns must be separated by {separator!r}, not by {other!r}, and decimals be written with a point"
+    if any(";" in cell for row in rows for cell in row):
+        return semicolons(separator)
     if [len(row) for row in rows] == list(range(1, len(rows) + 1)):
         return "; of an RDM both halves must be written, not the lower one alone"
     return ""
+
+
+def semicolons(separator: str) -> str:
+    """What a table with semicolons has to be like."""
+    what = {",": "commas", "\t": "tabs"}.get(separator, "white space")
+    return f"; columns must be separated by {what}, not by semicolons, and decimals be written with a point"
 
 
 def is_number(cell: str) -> bool:
@@ -142,13 +150,16 @@ def _has_header(head: list[str], rows: list[list[str]]) -> bool:
     if not all(map(is_number, others)):
         return True
     if is_number(first):
-        # Whole above numbers that are not: names of columns, as pandas writes them without an index. A square table is all values.
-        square = len(rows) + 1 == len(head)
-        return (
-            not square and len(head) > 2 and head == counted(len(head)) and any("." in x for row in rows for x in row)
-        )
+        return head == counted(len(head)) and _names_columns(head, rows)
     # Only the first cell can be text: the names of columns may be numbers, or this may be a labelled row.
     return (len(others) > 1 and others == counted(len(others))) or others == [row[0] for row in rows]
+
+
+def _names_columns(head: list[str], rows: list[list[str]]) -> bool:
+    """Whether whole numbers that count stand above numbers that are not whole, as pandas writes a table without its index."""
+    whole = [cell.lstrip("+-").isdecimal() for row in rows for cell in row]
+    # Where some of those below are whole too, a square table may be an RDM along a line, and two columns may be anything.
+    return (bool(rows) and not any(whole)) or (not all(whole) and len(head) > 2 and len(rows) + 1 != len(head))
 
 
 def counted(n: int, first: int = 0) -> list[str]:

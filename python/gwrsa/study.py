@@ -100,11 +100,11 @@ class Study:
             goes on where it was, and a model added to the file costs that model only. Several runs may share it: each takes what
             none of the others is at. `gwrsa.store` describes it.
         workers : int, optional
-            Threads. None: one a core, or as many as Slurm gave. The outcome does not depend on it. Processes instead are a `client` of
-            `distributed.LocalCluster`, which is what `gwrsa study --workers` makes.
+            Threads, and processes that draw figures. None: one a core, or as many as Slurm gave. The outcome does not depend on it.
+            Processes that compute are a `client` of `distributed.LocalCluster`, which is what `gwrsa study --workers` makes.
         client : distributed.Client, optional
-            Of a Dask cluster whose workers see `out`: they compute and draw, this process reads the inputs and makes tables and
-            report. A worker does one unit at a time, on its own threads, so that `workers` must be None.
+            Of a Dask cluster whose workers see `out`: they compute, this process reads the inputs and makes the tables. A worker
+            does one unit at a time, on its own number of threads, so that `workers` must be None.
         all_pairs : bool
             Model against model too, first replicates, noise left out; as `all_pairs = true` in the file.
         backend, device : str, optional
@@ -160,7 +160,7 @@ class Study:
             anew = True
             provenance |= {"finished": now(), "seconds": time.perf_counter() - clock}
             provenance["earlier"] = all_runs(folder, provenance)
-        return finish(work, provenance, figures=figures, anew=anew, client=client, progress=progress)
+        return finish(work, provenance, figures=figures, anew=anew, processes=threads, progress=progress)
 
     def run_shard(
         self,
@@ -226,7 +226,7 @@ def finish(
     *,
     figures: bool,
     anew: bool = True,
-    client: Client | None = None,
+    processes: int | None = None,
     progress: bool = True,
 ) -> Results:
     """Tables, then the provenance that says it is finished, then figures and report; not anew: where they are not there."""
@@ -256,33 +256,46 @@ def finish(
             old.unlink(missing_ok=True)
     save_provenance(folder, provenance | {"tables": digests})
     results = Results.open(folder)
-    if figures and (anew or not report.is_file()):
-        publish(results, client=client, progress=progress)
+    if figures and (anew or not _is_drawn(results)):
+        publish(results, processes=processes, progress=progress)
     elif figures and progress:
         sys.stderr.write(f"figures and report are as they were; `gwrsa report {folder}` draws them again\n")
     return results
 
 
-def publish(results: Results, *, client: Client | None = None, progress: bool = True) -> None:
-    """Draw the figures of a study, on the workers of a client where there is one, and write its report, into its folder.
+def _is_drawn(results: Results) -> bool:
+    """Whether report and all figures are there."""
+    from gwrsa.figures.study import drawings
+    from gwrsa.figures.style import FORMATS
 
-    With progress each is said on stderr.
+    files = {path.name for path in (results.folder / "figures").glob("figure_*")}
+    wanted = {f"{drawing.name}.{suffix}" for drawing in drawings(results) for suffix in FORMATS}
+    return (results.folder / "report.html").is_file() and wanted <= files
+
+
+def publish(results: Results, *, processes: int | None = None, progress: bool = True) -> None:
+    """Draw the figures of a study and write its report, into its folder.
+
+    Parameters
+    ----------
+    results : Results
+        A finished study.
+    processes : int, optional
+        That draw, at most. None: one a core.
+    progress : bool
+        Say on stderr what is being made.
     """
     from gwrsa import report
-    from gwrsa.figures import study as drawings
+    from gwrsa.figures import side_by_side
 
-    def draw(results: Results) -> None:
-        if client is None:
-            drawings.draw(results)
-        else:
-            from gwrsa import cluster_figures
-
-            cluster_figures.draw(results, client)
-
-    for what, make in (("figures", draw), ("report", report.write)):
+    def say(what: str) -> None:
         if progress:
             sys.stderr.write(f"{what} ...\n")
-        make(results)
+
+    say("figures")
+    side_by_side.draw(results, cores() if processes is None else processes)
+    say("report")
+    report.write(results)
 
 
 def _say_who_left(before: dict[str, Any] | None, settings: Settings) -> None:

@@ -211,7 +211,8 @@ impl<R: Real> Descent<'_, R> {
             }
             // Rounding onto the weights puts a little mass everywhere, and what has none must never get any.
             if let Init::Plan(plan) = init {
-                for (y, &given) in state.y.data.iter_mut().zip(&plan.data) {
+                let given = if self.problem.swapped { plan.transposed() } else { plan.clone() };
+                for (y, given) in state.y.data.iter_mut().zip(given.data) {
                     *y = if given > 0.0 { *y } else { R::from_f64(LOG_OF_ZERO) };
                 }
             }
