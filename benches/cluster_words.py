@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+NAMES = ("speed", "whole", "killed", "small", "store")
 # Of `speed`, in the order of the table.
 WAYS = {
     "one process of one thread": "one process",
@@ -48,12 +49,12 @@ def whole(found):
     return [said]
 
 
-def killed(found):
+def killed(found, where=""):
     """The example, killed."""
     left, again = (found["seconds"][name]["whole"] for name in ("left alone", "gone on with"))
     how = f"killed (SIGKILL) after {found['killed_after']:.0f} s" if found["status"] < 0 else "NOT killed"
     return [
-        f"With `--workers 2` {how}, and run again: {again:,.0f} s more; left alone, {left:,.0f} s. Tables: {_tables(found)}."
+        f"{where or 'With'} `--workers 2` {how}, and run again: {again:,.0f} s more; left alone, {left:,.0f} s. Tables: {_tables(found)}."
     ]
 
 
@@ -86,11 +87,16 @@ def _tables(found):
 
 def told():
     """All pieces of text."""
-    parts = {"speed": speed, "whole": whole, "killed": killed, "small": small, "store": store}
+    found = {name: json.loads((RESULTS / f"cluster_{name}.json").read_text()) for name in NAMES}
+    results = {name: of["result"] for name, of in found.items()}
+    one, other = (found[name]["machine"] for name in ("whole", "killed"))
+    where = "" if one["processor"] == other["processor"] else f"On another machine ({other['processor']}), with"
     return [
-        piece
-        for name, words in parts.items()
-        for piece in words(json.loads((RESULTS / f"cluster_{name}.json").read_text())["result"])
+        *speed(results["speed"]),
+        *whole(results["whole"]),
+        *killed(results["killed"], where),
+        *small(results["small"]),
+        *store(results["store"]),
     ]
 
 
