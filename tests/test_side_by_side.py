@@ -33,7 +33,7 @@ def refused(*_, **__):
 
 def test_other_processes_draw_what_this_one_would_to_the_last_byte(results, monkeypatch):
     # Some of each part: all are drawn by tests of the report.
-    parts = [part[:2] for part in side_by_side.portions(results, 2)]
+    parts = [part[:2] for part in side_by_side.portions(figures.drawings(results), 2)]
     figures.draw(results, only=[name for part in parts for name in part])
     expected = drawn(results)
     assert len(expected) == 12
@@ -48,8 +48,8 @@ def test_other_processes_draw_what_this_one_would_to_the_last_byte(results, monk
 
 @pytest.mark.parametrize("n", [1, 2, 3, 100])
 def test_each_figure_is_drawn_once_and_those_of_a_model_together(results, n):
-    parts = side_by_side.portions(results, n)
     every = figures.drawings(results)
+    parts = side_by_side.portions(every, n)
     assert len(parts) == min(n, len({d.name if d.model is None else d.model for d in every}))
     assert sorted(name for part in parts for name in part) == sorted(d.name for d in every)
     for model in {d.model for d in every} - {None}:

@@ -81,10 +81,10 @@ def test_a_run_that_computes_nothing_leaves_figures_as_they_are(tmp_path, monkey
 
     def publish(results, processes, **_):
         drawn.append(processes)
-        for name in [d.name for d in drawings(results)]:
+        (out / "figures").mkdir(exist_ok=True)
+        for drawing in drawings(results):
             for suffix in ("png", "svg", "pdf"):
-                (out / "figures").mkdir(exist_ok=True)
-                (out / "figures" / f"{name}.{suffix}").write_text("drawn")
+                (out / "figures" / f"{drawing.name}.{suffix}").write_text("drawn")
         (out / "report.html").write_text("drawn")
 
     monkeypatch.setattr(study, "publish", publish)

@@ -11,7 +11,7 @@ import numpy as np
 from gwrsa import _validate as check
 from gwrsa._validate import FloatArray
 from gwrsa.condensed import is_dissimilarity
-from gwrsa.loaders_files import names_labels
+from gwrsa.loaders_files import labels_among
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,8 +67,9 @@ def _check_columns(name: str, frame: pd.DataFrame) -> None:
     """A column of labels among those of numbers, as a table has that was read from a file, would be a dimension."""
     if _labels(f"{name}'s index", frame.index) is not None or frame.shape[1] < 2:
         return
-    found = next((c for c in frame.columns if isinstance(c, str) and c and names_labels(c, beside=True)), None)
-    if found is not None:
+    at = labels_among(frame.columns)
+    if at is not None:
+        found = frame.columns[at]
         raise ValueError(
             f"{name} must have its labels as index, got a column {found!r} among the numbers; give frame.set_index({found!r}), "
             "or frame.drop(columns=...) if it is to be left out"

@@ -327,7 +327,7 @@ def _from_table(table: files.Table) -> Loaded:
         raise ValueError(f"row 1, column {columns.index('') + skip + 1} is empty, expected the name of a column")
     # The columns of a square table are objects, and may have any name.
     if columns and not skip and 1 < len(columns) != len(cells):
-        late = next((j for j, name in enumerate(columns) if files.names_labels(name, beside=True)), None)
+        late = files.labels_among(columns)
         if late is not None:
             which = f"column {late + 1} ({columns[late]!r})"
             raise ValueError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +141,11 @@ def names_labels(name: str, *, beside: bool = False) -> bool:
     return name == "" or name.lower() in (_LABELS | _NAMES if beside else _LABELS)
 
 
+def labels_among(names: Iterable[object]) -> int | None:
+    """Place of the first column that is called like labels, among columns of numbers."""
+    return next((j for j, x in enumerate(names) if isinstance(x, str) and x and names_labels(x, beside=True)), None)
+
+
 def _has_header(head: list[str], rows: list[list[str]]) -> bool:
     first, *others = head
     if names_labels(first):
@@ -179,9 +184,8 @@ def _spaced(file: Path) -> Table:
     rows = [line.split() for line in file.read_text(encoding="utf-8-sig").rstrip().split("\n")]
     for i, row in enumerate(rows):
         if not row or len(row) != len(rows[0]):
-            width = len(rows[0]) or "some"
             raise ValueError(
-                f"row {i + 1} must have {width} columns, got {len(row)}{_hint(rows, ' ') if rows[0] else ''}"
+                f"row {i + 1} must have {len(rows[0]) or 'some'} columns, got {len(row)}{_hint(rows, ' ')}"
             )
     return Table(None, rows)
 

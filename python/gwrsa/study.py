@@ -151,13 +151,17 @@ class Study:
             computed = compute(work, work.units(), on_client(work, client), progress=progress)
         positions = by_position(folder, inputs.settings, work.human, inputs.hashes)
         provenance |= sides_of(work) | {"by_position": positions}
-        same = before is not None and before["finished"] and before["settings"] == provenance["settings"]
-        if before is not None and same and not (computed or extracted):
+        anew = True
+        if (
+            before
+            and before["finished"]
+            and not (computed or extracted)
+            and before["settings"] == provenance["settings"]
+        ):
             # Nothing was done: the study is as old as it was, and so are its figures.
             anew = False
             provenance |= {name: before[name] for name in RUN} | {"earlier": before.get("earlier", [])}
         else:
-            anew = True
             provenance |= {"finished": now(), "seconds": time.perf_counter() - clock}
             provenance["earlier"] = all_runs(folder, provenance)
         return finish(work, provenance, figures=figures, anew=anew, processes=threads, progress=progress)

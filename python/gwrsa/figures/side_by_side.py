@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from threading import Thread
 
 from gwrsa.figures import study as figures
+from gwrsa.figures.study_parts import Drawing
 from gwrsa.store import Results
 
 _WORTH = 8
@@ -36,38 +38,36 @@ def draw(results: Results, processes: int) -> None:
     processes : int
         Fewer are begun where there are few figures, or many objects.
     """
-    n_figures = len(figures.drawings(results))
-    n = min(processes, n_figures // _WORTH, _MOST_CELLS // max(len(results.objects) ** 2, 1))
+    every = figures.drawings(results)
+    n = min(processes, len(every) // _WORTH, _MOST_CELLS // max(len(results.objects) ** 2, 1))
     # Where Python is part of another program, that would be started.
-    if n < 2 or not Path(sys.executable or "").name.lower().startswith("py"):
-        figures.draw(results)
-        return
-    said = _by_others(results, n)
+    alone = n < 2 or not Path(sys.executable or "").name.lower().startswith("py")
+    said = None if alone else _by_others(results.folder, portions(every, n))
     if said is None:
         figures.draw(results)
         return
-    figures.remove_others(results)
+    figures.remove_others(results, {drawing.name for drawing in every})
     for message in dict.fromkeys(said):
         warnings.warn(message, stacklevel=2)
 
 
-def portions(results: Results, n: int) -> list[list[str]]:
+def portions(every: Sequence[Drawing], n: int) -> list[list[str]]:
     """Names of all figures in at most `n` parts; those of one model stay together, for they share its plan."""
     groups: list[list[str]] = []
-    for model, drawn in groupby(figures.drawings(results), key=lambda drawing: drawing.model):
+    for model, drawn in groupby(every, key=lambda drawing: drawing.model):
         names = [drawing.name for drawing in drawn]
         groups += [[name] for name in names] if model is None else [names]
     parts = [[name for group in groups[i::n] for name in group] for i in range(n)]
     return [part for part in parts if part]
 
 
-def _by_others(results: Results, n: int) -> list[str] | None:
+def _by_others(folder: Path, parts: Sequence[Sequence[str]]) -> list[str] | None:
     """What was warned of while other processes drew all figures; None where one of them failed."""
     there = {**os.environ, **_ONE_THREAD, "MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     began: list[subprocess.Popen[str]] = []
     try:
-        for names in portions(results, n):
-            command = [sys.executable, "-c", _BEGIN, str(results.folder.resolve()), *names]
+        for names in parts:
+            command = [sys.executable, "-c", _BEGIN, str(folder.resolve()), *names]
             # Its stdin is open for as long as this process lives.
             one = subprocess.Popen(  # noqa: S603  # this Python
                 command, stdin=_PIPE, stdout=_PIPE, stderr=subprocess.DEVNULL, text=True, env=there

@@ -58,13 +58,12 @@ def draw(results: Results, out: str | Path | None = None, *, only: Collection[st
     wanted = [check.choice("only", name, tuple(every)) for name in (every if only is None else only)]
     written = [path for name in wanted for path in save(every[name].make(), folder / name, close=True)]
     if out is None and only is None:
-        remove_others(results)
+        remove_others(results, every)
     return written
 
 
-def remove_others(results: Results) -> None:
-    """Remove figures of an earlier run, of what is no longer of the study, from its folder."""
-    names = {drawing.name for drawing in drawings(results)}
+def remove_others(results: Results, names: Collection[str]) -> None:
+    """Remove figures of an earlier run, which are none of these, from the folder of a study."""
     for old in (results.folder / "figures").glob("figure_*"):
         if old.stem not in names:
             old.unlink()

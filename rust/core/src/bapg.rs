@@ -44,7 +44,6 @@ pub fn bapg(
     max_outer: usize,
     cancel: &AtomicBool,
 ) -> Result<Alternation, InvalidInput> {
-    let oriented = |x: &Mat<f64>| if problem.swapped { x.transposed() } else { x.clone() };
     if !(epsilon > 0.0 && epsilon.is_finite()) {
         return Err(InvalidInput::NotPositive { name: "epsilon", value: epsilon });
     }
@@ -54,7 +53,7 @@ pub fn bapg(
             return Err(InvalidInput::Shape { name: "linear", actual, expected });
         }
     }
-    let linear = linear.map(oriented);
+    let linear = linear.map(|given| problem.oriented(given));
     let mut plan = problem.checked_plan("init", init, f64::INFINITY)?;
     let mut log = Mat::from_fn(plan.rows, plan.cols, |i, j| plan.row(i)[j].ln().max(LOG_OF_ZERO));
     let (mut changes, mut n_outer, mut converged) = (Vec::new(), 0, false);
@@ -77,7 +76,7 @@ pub fn bapg(
             converged = change <= tol;
         }
     }
-    Ok(Alternation { plan: oriented(&plan), changes, n_outer, converged })
+    Ok(Alternation { plan: problem.oriented(&plan), changes, n_outer, converged })
 }
 
 /// `log <- log - df(T) / epsilon`.

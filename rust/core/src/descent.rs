@@ -211,8 +211,7 @@ impl<R: Real> Descent<'_, R> {
             }
             // Rounding onto the weights puts a little mass everywhere, and what has none must never get any.
             if let Init::Plan(plan) = init {
-                let given = if self.problem.swapped { plan.transposed() } else { plan.clone() };
-                for (y, given) in state.y.data.iter_mut().zip(given.data) {
+                for (y, given) in state.y.data.iter_mut().zip(self.problem.oriented(plan).data) {
                     *y = if given > 0.0 { *y } else { R::from_f64(LOG_OF_ZERO) };
                 }
             }

@@ -219,6 +219,11 @@ impl Problem {
         self.swapped
     }
 
+    /// A matrix of source by target, as the sides are inside.
+    pub(crate) fn oriented(&self, given: &Mat<f64>) -> Mat<f64> {
+        if self.swapped { given.transposed() } else { given.clone() }
+    }
+
     /// Weights, each summing to 1, source and target as they are worked with.
     #[must_use]
     pub fn weights(&self) -> (&[f64], &[f64]) {
@@ -303,7 +308,7 @@ impl Problem {
         if let Some(index) = plan.data.iter().position(|x| *x < 0.0) {
             return Err(InvalidInput::Negative { name, index, value: plan.data[index] });
         }
-        let plan = if self.swapped { plan.transposed() } else { plan.clone() };
+        let plan = self.oriented(plan);
         let error = marginal_error(&plan, &self.p, &self.q);
         if error > tol {
             return Err(InvalidInput::Infeasible { name, error });
