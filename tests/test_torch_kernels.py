@@ -17,9 +17,9 @@ from gwrsa.backends.torch.anderson import Anderson
 from gwrsa.backends.torch.combination import closest_combination, sample
 from gwrsa.backends.torch.forecast import Forecast
 from gwrsa.backends.torch.graphs import Repeated
+from gwrsa.backends.torch.momentum import Momentum
 from gwrsa.backends.torch.relaxation import Relaxation, adapted
 from gwrsa.backends.torch.sinkhorn import CONVERGED, Scaling, Weights
-from gwrsa.backends.torch.stride import Stride
 
 CPU = torch.device("cpu")
 
@@ -182,24 +182,44 @@ def test_anderson_forgets_when_the_change_has_grown():
     assert anderson.takes(0, 0.002)
 
 
-def stride_steps(rates, begin, *, long):
+def test_anderson_leaves_a_change_that_no_longer_falls_to_plain_steps():
+    anderson = Anderson(torch.zeros(2, 2, 2))
+    assert sum(anderson.takes(0, 0.002) for _ in range(11)) == 11
+    assert not anderson.takes(0, 0.002)
+    assert not anderson.takes(0, 0.0007)
+    assert anderson.takes(0, 0.0005)
+    # One that falls slowly is none, and each start has a change of its own.
+    assert all(anderson.takes(1, 0.009 * 0.96**k) for k in range(200))
+
+
+def steps_to_the_end(rates, begin, *, accelerated):
     rates = torch.tensor(rates, dtype=torch.float64)[None, :, None]
     x = torch.tensor(begin, dtype=torch.float64)[None, :, None].repeat(2, 1, 1)
-    stride, change = Stride(x), torch.full((2,), 0.1, dtype=torch.float64)
+    momentum, change = Momentum(x), torch.full((2,), 0.1, dtype=torch.float64)
     for step in range(1, 1000):
         g = rates * x
         if (g - x)[0].abs().max() < 1e-3:
             return step
         # The second start never goes farther.
-        x = stride.advance(x, g, change, torch.tensor([long, False]))
+        x = momentum.advance(x, g, change, torch.tensor([accelerated, False]))
     return 1000
 
 
 def test_a_straight_way_takes_fewer_steps():
     rates, begin = [0.98, 0.9, 0.5, 0.1, 0.0], [1.0, 0.2, 0.2, 0.2, 0.2]
-    plain, long = (stride_steps(rates, begin, long=long) for long in (False, True))
+    plain, accelerated = (steps_to_the_end(rates, begin, accelerated=way) for way in (False, True))
     assert plain > 100
-    assert 2 * long < plain
+    assert 2 * accelerated < plain
+
+
+def test_a_turn_takes_the_momentum_away():
+    x = torch.zeros(1, 2, 1, dtype=torch.float64)
+    momentum, change, here = Momentum(x), torch.tensor([0.1], dtype=torch.float64), torch.tensor([True])
+    right, up = torch.tensor([[[1.0], [0.0]]]).double(), torch.tensor([[[0.0], [1.0]]]).double()
+    for step in (1, 2, 3):
+        x = momentum.advance(x, x + right, change, here)
+        assert (x[0, 0, 0] == 1) if step == 1 else (x[0, 0, 0] > step)
+    assert torch.equal(momentum.advance(x, x * right + up, change, here), x * right + up)
 
 
 def test_potentials_that_follow_linearly_are_foretold():

@@ -8,11 +8,15 @@ use crate::real::Real;
 
 /// Relative change below which steps are extrapolated. Farther out it would choose another basin.
 const BEGIN: f64 = 1e-2;
-/// Each time the history had to be dropped, extrapolation begins this much closer: close to a saddle it would draw the iteration back to
-/// the saddle, again and again.
+/// Each time extrapolation led nowhere it begins this much closer: close to a saddle it would draw the iteration back to the saddle, again
+/// and again.
 const CLOSER: f64 = 0.3;
-/// Growth of the change over the least seen at which the history is dropped.
+/// Growth of the change over the least seen at which extrapolation led nowhere.
 const TOLERATED: f64 = 2.0;
+/// Steps in which the least change has to fall to the share `FALLEN`. It does not where the residual has a least norm that is not zero, in the
+/// bottleneck that is left of two fixed points that have met. Least squares stay there; plain steps creep through.
+const PATIENCE: usize = 10;
+const FALLEN: f64 = 0.7;
 
 /// Entries of a vector that are worked on at a time: they stay in cache.
 const PART: usize = 1 << 13;
@@ -27,7 +31,11 @@ pub struct Anderson<R> {
     residual: Vec<R>,
     image: Vec<R>,
     steps: usize,
+    /// Least change since the history was dropped.
     least: f64,
+    /// The change that fell last to the share `FALLEN` of the one before, and the steps since then.
+    mark: f64,
+    since: usize,
     begin: f64,
 }
 
@@ -42,6 +50,8 @@ impl<R: Real> Anderson<R> {
             image: Vec::new(),
             steps: 0,
             least: f64::INFINITY,
+            mark: f64::INFINITY,
+            since: 0,
             begin: BEGIN,
         }
     }
@@ -57,16 +67,25 @@ impl<R: Real> Anderson<R> {
         self.image.clear();
         self.steps = 0;
         self.least = f64::INFINITY;
+        self.mark = f64::INFINITY;
+        self.since = 0;
     }
 
     /// Whether an iterate whose image is at the relative distance `change` is near enough to the end. What is known is forgotten when
-    /// not, or when the change has grown.
+    /// not, also when the change has grown, or no longer falls.
     pub fn takes(&mut self, change: f64) -> bool {
-        let grown = change > TOLERATED * self.least;
-        if grown {
-            self.begin *= CLOSER;
+        if change < FALLEN * self.mark {
+            (self.mark, self.since) = (change, 0);
+        } else {
+            self.since += 1;
         }
-        if self.depth == 0 || grown || change > self.begin {
+        let begun = self.least.is_finite();
+        let stuck = self.since > PATIENCE;
+        let away = change > self.begin.min(TOLERATED * self.least);
+        if begun && (stuck || away) {
+            self.begin = CLOSER * if stuck { self.least } else { self.begin };
+        }
+        if self.depth == 0 || stuck || away {
             self.forget();
             return false;
         }
@@ -137,5 +156,27 @@ mod tests {
         for (x, r) in x.data.iter().zip(rates) {
             assert!((x - 1.0 / (1.0 - r)).abs() < 1e-6, "{x} at rate {r}");
         }
+    }
+
+    #[test]
+    fn extrapolation_that_leads_nowhere_begins_again_closer() {
+        let mut anderson = Anderson::<f64>::new(5);
+        // Too far out, near enough, grown.
+        assert!(!anderson.takes(2e-2) && anderson.takes(9e-3) && anderson.takes(2e-3) && !anderson.takes(5e-3));
+        assert!(!anderson.takes(CLOSER * BEGIN * 1.01) && anderson.takes(CLOSER * BEGIN * 0.99));
+        // Farther out than where it began.
+        anderson.clear();
+        assert!(anderson.takes(8e-3) && !anderson.takes(1.1e-2) && !anderson.takes(9e-3));
+    }
+
+    #[test]
+    fn a_change_that_no_longer_falls_is_left_to_plain_steps() {
+        let mut anderson = Anderson::<f64>::new(5);
+        let steps = (0..100).take_while(|_| anderson.takes(2e-3)).count();
+        assert_eq!(steps, PATIENCE + 1);
+        assert!(!anderson.takes(1.9e-3) && !anderson.takes(0.7e-3) && anderson.takes(0.5e-3));
+        // One that falls slowly is none.
+        anderson.clear();
+        assert!((0..200).all(|k| anderson.takes(9e-3 * 0.96f64.powi(k))));
     }
 }

@@ -10,13 +10,13 @@ use crate::gw::{Literal, Settings, Status};
 use crate::init::Init;
 use crate::kernels::distance_and_norm;
 use crate::mat::Mat;
+use crate::momentum::Momentum;
 use crate::operator::{Operator, Scratch};
 use crate::plan::LOG_OF_ZERO;
 use crate::problem::Problem;
 use crate::real::Real;
 use crate::sinkhorn::{Ended, Scaling};
 use crate::solution::{Exponent, Phases, Solution};
-use crate::stride::Stride;
 
 /// Loosest marginal error of an inner loop, and its share of the last outer change. Looser, and a start close to the unstable
 /// uniform plan leaves it along another branch than the exact step takes: another basin.
@@ -47,7 +47,7 @@ pub struct Level {
     pub epsilon: f64,
     pub tol: f64,
     pub max_outer: usize,
-    /// Whether steps are made longer, and extrapolated near the end; while annealing that changes the basin.
+    /// Whether steps have momentum, and are extrapolated near the end; while annealing that changes the basin.
     pub last: bool,
 }
 
@@ -80,7 +80,7 @@ pub struct Workspace<R> {
     /// Where an exponent is formed before it takes the place of the last; empty where `next` has the room.
     exponent: Mat<R>,
     scratch: Scratch<R>,
-    stride: Stride<R>,
+    momentum: Momentum<R>,
     anderson: Anderson<R>,
     forecast: Forecast<R>,
 }
@@ -96,7 +96,7 @@ impl<R: Real> Workspace<R> {
             next: Mat::zeros(rows, cols),
             exponent: Mat::zeros(of_exponent.0, of_exponent.1),
             scratch: operator.scratch(),
-            stride: Stride::new(),
+            momentum: Momentum::new(),
             anderson: Anderson::new(DEPTH.min(MAX_HISTORY / step.max(1))),
             forecast: Forecast::new(),
         }
@@ -252,14 +252,14 @@ impl<R: Real> Descent<'_, R> {
         let clock = Instant::now();
         let (operator, epsilon, tol) = (self.operator, level.epsilon, level.tol);
         let scale = SCALE_FLOOR * operator.summary_scale(&self.problem.p);
-        let Workspace { scaling, next, exponent, scratch, stride, anderson, forecast } = space;
+        let Workspace { scaling, next, exponent, scratch, momentum, anderson, forecast } = space;
         let previous = state.epsilon;
         match previous {
             Some(previous) => scaling.load(Some((&state.f, &state.g)), previous / epsilon),
             None => scaling.load(None, 1.0),
         }
         scaling.seconds = (0.0, 0.0);
-        stride.clear();
+        momentum.clear();
         anderson.clear();
         forecast.clear();
         state.epsilon = Some(epsilon);
@@ -335,10 +335,10 @@ impl<R: Real> Descent<'_, R> {
             if !level.last {
                 std::mem::swap(&mut state.x, next);
             } else if anderson.takes(state.change) {
-                stride.clear();
+                momentum.clear();
                 anderson.advance(&mut state.x, next, parallel);
             } else {
-                stride.advance(&mut state.x, next, state.change);
+                momentum.advance(&mut state.x, next, state.change);
             }
             state.phases.summary += at.elapsed().as_secs_f64();
         }

@@ -48,6 +48,7 @@ mod kernels;
 mod linalg;
 mod loss;
 mod mat;
+mod momentum;
 mod operator;
 mod padded;
 mod plan;
@@ -63,7 +64,6 @@ mod simd;
 mod sinkhorn;
 mod solution;
 mod speed;
-mod stride;
 mod sweep;
 mod transport;
 #[cfg(target_arch = "x86_64")]

@@ -19,6 +19,8 @@ _MAX_HISTORY = 1 << 29
 _BEGIN = 1e-2
 _CLOSER = 0.3
 _TOLERATED = 2.0
+_PATIENCE = 10
+_FALLEN = 0.7
 _RIDGE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
@@ -39,12 +41,14 @@ class Anderson(Slots):
         self.gram = torch.zeros(b, self.depth, self.depth, dtype=torch.float64, device=x.device)
         self.steps = [-1] * b
         self.least = [math.inf] * b
+        self.mark = [math.inf] * b
+        self.since = [0] * b
         self.begin = [_BEGIN] * b
 
     def take(self, index: Tensor) -> None:
         """Keep these starts."""
         super().take(index)
-        for name in ("steps", "least", "begin"):
+        for name in ("steps", "least", "mark", "since", "begin"):
             old = getattr(self, name)
             setattr(self, name, [old[i] for i in index.tolist()])
 
@@ -55,14 +59,21 @@ class Anderson(Slots):
 
     def _forget(self, slot: int) -> None:
         self.steps[slot], self.least[slot] = -1, math.inf
+        self.mark[slot], self.since[slot] = math.inf, 0
 
     def takes(self, slot: int, change: float) -> bool:
-        """Whether an iterate whose image is at the relative distance `change` is near the end; if not, what is known is forgotten."""
-        grown = change > _TOLERATED * self.least[slot]
-        if grown:
-            # Close to a saddle it would draw the iteration back to the saddle, again and again.
-            self.begin[slot] *= _CLOSER
-        if self.depth == 0 or grown or change > self.begin[slot]:
+        """Whether an iterate whose image is at the relative distance `change` is near the end. What is known is forgotten when not, also
+        when the change has grown, or no longer falls."""
+        if change < _FALLEN * self.mark[slot]:
+            self.mark[slot], self.since[slot] = change, 0
+        else:
+            self.since[slot] += 1
+        begun = math.isfinite(self.least[slot])
+        stuck = self.since[slot] > _PATIENCE
+        away = change > min(self.begin[slot], _TOLERATED * self.least[slot])
+        if begun and (stuck or away):
+            self.begin[slot] = _CLOSER * (self.least[slot] if stuck else self.begin[slot])
+        if self.depth == 0 or stuck or away:
             self._forget(slot)
             return False
         self.least[slot] = min(self.least[slot], change)

@@ -17,10 +17,10 @@ from gwrsa.backends.torch import sinkhorn
 from gwrsa.backends.torch.anderson import Anderson
 from gwrsa.backends.torch.devices import Clock
 from gwrsa.backends.torch.forecast import Forecast
+from gwrsa.backends.torch.momentum import Momentum
 from gwrsa.backends.torch.operator import Operator
 from gwrsa.backends.torch.sinkhorn import Scaling, Weights
 from gwrsa.backends.torch.slots import Slots
-from gwrsa.backends.torch.stride import Stride
 
 # As in the core, where they are explained.
 _LOOSEST_INNER = 1e-3
@@ -40,7 +40,7 @@ class Level:
     tol: float
     max_outer: int
     last: bool
-    """Whether steps are made longer, and extrapolated near the end."""
+    """Whether steps have momentum, and are extrapolated near the end."""
 
 
 @dataclass
@@ -120,7 +120,7 @@ class Batch:
         self.next = torch.zeros_like(self.x)
         self.exponents = Exponents(operator, b)
         self.scaling = Scaling(kernel, weights, self.exponents)
-        self.stride = Stride(self.x)
+        self.momentum = Momentum(self.x)
         self.forecast = Forecast(self.x, operator.n + operator.m)
         self.anderson: Anderson | None = None
         self.clock = Clock(self.device)
@@ -174,7 +174,7 @@ class Batch:
         self.scaling.load(slot, state.potentials, state.epsilon / task.level.epsilon)
         here = torch.zeros(len(self.tasks), dtype=torch.bool, device=self.device)
         here[slot] = True
-        self.stride.clear(here)
+        self.momentum.clear(here)
         self.forecast.clear(slot)
         if self.anderson is not None:
             self.anderson.clear(slot)
@@ -185,7 +185,7 @@ class Batch:
         self.half_done = "slots"
         index = torch.tensor(left, device=self.device)
         self.x, self.next = self.x[index], self.next[index]
-        for part in (self.exponents, self.scaling, self.stride, self.forecast, self.anderson):
+        for part in (self.exponents, self.scaling, self.momentum, self.forecast, self.anderson):
             if part is not None:
                 part.take(index)
         for name in ("tasks", "states", "steps", "change", "stalled"):
@@ -269,20 +269,20 @@ class Batch:
         converged = [self._status(slot) == "converged" for slot in range(len(self.tasks))]
         last = [task is not None and task.level.last for task in self.tasks]
         extrapolated: list[int] = []
-        strided: list[int] = []
+        on_the_way: list[int] = []
         for slot, is_last in enumerate(last):
             if not is_last or converged[slot] or self._status(slot) == "numerical_error":
                 continue
             if self.anderson is None:
                 self.anderson = Anderson(self.x)
-            (extrapolated if self.anderson.takes(slot, self.change[slot]) else strided).append(slot)
+            (extrapolated if self.anderson.takes(slot, self.change[slot]) else on_the_way).append(slot)
         new = self.next
-        if strided:
+        if on_the_way:
             change = torch.tensor(self.change, dtype=torch.float64, device=self.device)
-            new = self.stride.advance(self.x, self.next, change, self._mask(strided))
+            new = self.momentum.advance(self.x, self.next, change, self._mask(on_the_way))
         if extrapolated and self.anderson is not None:
             mine = self._mask(extrapolated)
-            self.stride.clear(mine)
+            self.momentum.clear(mine)
             new = torch.where(mine[:, None, None], self.anderson.advance(self.x, self.next, extrapolated), new)
         self.x.copy_(new)
 

@@ -27,7 +27,7 @@ def start_bytes(operator: Operator) -> int:
     summary = operator.summary_shape[0] * m * size
     history = 2 * anderson.depth(operator.summary_shape[0] * m, size) + 4
     # Summaries now and next, their steps and images, and temporary ones; exponent and what it is made from.
-    small = (history + 6) * summary + operator.exponent_shape[0] * m * size
+    small = (history + 7) * summary + operator.exponent_shape[0] * m * size
     if operator.factored:
         small += 2 * n * (operator.r + 3) * size
     # Potentials, scalings, weights, sums, and what the forecast knows of them.
