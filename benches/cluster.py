@@ -1,13 +1,12 @@
 """What a study costs on several processes.
 
-    python benches/cluster.py [speed] [whole] [killed] [small] [store] [--quick]; without a name, all of them.
+    python benches/cluster.py [speed] [whole] [small] [store] [--quick]; without a name, all of them.
 
 speed   the six models of examples/things/study.toml: in one process, on Dask with one and two workers, by two processes that share
         a folder, by --workers 2, by two threads; how long, how much processor time each process took, and whether the tables are the
         same to the last bit
-whole   examples/things/study.toml as it is, with figures and report, by --workers 1 and --workers 2: how long, and whether all tables are
-        the same to the last bit
-killed  the same by --workers 2, killed at a random moment and gone on with, beside a run that was left alone
+whole   examples/things/study.toml as it is, with figures and report, by --workers 1 bound to one core, by --workers 2, and by --workers 2
+        killed at a random moment and gone on with: how long, and whether all tables are the same to the last bit
 small   5,000 small units on a real Slurm of 8 virtual nodes, by job array and by SLURMCluster (root, slurm-wlm, munge, dask-jobqueue)
 store   listing and merging of 100,000 starts (tests/store_files.py), and bytes a start on disk of what `speed` left
 
@@ -89,16 +88,18 @@ def since(began):
     return [round(b - a, 2) for a, b in zip(began, now(), strict=True)]
 
 
-def begun(path, data, out, *how):
-    """A command that computes the study in a folder."""
+def begun(path, data, out, *how, core=None):
+    """A command that computes the study in a folder, bound to a `core` where one is given."""
     verb = [sys.executable, "-c", "from gwrsa.cli import main; main()", "study", path, "--data", data, "--out", out]
+    if core is not None:
+        verb = ["taskset", "-c", str(core), *verb]
     return subprocess.Popen([*map(str, verb), "--no-progress", *how], stdout=subprocess.DEVNULL, env=ENVIRONMENT)
 
 
-def by_verb(path, data, out, n=1, *how):
+def by_verb(path, data, out, n=1, *how, core=None):
     """Seconds of n commands at once that compute the study in one folder, and processor time of each with its own processes."""
     began = time.perf_counter()
-    started = [begun(path, data, out, *how) for _ in range(n)]
+    started = [begun(path, data, out, *how, core=core) for _ in range(n)]
     cpu = []
     for process in started:
         _, status, used = os.wait4(process.pid, 0)
@@ -203,44 +204,39 @@ def example(folder, quick):
 
 
 def whole(folder, quick):
-    """The example with one and two workers."""
+    """The example on one core and on two, and killed at a random moment and gone on with."""
     path, data, drawn = example(folder, quick)
     found, load = {}, os.getloadavg()[0]
-    for n in (1, 2):
-        found[f"--workers {n}"] = by_verb(path, data, folder / str(n), 1, "--workers", str(n), *drawn)
-        sys.stdout.write(f"--workers {n}: {found[f'--workers {n}']}\n")
+
+    def keep(name, seconds):
+        found[name] = seconds
+        sys.stdout.write(f"{name}: {seconds}\n")
         sys.stdout.flush()
-    starts = pd.read_parquet(folder / "1" / "results.parquet")
-    one, two = found["--workers 1"], found["--workers 2"]
-    return {
-        "seconds": found,
-        "load_before": round(load, 2),
-        "pairs": len(starts[["target", "replicate"]].drop_duplicates()),
-        "starts": len(starts),
-        "same_tables": same(folder / "1", folder / "2"),
-        "speedup_of_two_workers": {"whole": round(one["whole"] / two["whole"], 3)},
-    }
 
-
-def killed(folder, quick):
-    """The example with two workers, killed at a random moment and gone on with, beside a run that was not."""
-    path, data, drawn = example(folder, quick)
-    left = by_verb(path, data, folder / "left alone", 1, "--workers", "2", *drawn)
-    after = left["whole"] * float(np.random.default_rng().uniform(0.1, 0.9))
-    process = begun(path, data, folder / "killed", "--workers", "2", *drawn)
+    two = ("--workers", "2", *drawn)
+    keep("two workers", by_verb(path, data, folder / "two", 1, *two))
+    after = found["two workers"]["whole"] * float(np.random.default_rng().uniform(0.1, 0.9))
+    process = begun(path, data, folder / "killed", *two)
     try:
         process.wait(after)
     except subprocess.TimeoutExpired:
         process.kill()
     status, shards = process.wait(), len(list((folder / "killed" / "shards").glob("*.json")))
     # It waits for the workers of the killed to end.
-    again = by_verb(path, data, folder / "killed", 1, "--workers", "2", *drawn)
+    keep("gone on with", by_verb(path, data, folder / "killed", 1, *two))
+    core = min(os.sched_getaffinity(0))
+    keep("one worker", by_verb(path, data, folder / "one", 1, "--workers", "1", *drawn, core=core))
+    starts = pd.read_parquet(folder / "one" / "results.parquet")
     return {
-        "seconds": {"left alone": left, "gone on with": again},
+        "seconds": found,
+        "load_before": round(load, 2),
+        "pairs": len(starts[["target", "replicate"]].drop_duplicates()),
+        "starts": len(starts),
         "killed_after": round(after, 1),
         "status": status,
         "shards_that_were_whole": shards,
-        "same_tables": same(folder / "left alone", folder / "killed"),
+        "same_tables": all(same(folder / "one", folder / other) for other in ("two", "killed")),
+        "speedup_of_two_workers": {"whole": round(found["one worker"]["whole"] / found["two workers"]["whole"], 3)},
     }
 
 
@@ -338,7 +334,7 @@ def store(folder, quick):
 
 def main():
     """Command line."""
-    parts = {"speed": speed, "whole": whole, "killed": killed, "small": small, "store": store}
+    parts = {"speed": speed, "whole": whole, "small": small, "store": store}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="*", help="which; all of them by default")
     parser.add_argument("--quick", action="store_true", help="something small, written nowhere")

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-NAMES = ("speed", "whole", "killed", "small", "store")
+NAMES = ("speed", "whole", "small", "store")
 # Of `speed`, in the order of the table.
 WAYS = {
     "one process of one thread": "one process",
@@ -38,24 +38,17 @@ def speed(found):
     return ["\n".join(table), said]
 
 
-def whole(found):
-    """The example as it is."""
-    one, two = (found["seconds"][name] for name in ("--workers 1", "--workers 2"))
+def whole(found, where=""):
+    """The example as it is, and killed."""
+    two, again, one = (found["seconds"][name] for name in ("two workers", "gone on with", "one worker"))
+    how = f"Killed (SIGKILL) after {found['killed_after']:.0f} s" if found["status"] < 0 else "NOT killed"
     said = (
-        f"{found['pairs']} pairs, {found['starts']} starts, figures and report: {one['whole']:,.0f} s with `--workers 1`, "
-        f"{two['whole']:,.0f} s with `--workers 2`, {found['speedup_of_two_workers']['whole']:.2f} times as fast (processor time "
-        f"{one['cpu'][0]:,.0f} and {two['cpu'][0]:,.0f} s). Tables: {_tables(found)}."
+        f"{where}{found['pairs']} pairs, {found['starts']} starts, figures and report: {one['whole']:,.0f} s by one worker on one core, "
+        f"{two['whole']:,.0f} s by two on two, {found['speedup_of_two_workers']['whole']:.2f} times as fast (processor time "
+        f"{one['cpu'][0]:,.0f} and {two['cpu'][0]:,.0f} s). {how}, with {found['shards_that_were_whole']} units done, and run again: "
+        f"{again['whole']:,.0f} s more. Tables: {_tables(found)}."
     )
     return [said]
-
-
-def killed(found, where=""):
-    """The example, killed."""
-    left, again = (found["seconds"][name]["whole"] for name in ("left alone", "gone on with"))
-    how = f"killed (SIGKILL) after {found['killed_after']:.0f} s" if found["status"] < 0 else "NOT killed"
-    return [
-        f"{where or 'With'} `--workers 2` {how}, and run again: {again:,.0f} s more; left alone, {left:,.0f} s. Tables: {_tables(found)}."
-    ]
 
 
 def small(found):
@@ -89,12 +82,10 @@ def told():
     """All pieces of text."""
     found = {name: json.loads((RESULTS / f"cluster_{name}.json").read_text()) for name in NAMES}
     results = {name: of["result"] for name, of in found.items()}
-    one, other = (found[name]["machine"] for name in ("whole", "killed"))
-    where = "" if one["processor"] == other["processor"] else f"On another machine ({other['processor']}), with"
+    one, other = (found[name]["machine"]["processor"] for name in ("speed", "whole"))
     return [
         *speed(results["speed"]),
-        *whole(results["whole"]),
-        *killed(results["killed"], where),
+        *whole(results["whole"], "" if one == other else f"On another machine ({other}): "),
         *small(results["small"]),
         *store(results["store"]),
     ]

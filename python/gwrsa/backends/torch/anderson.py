@@ -62,8 +62,10 @@ class Anderson(Slots):
         self.mark[slot], self.since[slot] = math.inf, 0
 
     def takes(self, slot: int, change: float) -> bool:
-        """Whether an iterate whose image is at the relative distance `change` is near the end. What is known is forgotten when not, also
-        when the change has grown, or no longer falls."""
+        """Whether an iterate whose image is at the relative distance `change` is near the end.
+
+        What is known is forgotten when not, also when the change has grown, or no longer falls.
+        """
         if change < _FALLEN * self.mark[slot]:
             self.mark[slot], self.since[slot] = change, 0
         else:
