@@ -227,9 +227,9 @@ Anderson acceleration for over-relaxation in the inner loop (CPU time of R1 at 1
   the dense cost cut to rank 128 (one solve of R1 slower, 30 random starts as before)"""
 FULL_RANK = """\
 a step is four products of n x n matrices, made at nine tenths of the rate of a product alone, so that only fewer steps would help; the way
-  has few straight parts (long steps from a cosine of 0.6 on instead of 0.8: no end within 1,000)"""
+  has few straight parts (steps made longer from a cosine of 0.6 on instead of 0.8: no end within 1,000)"""
 ONE_SOLVE = """\
-longer steps on straight parts of the way, five times as long instead of twice (a seventh fewer steps); the dense cost centred on all
+on straight parts of the way every second step five times as long (a seventh fewer steps; momentum since); the dense cost centred on all
   threads in one pass"""
 GROWTH = """\
 rows padded to cache lines, which makes steps of 5,000 and 10,000 objects quicker, whose kernels the last cache holds here, and those of

@@ -230,7 +230,7 @@ def test_memory_is_counted_before_it_is_taken(costs, device):
             if isinstance(value, torch.Tensor) and len(value) == 3:
                 found[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
 
-    for part in (batch, batch.exponents, batch.scaling, batch.stride, batch.forecast, batch.anderson):
+    for part in (batch, batch.exponents, batch.scaling, batch.momentum, batch.forecast, batch.anderson):
         tensors(part)
     held = sum(found.values()) / 3
     assert 0.5 * memory.start_bytes(operator) < held <= memory.start_bytes(operator)

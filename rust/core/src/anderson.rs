@@ -8,14 +8,15 @@ use crate::real::Real;
 
 /// Relative change below which steps are extrapolated. Farther out it would choose another basin.
 const BEGIN: f64 = 1e-2;
-/// Each time extrapolation led nowhere it begins this much closer: close to a saddle it would draw the iteration back to the saddle, again
-/// and again.
+/// Where extrapolation leads nowhere it begins again at this share of the least change it came to. Close to a saddle it would draw the
+/// iteration back to the saddle, again and again.
 const CLOSER: f64 = 0.3;
-/// Growth of the change over the least seen at which extrapolation led nowhere.
+/// Growth of the change over the least seen at which it leads nowhere; so it does where the change is above that at which it begins.
 const TOLERATED: f64 = 2.0;
-/// Steps in which the least change has to fall to the share `FALLEN`. It does not where the residual has a least norm that is not zero, in the
-/// bottleneck that is left of two fixed points that have met. Least squares stay there; plain steps creep through.
+/// Steps in which the change has to fall to the share [`FALLEN`]. It does not where the residual has a least norm that is not zero: in the
+/// bottleneck (the ghost of a saddle and a minimum) that is left where two fixed points have annihilated each other. Least squares stay there.
 const PATIENCE: usize = 10;
+/// See [`PATIENCE`].
 const FALLEN: f64 = 0.7;
 
 /// Entries of a vector that are worked on at a time: they stay in cache.
@@ -33,7 +34,7 @@ pub struct Anderson<R> {
     steps: usize,
     /// Least change since the history was dropped.
     least: f64,
-    /// The change that fell last to the share `FALLEN` of the one before, and the steps since then.
+    /// The change from which the next fall is counted, and the steps since it was seen.
     mark: f64,
     since: usize,
     begin: f64,
@@ -80,12 +81,12 @@ impl<R: Real> Anderson<R> {
             self.since += 1;
         }
         let begun = self.least.is_finite();
-        let stuck = self.since > PATIENCE;
+        let stuck = self.since >= PATIENCE;
         let away = change > self.begin.min(TOLERATED * self.least);
-        if begun && (stuck || away) {
-            self.begin = CLOSER * if stuck { self.least } else { self.begin };
-        }
         if self.depth == 0 || stuck || away {
+            if begun {
+                self.begin = CLOSER * self.least;
+            }
             self.forget();
             return false;
         }
@@ -163,17 +164,17 @@ mod tests {
         let mut anderson = Anderson::<f64>::new(5);
         // Too far out, near enough, grown.
         assert!(!anderson.takes(2e-2) && anderson.takes(9e-3) && anderson.takes(2e-3) && !anderson.takes(5e-3));
-        assert!(!anderson.takes(CLOSER * BEGIN * 1.01) && anderson.takes(CLOSER * BEGIN * 0.99));
-        // Farther out than where it began.
+        assert!(!anderson.takes(CLOSER * 2e-3 * 1.01) && anderson.takes(CLOSER * 2e-3 * 0.99));
+        // Farther out than where it begins, before another fixed point.
         anderson.clear();
-        assert!(anderson.takes(8e-3) && !anderson.takes(1.1e-2) && !anderson.takes(9e-3));
+        assert!(anderson.takes(8e-3) && !anderson.takes(1.1e-2) && !anderson.takes(7e-3) && anderson.takes(2e-3));
     }
 
     #[test]
     fn a_change_that_no_longer_falls_is_left_to_plain_steps() {
         let mut anderson = Anderson::<f64>::new(5);
         let steps = (0..100).take_while(|_| anderson.takes(2e-3)).count();
-        assert_eq!(steps, PATIENCE + 1);
+        assert_eq!(steps, PATIENCE);
         assert!(!anderson.takes(1.9e-3) && !anderson.takes(0.7e-3) && anderson.takes(0.5e-3));
         // One that falls slowly is none.
         anderson.clear();

@@ -338,7 +338,7 @@ impl<R: Real> Descent<'_, R> {
                 momentum.clear();
                 anderson.advance(&mut state.x, next, parallel);
             } else {
-                momentum.advance(&mut state.x, next, state.change);
+                momentum.advance(&mut state.x, next, state.change, parallel);
             }
             state.phases.summary += at.elapsed().as_secs_f64();
         }

@@ -70,12 +70,11 @@ class Anderson(Slots):
             self.mark[slot], self.since[slot] = change, 0
         else:
             self.since[slot] += 1
-        begun = math.isfinite(self.least[slot])
-        stuck = self.since[slot] > _PATIENCE
+        stuck = self.since[slot] >= _PATIENCE
         away = change > min(self.begin[slot], _TOLERATED * self.least[slot])
-        if begun and (stuck or away):
-            self.begin[slot] = _CLOSER * (self.least[slot] if stuck else self.begin[slot])
         if self.depth == 0 or stuck or away:
+            if math.isfinite(self.least[slot]):
+                self.begin[slot] = _CLOSER * self.least[slot]
             self._forget(slot)
             return False
         self.least[slot] = min(self.least[slot], change)

@@ -1,7 +1,7 @@
 """Momentum of the outer loop on its way, far from its end: the core's `momentum` for a batch.
 
 While steps go where the last one went, each begins farther along the way, by a share of the move from the last image to this one that
-grows with their number; a turn takes it away (Nesterov; O'Donoghue & Candès 2015, https://doi.org/10.1007/s10208-013-9150-3).
+grows with their number (Nesterov 1983); a turn takes it away.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ class Momentum(Slots):
         goes_on = inner(step, self.last) > _STRAIGHT * (inner(step, step) * inner(self.last, self.last)).sqrt()
         goes_on &= where & self.known & (change < _FORMING)
         self.straight = torch.where(where, torch.where(goes_on, self.straight + 1, 0), self.straight)
-        share = torch.where(goes_on, self.straight / (self.straight + 3), 0.0).to(g.dtype)[:, None, None]
-        new = g + share * (g - self.image)
+        straight = self.straight.double()
+        share = (straight / (straight + 3)).to(g.dtype)[:, None, None]
+        new = torch.where(goes_on[:, None, None], g + share * (g - self.image), g)
         self.known |= where
         self.last = torch.where(where[:, None], step, self.last)
         self.image = torch.where(where[:, None, None], g, self.image)
