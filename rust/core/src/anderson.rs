@@ -1,6 +1,6 @@
 //! Anderson acceleration of the outer loop near its end (Walker & Ni 2011, <https://doi.org/10.1137/10078356X>).
 
-use crate::awake::each;
+use crate::awake::{PART, each};
 use crate::kernels::dot;
 use crate::linalg::closest_combination;
 use crate::mat::Mat;
@@ -18,9 +18,6 @@ const TOLERATED: f64 = 2.0;
 const PATIENCE: usize = 10;
 /// See [`PATIENCE`].
 const FALLEN: f64 = 0.7;
-
-/// Entries of a vector that are worked on at a time: they stay in cache.
-const PART: usize = 1 << 13;
 
 /// The last steps of a fixed-point iteration x <- g(x), and the combination of them with the least residual.
 pub struct Anderson<R> {

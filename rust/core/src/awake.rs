@@ -42,6 +42,9 @@ pub fn awake<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
+/// Entries of a vector that are worked on at a time: they stay in cache.
+pub const PART: usize = 1 << 13;
+
 /// `f` of every item: with [`for_each`] when `parallel`, otherwise one after the other.
 pub fn each<T: Send>(items: impl IntoIterator<Item = T>, parallel: bool, f: impl Fn(T) + Sync) {
     if parallel {

@@ -8,7 +8,7 @@
 //! grows grows faster, so that a saddle is left sooner, and on its side: the way keeps close to that of plain steps, unlike with
 //! extrapolation to a fixed point.
 
-use crate::awake::each;
+use crate::awake::{PART, each};
 use crate::kernels::dot;
 use crate::mat::Mat;
 use crate::real::Real;
@@ -20,8 +20,6 @@ const FORMING: f64 = 0.3;
 
 /// Entries of a step that are looked at, about.
 const SAMPLE: usize = 1 << 16;
-/// Entries of a summary that are worked on at a time.
-const PART: usize = 1 << 13;
 
 /// Remembers the last step and its image.
 pub struct Momentum<R> {
