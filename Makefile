@@ -54,15 +54,18 @@ lint: dev
 	$(BIN)/stubtest gwrsa._core --ignore-disjoint-bases
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 
+# Two processes share the files of tests.
+PYTEST2 := $(BIN)/pytest -n 2 --dist loadfile
+
 test: dev
 	cargo test --release --quiet -p gwrsa-core
-	$(BIN)/pytest
+	$(PYTEST2)
 
 # Bad input: FUZZ cases of every property.
 FUZZ ?= 5000
 fuzz: dev
 	PROPTEST_CASES=$(FUZZ) cargo test --release --quiet -p gwrsa-core --test hostile
-	GWRSA_FUZZ=$(FUZZ) $(BIN)/pytest tests/test_hostile_solves.py tests/test_hostile_data.py tests/test_hostile_files.py --timeout=20000 --durations=30
+	GWRSA_FUZZ=$(FUZZ) $(PYTEST2) tests/test_hostile_solves.py tests/test_hostile_data.py tests/test_hostile_files.py --timeout=20000 --durations=30
 
 # Every reader of files, guided by its branches (atheris; SECONDS a format), and on files broken at random.
 SECONDS ?= 60

@@ -67,6 +67,18 @@ def no_figure_left():
     plt.close("all")
 
 
+def pytest_sessionfinish(session):
+    """What a process of `pytest -n` counted goes to the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["bad_input"] = hostile.COUNT
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    for what, n in getattr(node, "workeroutput", {}).get("bad_input", {}).items():
+        hostile.COUNT[what] += n
+
+
 def pytest_terminal_summary(terminalreporter):
     if hostile.COUNT["cases"]:
         cases, refused = hostile.COUNT["cases"], hostile.COUNT["refused"]

@@ -74,18 +74,18 @@ def test_no_more_is_drawn_ahead_than_the_memory_holds():
         begun.append(i)
         return i
 
-    def settle():
-        for _ in range(200):
-            before = len(begun)
-            time.sleep(0.005)
-            if len(begun) == before and before:
-                return
+    def settle(n):
+        until = time.monotonic() + 60
+        while len(begun) < n and time.monotonic() < until:
+            time.sleep(0.001)
+        # So that one too many would be seen.
+        time.sleep(0.02)
 
     calls = [lambda i=i: call(i) for i in range(40)]
     with Ahead(calls, 1 << 28, 3) as coming:
         for taken in range(5):
-            settle()
             # Four fit beside those that were taken.
+            settle(taken + 4)
             assert sorted(begun) == list(range(taken + 4))
             assert coming.take(lambda i: i) == taken
 
