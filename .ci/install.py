@@ -5,7 +5,7 @@ python .ci/install.py dist/gwrsa-0.1.0-*.whl [--python 3.10 3.11 ...] [--all]
 A version that is not there is left out, and named; with --all, or where none of them is there, that is an error.
 
 Each environment holds nothing but pip. Afterwards it may hold numpy, scipy, pandas, tqdm, typer, what those require, and gwrsa; the wheel is
-below 5 MB; `gwrsa doctor --no-speed` ends well; `import gwrsa` loads none of them but numpy.
+below 5 MB and brings its licences; `gwrsa doctor --no-speed` ends well; `import gwrsa` loads none of them but numpy.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from pathlib import Path
 
 ALLOWED = {"numpy", "scipy", "pandas", "tqdm", "typer", "tomli"}  # tomli: before Python 3.11
 MOST_BYTES = 5_000_000
+LICENCES = ["LICENSE", "THIRD_PARTY_LICENCES.txt"]
 # Printed in the environment: what each package that is there requires there, without extras.
 REQUIRED = """
 import importlib.metadata as m, json, re
@@ -87,6 +88,8 @@ def install(artefact, python):
         extra = set(required) - reachable(required, ["gwrsa"]) - {"pip", "setuptools"}
         assert direct <= ALLOWED, f"gwrsa requires {sorted(direct - ALLOWED)}"
         assert not extra, f"installed with it: {sorted(extra)}"
+        texts = sorted(path.name for path in Path(folder).glob("**/gwrsa-*.dist-info/licenses/*"))
+        assert texts == LICENCES, f"licences that came with it: {texts}"
         code = "import sys, gwrsa; print(sorted({m.split('.')[0] for m in sys.modules} & set(sys.argv[1:])))"
         loaded = subprocess.run(
             [own, "-c", code, "torch", "matplotlib", "pandas", "scipy", "typer"], **run

@@ -1,9 +1,11 @@
-"""Licences of what gwrsa is made of and of what it needs, as they state them: docs/licences.md.
+"""Licences of what gwrsa is made of and of what it needs: docs/licences.md and THIRD_PARTY_LICENCES.txt.
 
-python .ci/licences.py [--check]      writes the page; --check: fails where it says something else, or where a licence is not one of `ALLOWED`
+python .ci/licences.py [--check]      writes both; --check: fails where one says something else, or where a licence is not one of `ALLOWED`
 
-Rust crates: those that are linked into the wheel on any platform, from `cargo metadata`. Python packages: those of the core install, with what they
-require, from their metadata in this environment.
+The page lists what crates and packages say of themselves. Rust crates: those that are linked into a wheel or used while it is built, from `cargo tree`.
+Python packages: those of the core install, with what they require, from their metadata in this environment.
+
+The text file goes into the wheel: the licence of every crate that is linked, as its own files give it.
 """
 
 import argparse
@@ -12,10 +14,20 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "licences.md"
+TEXTS = ROOT / "THIRD_PARTY_LICENCES.txt"
+# Those of deny.toml: what wheels are built for.
+TARGETS = [
+    "x86_64-unknown-linux-gnu",
+    "aarch64-unknown-linux-gnu",
+    "x86_64-apple-darwin",
+    "aarch64-apple-darwin",
+    "x86_64-pc-windows-msvc",
+]
 # Those of deny.toml, no more and no fewer; a crate under several takes any one of these.
 ALLOWED = {
     "MIT",
@@ -42,33 +54,114 @@ ALLOWED_PYTHON = ALLOWED | {
     "PSF-2.0",
     "Python Software Foundation License",
 }
+# Files of a crate that are its licence, or belong to it.
+NAMED = re.compile(r"(un)?licen[cs]e|copying|copyright|notice", re.IGNORECASE)
+# What is in the text of a licence; a crate has to bring the text of one that it may be taken under.
+MARKS = {
+    "MIT": "Permission is hereby granted, free of charge, to any person obtaining a copy",
+    "BSD-2-Clause": "Redistributions in binary form must reproduce the above copyright notice",
+    "Apache-2.0": "Apache License Version 2.0, January 2004",
+}
+# Crates that do not bring their MIT licence: its copyright line, from LICENSE in their repository at the commit they were published from. The
+# version is named, for the next one has to be looked at.
+LEFT_OUT = {
+    "equator 0.2.2": "Copyright (c) 2023 sarah",
+    "faer 0.24.4": "Copyright (c) 2026 sarah quiñones el kazdadi",
+    "faer-traits 0.24.0": "Copyright (c) 2026 sarah quiñones el kazdadi",
+    "nano-gemm 0.2.2": "Copyright (c) 2024 sarah el kazdadi",
+    "nano-gemm-c32 0.2.1": "Copyright (c) 2024 sarah el kazdadi",
+    "nano-gemm-c64 0.2.1": "Copyright (c) 2024 sarah el kazdadi",
+    "nano-gemm-core 0.2.1": "Copyright (c) 2024 sarah el kazdadi",
+    "nano-gemm-f32 0.2.1": "Copyright (c) 2024 sarah el kazdadi",
+    "nano-gemm-f64 0.2.1": "Copyright (c) 2024 sarah el kazdadi",
+    "pulp-wasm-simd-flag 0.1.1": "Copyright (c) 2021 sarah",
+}
 HEAD = """# Licences
 
 gwrsa is under the [MIT licence](../LICENSE). Made by `python .ci/licences.py` from what crates and packages say of themselves; CI checks it, with `cargo deny` and `pip-audit`.
 
+The licence texts of what is linked are in [THIRD_PARTY_LICENCES.txt](../THIRD_PARTY_LICENCES.txt), made by the same command; it goes into the wheel, beside gwrsa's own licence. faer has parts that were ported from
+Eigen (MPL-2.0), LAPACK and SuiteSparse (BSD-3-Clause); their texts are there too.
+
 """
+TEXTS_HEAD = """Licences of what is linked into gwrsa._core
+
+gwrsa is under the licence in LICENSE. Its extension module holds the Rust crates below, each under the licence that is named; the texts follow. A wheel
+holds those of its platform: Linux, macOS or Windows. The source of each crate is published at the address beside it.
+
+The Rust standard library is linked too, and with it crates of the Rust toolchain (addr2line, gimli, hashbrown, miniz_oxide, rustc-demangle and others).
+They are taken under the Apache License, Version 2.0, whose text is below. Copyright: The Rust Project Developers (see https://thanks.rust-lang.org)
+and the authors of those crates.
+
+Made by `python .ci/licences.py` from Cargo.lock and the files that the crates bring; a text that several bring is given once.
+"""
+RULE = "=" * 100 + "\n"
+
+
+def cargo(*words):
+    """What a command of cargo prints."""
+    command = ["cargo", *words, "--locked", "--manifest-path", str(ROOT / "Cargo.toml")]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True).stdout
+
+
+def reached(edges):
+    """Name and version of every crate that the extension module reaches on one of `TARGETS`, with the features that it is built with."""
+    targets = [word for target in TARGETS for word in ("--target", target)]
+    lines = cargo("tree", "-p", "gwrsa-py", "-e", edges, "--prefix", "none", "-f", "{p}", *targets).splitlines()
+    found = {" ".join(line.split()[:2]).replace(" v", " ") for line in lines if line.strip()}
+    return {one for one in found if not one.startswith("gwrsa-")}
 
 
 def crates():
-    """Name, versions and licence of every crate that is linked, by name."""
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--manifest-path", str(ROOT / "Cargo.toml")]
-    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    packages = {p["id"]: p for p in told["packages"]}
-    nodes = {n["id"]: n for n in told["resolve"]["nodes"]}
-    todo, seen = [p["id"] for p in told["packages"] if p["name"] == "gwrsa-py"], set()
-    while todo:
-        one = todo.pop()
-        if one in seen:
-            continue
-        seen.add(one)
-        # Those of tests and of the build alone are not linked.
-        todo += [d["pkg"] for d in nodes[one]["deps"] if any(kind["kind"] is None for kind in d["dep_kinds"])]
+    """The crates that are linked, and those that are used while it is built, each as cargo describes it."""
+    told = json.loads(cargo("metadata", "--format-version", "1"))
+    # Old crates write OR as a slash.
+    spdx = [p | {"license": (p["license"] or "none").replace("/", " OR ")} for p in told["packages"]]
+    known = {f"{p['name']} {p['version']}": p for p in spdx}
+    linked = reached("normal,no-proc-macro")
+    return [[known[one] for one in sorted(some)] for some in (linked, reached("normal,build") - linked)]
+
+
+def table(some):
+    """A row for each name."""
     rows = {}
-    for one in seen:
-        p = packages[one]
-        if not p["name"].startswith("gwrsa"):
-            rows.setdefault(p["name"], (set(), p["license"] or "none"))[0].add(p["version"])
-    return [(name, ", ".join(sorted(versions)), licence) for name, (versions, licence) in sorted(rows.items())]
+    for p in some:
+        rows.setdefault(p["name"], (p["license"], []))[1].append(p["version"])
+    lines = [f"| {name} | {', '.join(versions)} | {text} |" for name, (text, versions) in sorted(rows.items())]
+    return ["| crate | version | licence |", "|---|---|---|", *lines]
+
+
+def alike(text):
+    """A text without its line breaks and indents, by which copies of it differ."""
+    return " ".join(text.split())
+
+
+def own_texts(crate):
+    """The licence files of a crate, by name."""
+    files = sorted(path for path in Path(crate["manifest_path"]).parent.iterdir() if NAMED.match(path.name))
+    found = {path.name: path.read_text(encoding="utf-8") for path in files}
+    name = f"{crate['name']} {crate['version']}"
+    if name in LEFT_OUT:
+        found["LICENSE"] = re.sub("^Copyright .*", LEFT_OUT[name], (ROOT / "LICENSE").read_text(), count=1, flags=re.M)
+    marks = [mark for licence, mark in MARKS.items() if licence in re.split(r"[ ()]+", crate["license"])]
+    if not any(mark in alike(text) for mark in marks for text in found.values()):
+        sys.exit(f"{name} brings no text of {crate['license']}: look it up in {crate['repository']}, for `LEFT_OUT`")
+    return found
+
+
+def texts(linked):
+    """The whole text file."""
+    covers = {}
+    for crate in linked:
+        for file, text in own_texts(crate).items():
+            covers.setdefault(alike(text), (text, []))[1].append(f"{crate['name']} {crate['version']} ({file})")
+    parts = [f"{p['name']} {p['version']}: {p['license']}, {p['repository'] or p['homepage']}" for p in linked]
+    parts = [TEXTS_HEAD, "\n".join(parts) + "\n"]
+    for text, names in covers.values():
+        whose = textwrap.fill(", ".join(names), 100, break_on_hyphens=False)
+        lines = "\n".join(line.rstrip() for line in text.strip("\n").split("\n"))
+        parts.append(f"{RULE}{whose}\n{RULE}\n{lines}\n")
+    return "\n".join(parts)
 
 
 def packages():
@@ -104,17 +197,13 @@ def fits(expression, allowed):
     return all(any(x.strip() in allowed for x in re.split(r"\s+OR\s+", part)) for part in parts)
 
 
-def page():
+def page(linked, used):
     """The whole page, and what is not allowed."""
-    rust, python = crates(), packages()
-    bad = [f"{name}: {text}" for name, _, text in rust if not fits(text, ALLOWED)]
+    python = packages()
+    bad = [f"{p['name']}: {p['license']}" for p in linked + used if not fits(p["license"], ALLOWED)]
     bad += [f"{name}: {text}" for name, text in python if not fits(text, ALLOWED_PYTHON)]
-    lines = [
-        HEAD + f"## Linked into the wheel: {len(rust)} Rust crates\n",
-        "| crate | version | licence |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {name} | {version} | {text} |" for name, version, text in rust]
+    lines = [HEAD + f"## Linked into the wheel: {len(linked)} Rust crates\n", *table(linked)]
+    lines += [f"\n## Used while it is built: {len(used)} Rust crates\n", *table(used)]
     lines += [f"\n## Installed with it: {len(python)} Python packages\n", "| package | licence |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in python]
     lines += ["\nThe extras bring more: `pip-licenses` in an environment that has them lists it."]
@@ -126,14 +215,16 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--check", action="store_true")
     given = options.parse_args()
-    text, bad = page()
+    linked, used = crates()
+    text, bad = page(linked, used)
     if bad:
         sys.exit("not allowed: " + "; ".join(bad))
-    if not given.check:
-        PAGE.write_text(text, encoding="utf-8")
-    elif PAGE.read_text(encoding="utf-8").partition("## Installed")[0] != text.partition("## Installed")[0]:
-        # Python packages differ from one environment to another; the crates are those of Cargo.lock.
-        sys.exit(f"{PAGE} is not what `python .ci/licences.py` makes")
+    for path, new in ((PAGE, text), (TEXTS, texts(linked))):
+        if not given.check:
+            path.write_text(new, encoding="utf-8")
+        elif path.read_text(encoding="utf-8").partition("## Installed")[0] != new.partition("## Installed")[0]:
+            # Python packages differ from one environment to another; the crates are those of Cargo.lock.
+            sys.exit(f"{path} is not what `python .ci/licences.py` makes")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,10 @@ def test_a_licence_is_allowed_or_not(expression, good):
     assert licences.fits(expression, licences.ALLOWED) == good
 
 
-@pytest.mark.skipif(shutil.which("cargo") is None, reason="needs cargo")
+needs_cargo = pytest.mark.skipif(shutil.which("cargo") is None, reason="needs cargo")
+
+
+@needs_cargo
 def test_the_list_of_licences_is_that_of_the_lock_file():
     done = subprocess.run(
         [sys.executable, ROOT / ".ci" / "licences.py", "--check"], capture_output=True, text=True, check=False
@@ -71,11 +74,70 @@ def test_the_list_of_licences_is_that_of_the_lock_file():
     assert done.returncode == 0, done.stderr
 
 
-def test_both_lists_of_allowed_licences_agree():
+@needs_cargo
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [(r"^rayon \S+:", "rayon 0.0.0:"), (r"^rayon .*\n", ""), (r"^Copyright \(c\) 2023 sarah$", "")],
+)
+def test_licence_texts_of_other_crates_are_refused(tmp_path, monkeypatch, line, instead):
+    licences = script("licences")
+    text, n = re.subn(line, instead, licences.TEXTS.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE)
+    assert n == 1
+    (tmp_path / "other.txt").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(licences, "TEXTS", tmp_path / "other.txt")
+    monkeypatch.setattr(sys, "argv", ["licences.py", "--check"])
+    with pytest.raises(SystemExit, match=r"other\.txt is not what"):
+        licences.main()
+
+
+def test_every_crate_whose_licence_is_shipped_is_that_of_the_lock_file_and_has_a_text():
     tomllib = pytest.importorskip("tomllib")
-    allowed = tomllib.loads((ROOT / "deny.toml").read_text())["licenses"]["allow"]
+    text = (ROOT / "THIRD_PARTY_LICENCES.txt").read_text(encoding="utf-8")
+    named = set(re.findall(r"^([\w-]+ \d\S+): .+, https://", text, re.MULTILINE))
+    locked = {f"{p['name']} {p['version']}" for p in tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]}
+    assert {name.split()[0] for name in named} >= {"faer", "gemm", "numpy", "pyo3", "rayon"}
+    assert named <= locked
+    assert named <= set(re.findall(r"([\w-]+ \d\S+) \(\w", re.sub(r"\s+", " ", text)))
+    # Nothing of the machine that made it.
+    assert not re.search(r"/home/|/root/|\.cargo|registry|[A-Z]:\\", text, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("files", "good"),
+    [
+        ({}, False),
+        ({"README.md": "Permission is hereby granted, free of charge, to any person obtaining a copy"}, False),
+        ({"COPYING.OTHER": "Redistributions in binary form must reproduce the above copyright notice"}, False),
+        ({"license-mit": "Permission is hereby granted, free of charge, to any\n  person obtaining a copy"}, True),
+        ({"LICENSE-APACHE": "Apache License\n  Version 2.0, January 2004", "COPYRIGHT": "a"}, True),
+    ],
+)
+def test_a_crate_has_to_bring_its_licence(tmp_path, files, good):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    crate = {"name": "some", "version": "1.0.0", "license": "MIT OR Apache-2.0", "repository": "https://some.where"}
+    crate |= {"manifest_path": str(tmp_path / "Cargo.toml")}
+    if good:
+        assert script("licences").own_texts(crate) == files
+    else:
+        with pytest.raises(SystemExit, match=r"some 1\.0\.0 brings no text of MIT OR Apache-2\.0.*https://some\.where"):
+            script("licences").own_texts(crate)
+
+
+def test_licence_texts_go_into_the_wheel():
+    tomllib = pytest.importorskip("tomllib")
+    files = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license-files"]
+    assert files == script("install").LICENCES
+    assert all((ROOT / name).is_file() for name in files)
+
+
+def test_lists_of_licences_and_targets_agree():
+    tomllib = pytest.importorskip("tomllib")
+    deny = tomllib.loads((ROOT / "deny.toml").read_text())
+    allowed = deny["licenses"]["allow"]
     assert len(allowed) == len(set(allowed))
     assert set(allowed) == script("licences").ALLOWED
+    assert deny["graph"]["targets"] == script("licences").TARGETS
 
 
 def test_the_citation_is_of_this_version():
