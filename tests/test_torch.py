@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -308,17 +309,20 @@ def test_plans_and_targets_are_derived_in_float32_too(device, monkeypatch):
 
 def test_settings_are_put_back_when_the_last_of_several_solves_ends(device):
     place = torch.device(device)
-    try:
-        torch.set_float32_matmul_precision("medium")
-        one, other = devices.settled(place, 1, 1), devices.settled(place, 1, 1)
-        one.__enter__()
-        other.__enter__()
-        one.__exit__(None, None, None)
-        assert torch.get_float32_matmul_precision() == "highest"
-        other.__exit__(None, None, None)
-        assert torch.get_float32_matmul_precision() == "medium"
-    finally:
-        torch.set_float32_matmul_precision("highest")
+    one, other = devices.settled(place, 1, 1), devices.settled(place, 1, 1)
+    # A thread each: whether gradients are kept is a setting of the thread.
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        try:
+            torch.set_float32_matmul_precision("medium")
+            first.submit(one.__enter__).result()
+            second.submit(other.__enter__).result()
+            first.submit(one.__exit__, None, None, None).result()
+            assert torch.get_float32_matmul_precision() == "highest"
+            second.submit(other.__exit__, None, None, None).result()
+            assert torch.get_float32_matmul_precision() == "medium"
+        finally:
+            torch.set_float32_matmul_precision("highest")
+    assert torch.is_grad_enabled()
 
 
 def test_a_solve_on_the_cpu_creates_no_cuda_context():
