@@ -281,7 +281,7 @@ def test_models_lists_the_catalogue_whole_or_by_family():
 
 def test_models_refuses_unknown_families_and_models(monkeypatch, capsys):
     said = refused(monkeypatch, capsys, "models", "--family", "brains")
-    assert "family must be one of supervised" in said
+    assert "family must be one of 'supervised'" in said
     assert "'brains'" in said
     said = refused(monkeypatch, capsys, "models", "--show", "resnet50")
     assert "model must be one of timm/..." in said

@@ -1,5 +1,7 @@
 """What the installed command says of input that does not fit, before any work, and of its end."""
 
+from typing import Literal, get_args, get_origin, get_type_hints
+
 import numpy as np
 import pytest
 
@@ -227,3 +229,42 @@ def test_a_result_that_is_written_over_is_said(folder, monkeypatch, capsys):
 def test_the_version_is_printed(monkeypatch, capsys):
     code, said, _ = main(monkeypatch, capsys, "--version")
     assert (code, said) == (0, f"gwrsa {gwrsa.__version__}\n")
+
+
+def names_of(hint):
+    """Of a Literal, or of one that may be None, the names; of another type none."""
+    among = [hint, *get_args(hint)]
+    return next((get_args(part) for part in among if get_origin(part) is Literal), ())
+
+
+CHOICES = [
+    (command.callback.__name__, option, names)
+    for command in cli.app.registered_commands
+    for option, hint in get_type_hints(command.callback).items()
+    if (names := names_of(hint))
+]
+
+
+@pytest.mark.parametrize(("verb", "option", "names"), CHOICES)
+def test_a_wrong_name_is_told_the_nearest(monkeypatch, capsys, verb, option, names):
+    expected = ", ".join(map(repr, names))
+    said = refused(monkeypatch, capsys, verb, f"--{option}", names[-1] + "x")
+    assert said == f"gwrsa: --{option} must be one of {expected}, got '{names[-1]}x'; did you mean {names[-1]!r}?"
+
+
+def test_other_wrong_names_are_told_the_nearest(folder, monkeypatch, capsys):
+    assert {"metric", "search", "method", "precision", "backend", "kind", "status"} <= {
+        option for _, option, _ in CHOICES
+    }
+    for given, name, near in (
+        (("models", "--family"), "supervized", "supervised"),
+        (("models", "--show"), "tim/resnet50", "timm"),
+        (("spose", folder / "answers.npy", "--out", folder / "x.npz", "--device"), "cda", "cuda"),
+        (("align", folder / "bare.npy", folder / "bare.npy", "--device"), "cda", "cuda"),
+        (
+            ("align", *2 * (folder / "labelled.npz",), "--categories", folder / "groups.csv", "--drop-category"),
+            "evn",
+            "even",
+        ),
+    ):
+        assert f"got {name!r}; did you mean {near!r}?" in refused(monkeypatch, capsys, *given, name)

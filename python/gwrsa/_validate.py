@@ -147,10 +147,14 @@ def choice(name: str, value: Any, options: Sequence[_Choice]) -> _Choice:  # noq
     """One of the options."""
     if not isinstance(value, Hashable) or value not in options:
         expected = ", ".join(repr(o) for o in options)
-        near = get_close_matches(value, [o for o in options if isinstance(o, str)], 1) if isinstance(value, str) else ()
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} must be one of {expected}, got {value!r}{hint}")
+        raise ValueError(f"{name} must be one of {expected}, got {value!r}{nearest(value, options)}")
     return next(option for option in options if option == value)
+
+
+def nearest(value: object, options: Iterable[object]) -> str:
+    """The end of a message: the option that is spelt most like a wrong value, or nothing."""
+    near = get_close_matches(value, [o for o in options if isinstance(o, str)], 1) if isinstance(value, str) else ()
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def labels(name: str, value: Iterable[object] | None, n: int) -> tuple[str, ...] | None:

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from importlib.resources import files
 
+from gwrsa import _validate as check
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -43,8 +45,8 @@ def catalogue(family: str | None = None) -> tuple[Entry, ...]:
     ValueError
         If the family is not one of `FAMILIES`.
     """
-    if family is not None and family not in FAMILIES:
-        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
+    if family is not None:
+        check.choice("family", family, FAMILIES)
     text = (files("gwrsa") / "catalogue.toml").read_text(encoding="utf-8")
     entries = (Entry(**entry) for entry in tomllib.loads(text)["models"])
     return tuple(e for e in entries if family in (None, e.family))

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gwrsa import _validate as check
 from gwrsa import bounds
 
 # User attributes that are read, as they have to be.
@@ -71,7 +72,7 @@ def trials(path: Path, study: str | None) -> Iterator[Trial]:
             if study is None and len(studies) == 1:
                 study = next(iter(studies))
             if study is None or study not in studies:
-                named = "" if study is None else f", got {study!r}"
+                named = "" if study is None else f", got {study!r}{check.nearest(study, studies)}"
                 raise ValueError(f"{path}: study must be one of {', '.join(map(repr, studies)) or 'none'}{named}")
             rows = connection.execute(
                 "select t.number, t.state, v.value, p.param_value, t.datetime_start, t.datetime_complete, t.trial_id from trials t "

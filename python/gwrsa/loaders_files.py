@@ -198,8 +198,8 @@ def read_npy(file: Path) -> NDArray[Any]:
 
 def _chosen(names: Sequence[str], key: str | None) -> list[str]:
     """Names of the arrays to read: the key and what may be labels, or all when the only one has to be found."""
-    if key is not None and key not in names:
-        raise ValueError(f"key must be one of {', '.join(map(repr, names))}, got {key!r}")
+    if key is not None:
+        check.choice("key", key, names)
     return [name for name in names if key in (None, name) or is_labels(name)]
 
 

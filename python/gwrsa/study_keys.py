@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 from gwrsa import _validate as check
@@ -33,8 +32,7 @@ def section(where: str, given: Any, keys: Mapping[str, Check], needed: tuple[str
     prefix = f"{where}." if where else ""
     for name, value in given.items():
         if name not in keys:
-            near = get_close_matches(str(name), keys, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(keys)}"
+            hint = check.nearest(name, keys) or f"; expected one of {', '.join(keys)}"
             raise ValueError(f"{_written(prefix + name, value)} is no key of a study{hint}")
     for name in needed:
         if name not in given:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gwrsa import _validate as check
+
 if TYPE_CHECKING:
     import torch
 
@@ -24,7 +26,8 @@ def check_name(name: object, *, auto: bool = False, called: str = "device") -> N
     # A torch.device is told by its text; a number is one of CUDA's to torch, and of nobody knows what to a reader.
     if name is None or isinstance(name, int) or not re.fullmatch(r"cpu(:0)?|cuda(:(\d|[1-9]\d))?", str(name)):
         first = "'auto'" if auto else "None"
-        raise ValueError(f"{called} must be {first}, 'cpu', 'cuda' or 'cuda:N', got {name!r}")
+        near = check.nearest(name, (*(["auto"] if auto else []), "cpu", "cuda"))
+        raise ValueError(f"{called} must be {first}, 'cpu', 'cuda' or 'cuda:N', got {name!r}{near}")
 
 
 def device_of(name: object, *, auto: bool = False) -> torch.device:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
-from gwrsa.cli.options import Items, Kind, MetricName, as_rdm, check_folder, load_pair, say_unused
+from gwrsa import _validate as check
+from gwrsa.cli.options import Backend, Items, Kind, MetricName, as_rdm, check_folder, load_pair, one_of, say_unused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,16 +20,20 @@ if TYPE_CHECKING:
     from gwrsa.alignment import Alignment
     from gwrsa.memberships import Uncategorised
 
+Search = Literal["anneal", "multistart"]
+Category = Literal["exclude", "category", "miss"]
+Kernel = Literal["mixed", "float64"]
+
 
 def align(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(help="Embedding or RDM.")],
     target: Annotated[Path, typer.Argument(help="Embedding or RDM of the same objects.")],
-    metric: Annotated[MetricName, typer.Option(help="Dissimilarity of embeddings.")] = "cosine",
+    metric: Annotated[MetricName, one_of(MetricName, "Dissimilarity of embeddings.")] = "cosine",
     match_histogram: Annotated[
         bool, typer.Option("--match-histogram", help="Give the target the source's distribution of dissimilarities.")
     ] = False,
-    search: Annotated[Literal["anneal", "multistart"], typer.Option(help="How the starts are made.")] = "anneal",
+    search: Annotated[Search, one_of(Search, "How the starts are made.")] = "anneal",
     epsilon: Annotated[
         Optional[str], typer.Option(help="A value or LOW,HIGH, in units of the pair's critical epsilon.")
     ] = None,
@@ -45,13 +50,9 @@ def align(
     drop_category: Annotated[
         Optional[list[str]], typer.Option(help="A column of the categories that is none, such as 'others'.")
     ] = None,
-    uncategorised: Annotated[
-        Literal["exclude", "category", "miss"], typer.Option(help="What an object without a category counts as.")
-    ] = "exclude",
-    precision: Annotated[Literal["mixed", "float64"], typer.Option(help="Of the kernel.")] = "mixed",
-    backend: Annotated[
-        Literal["auto", "rust", "torch"], typer.Option(help="What solves; auto: torch where a CUDA device is named.")
-    ] = "auto",
+    uncategorised: Annotated[Category, one_of(Category, "What an object without a category counts as.")] = "exclude",
+    precision: Annotated[Kernel, one_of(Kernel, "Of the kernel.")] = "mixed",
+    backend: Annotated[Backend, one_of(Backend, "What solves; auto: torch where a CUDA device is named.")] = "auto",
     device: Annotated[Optional[str], typer.Option(help="cpu, cuda or cuda:N; by default the CPU.")] = None,
     polish: Annotated[
         bool,
@@ -59,7 +60,7 @@ def align(
     ] = False,
     items: Items = None,
     kind: Annotated[
-        Kind, typer.Option(help="What the files hold; auto: a symmetric square of zero diagonal is an RDM.")
+        Kind, one_of(Kind, "What the files hold; auto: a symmetric square of zero diagonal is an RDM.")
     ] = "auto",
     out: Annotated[Optional[Path], typer.Option(help="Folder for the table, the summary and the best plans.")] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
@@ -82,9 +83,7 @@ def align(
     for name in drop_category or []:
         if groups is None:
             raise ValueError("--drop-category needs --categories")
-        if name not in groups.names:
-            raise ValueError(f"--drop-category must be one of {', '.join(map(repr, groups.names))}, got {name!r}")
-        groups = groups.without(name)
+        groups = groups.without(check.choice("--drop-category", name, groups.names))
     if match_histogram:
         a = as_rdm(a, metric)
         b = as_rdm(b, metric).match_histogram(a)

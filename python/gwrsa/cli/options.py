@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, get_args
 
 import typer
+
+from gwrsa import _validate as check
 
 if TYPE_CHECKING:
     from gwrsa.embedding import Embedding
@@ -16,9 +18,20 @@ Items = Annotated[
     Optional[Path], typer.Option(help="Labels, one a line, for files that hold none. Objects are matched by label.")
 ]
 Kind = Literal["auto", "embedding", "rdm"]
+Backend = Literal["auto", "rust", "torch"]
 Missing = Literal["raise", "chance", "shrink"]
 MetricName = Literal["cosine", "correlation", "euclidean", "sqeuclidean", "inner_product", "choice"]
 Method = Literal["corr", "spearman", "kendall", "tau-a", "rho-a", "cosine"]
+
+
+def one_of(names: object, what: str) -> Any:  # noqa: ANN401
+    """An option that takes one of the names of a Literal; a wrong one is refused as everywhere else, not in typer's words."""
+    known: tuple[str, ...] = get_args(names)
+
+    def checked(param: typer.CallbackParam, value: str | None) -> str | None:
+        return None if value is None else check.choice(param.opts[0], value, known)
+
+    return typer.Option(parser=str, metavar=f"<{'|'.join(known)}>", callback=checked, help=what)
 
 
 def load(path: Path, items: Path | None, kind: Kind) -> RDM | Embedding:

@@ -16,8 +16,13 @@ from gwrsa.cli.options import (
     as_rdm,
     check_archive,
     load_pair,
+    one_of,
     say_unused,
 )
+
+Held = Literal["embedding", "triplets"]
+Match = Literal["name", "position"]
+Broken = Literal["raise", "skip"]
 
 
 def rdm(
@@ -29,13 +34,13 @@ def rdm(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Where to write the RDM (.npz).")],
-    metric: Annotated[MetricName, typer.Option(help="Dissimilarity.")] = "cosine",
+    metric: Annotated[MetricName, one_of(MetricName, "Dissimilarity.")] = "cosine",
     items: Items = None,
     kind: Annotated[
-        Optional[Literal["embedding", "triplets"]],
-        typer.Option(help="What the file holds; by default an embedding, unless it looks like triplets."),
+        Optional[Held],
+        one_of(Held, "What the file holds; by default an embedding, unless it looks like triplets."),
     ] = None,
-    missing: Annotated[Missing, typer.Option(help="Triplets: what a pair is that was never shown.")] = "raise",
+    missing: Annotated[Missing, one_of(Missing, "Triplets: what a pair is that was never shown.")] = "raise",
     calibrate: Annotated[
         Optional[Path], typer.Option(help="Triplets that set the scale of the embedding, for --metric choice.")
     ] = None,
@@ -117,11 +122,11 @@ def rsa(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(help="Embedding or RDM.")],
     target: Annotated[Path, typer.Argument(help="Embedding or RDM of the same objects.")],
-    metric: Annotated[MetricName, typer.Option(help="Dissimilarity of embeddings.")] = "cosine",
-    method: Annotated[Method, typer.Option(help="How RDMs are compared.")] = "corr",
+    metric: Annotated[MetricName, one_of(MetricName, "Dissimilarity of embeddings.")] = "cosine",
+    method: Annotated[Method, one_of(Method, "How RDMs are compared.")] = "corr",
     items: Items = None,
     kind: Annotated[
-        Kind, typer.Option(help="What the files hold; auto: a symmetric square of zero diagonal is an RDM.")
+        Kind, one_of(Kind, "What the files hold; auto: a symmetric square of zero diagonal is an RDM.")
     ] = "auto",
 ) -> None:
     """Compare two representations the classic way, told which object is which.
@@ -147,14 +152,12 @@ def extract(
     preprocessing: Annotated[
         Optional[str], typer.Option(help="JSON of size, crop, interpolation, mean and std, or 'registry'.")
     ] = None,
-    match: Annotated[
-        Literal["name", "position"], typer.Option(help="How tensors of the checkpoint find their place.")
-    ] = "name",
+    match: Annotated[Match, one_of(Match, "How tensors of the checkpoint find their place.")] = "name",
     untrained: Annotated[bool, typer.Option("--untrained", help="No weights: initialised with the seed.")] = False,
     seed: Annotated[int, typer.Option(help="Of the initialisation.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Images at a time.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    broken: Annotated[Literal["raise", "skip"], typer.Option(help="What is done about broken images.")] = "raise",
+    broken: Annotated[Broken, one_of(Broken, "What is done about broken images.")] = "raise",
     cache: Annotated[
         Optional[Path], typer.Option(help="Folder of finished batches; by default the user's cache.")
     ] = None,

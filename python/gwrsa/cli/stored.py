@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
+from gwrsa.cli.options import one_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -22,7 +24,7 @@ _CHUNK = 10_000
 def results(
     folder: Annotated[Path, typer.Argument(help="Folder of a study, finished or not.")],
     model: Annotated[Optional[list[str]], typer.Option(help="Of this model; may be given several times.")] = None,
-    status: Annotated[Optional[Ended], typer.Option(help="Starts that ended so.")] = None,
+    status: Annotated[Optional[Ended], one_of(Ended, "Starts that ended so.")] = None,
     sort: Annotated[Optional[str], typer.Option(help="Column, lowest first; see docs/study.md.")] = None,
     descending: Annotated[bool, typer.Option("--descending", help="Highest first.")] = False,
     limit: Annotated[

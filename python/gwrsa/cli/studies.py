@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 from gwrsa import _validate as check
+from gwrsa.cli.options import Backend, one_of
 
 NoReport = Annotated[bool, typer.Option("--no-report", help="Tables only, no figures and no report.")]
 
@@ -36,9 +37,7 @@ def study(
         Optional[str], typer.Option(help="Compute on a Dask cluster: address or file of its scheduler.")
     ] = None,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Model against model too, noise left out.")] = False,
-    backend: Annotated[
-        Optional[Literal["auto", "rust", "torch"]], typer.Option(help="What solves; by default as in the file.")
-    ] = None,
+    backend: Annotated[Optional[Backend], one_of(Backend, "What solves; by default as in the file.")] = None,
     device: Annotated[Optional[str], typer.Option(help="cpu, cuda or cuda:N; by default as in the file.")] = None,
     no_report: NoReport = False,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,

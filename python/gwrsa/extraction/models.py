@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gwrsa import _validate as check
 from gwrsa.extraction.inputs import Kind
 from gwrsa.extraction.offline import at_once
 from gwrsa.extraction.preprocessing import Preprocessing, Stated, describe
@@ -79,10 +80,10 @@ class Network:
         """
         import torch
 
-        if module is not None and module not in dict(self.net.named_modules()):
-            raise ValueError(
-                f"module must be one of those of {self.name} (gwrsa models --show {self.name}), got {module!r}"
-            )
+        known = dict(self.net.named_modules())
+        if module is not None and module not in known:
+            there = f"one of those of {self.name} (gwrsa models --show {self.name})"
+            raise ValueError(f"module must be {there}, got {module!r}{check.nearest(module, known)}")
         net = self.net.to(device)
 
         def encode(batch: list[Any]) -> NDArray[np.float32]:

@@ -40,7 +40,8 @@ def check_arguments(
     """
     library, _, name = model.partition("/") if isinstance(model, str) else ("", "", "")
     if library not in LIBRARIES or not name:
-        raise ValueError(f"model must be one of {', '.join(f'{known}/...' for known in LIBRARIES)}, got {model!r}")
+        known = ", ".join(f"{name}/..." for name in LIBRARIES)
+        raise ValueError(f"model must be one of {known}, got {model!r}{check.nearest(library, LIBRARIES)}")
     check.choice("match", match, ("name", "position"))
     if checkpoint is not None and not pretrained:
         raise ValueError(
