@@ -1,5 +1,6 @@
 """Files in, arrays out: every format, every refusal."""
 
+import re
 import sys
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_pickles_are_not_run(tmp_path):
     ("name", "content"),
     [
         ("ragged.csv", "1,2,3\n1,2\n"),
-        ("empty_cell.csv", "1,2,3\n1,,3\n"),
+        ("empty_cell.csv", "4,2,3\n1,,3\n"),
         ("word.csv", "a,b,c\n1,2,3\n1,x,3\n"),
         ("nan.csv", "1,2\n2,nan\n"),
         ("inf.txt", "1 inf\n2 3\n"),
@@ -279,7 +280,7 @@ def test_whole_numbers_above_numbers_with_points_are_names_of_columns(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["0,1,2\n1,0,1.5\n2,1.5,0\n", "0,1,2\n3,4,5\n6,7,8\n9,10,11\n", "0,1\n0.5,2\n1.5,3\n", "0,1,2\n"]
+    "text", ["0,1,2\n1,0,1.5\n2,1.5,0\n", "0,1,2\n1,0,1\n2,1,0\n", "0.0,1.0,2.0\n3,4,5\n", "0,1\n1,0\n", "0,1,2\n"]
 )
 def test_values_that_happen_to_count_stay_values(tmp_path, text):
     loaded = load_array(written(tmp_path, "x.csv", text))
@@ -296,7 +297,12 @@ def test_values_that_happen_to_count_stay_values(tmp_path, text):
         ("x.csv", "a,b\n1,nan\n2,nan\n", "'nan', expected a number$"),
         ("x.csv", "item,b,c\ncat,dog,1\nfox,cat,3\n", "'dog', expected a number$"),
         ("x.csv", "item;a;b\ncat;0,5;1,5\n", "by commas, not by semicolons, and decimals be written with a point"),
-        ("x.csv", "0,5;1,5\n2,5;3,5\n", "'5;3', expected a number; columns must not be separated by semicolons"),
+        (
+            "x.csv",
+            "0,5;1,5\n2,5;3,5\n",
+            "'5;3', expected a number; columns must be separated by commas, not by semicolons",
+        ),
+        ("x.txt", "1 0;5\n3 2;5\n", "'0;5', expected a number; columns must be separated by white space, not by semi"),
         ("x.csv", "item;a;b\ncat;0.5;1.5\n", "has one column; columns must be separated by commas, not by semicolons"),
         ("x.tsv", "item;a;b\ncat;0.5;1.5\n", "has one column; columns must be separated by tabs, not by semicolons"),
         ("x.csv", "\n1,2\n3,4\n", "row 2 must have 0 columns, got 2"),
@@ -307,6 +313,37 @@ def test_values_that_happen_to_count_stay_values(tmp_path, text):
 def test_tables_that_are_laid_out_otherwise_say_how_they_have_to_be(tmp_path, name, text, message):
     with pytest.raises(ValueError, match=message):
         load_array(written(tmp_path, name, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "header", "items"),
+    [
+        ("0,1,2\n3,4,5\n6,7,8\n9,10,11\n", "0, 1, 2", False, None),
+        ("1,2,3,4,5\n6,7,8,9,9\n", "1, 2, 3, 4, ...", False, None),
+        ("1,2,3\n0.5,1.5,2.5\n", "1, 2, 3", False, None),
+        ("0,1\n0.5,2\n1.5,3\n", "0, 1", False, None),
+        ("cat,0,1\ndog,1,0\nfox,1,1\n", "cat, 0, 1", True, ("dog", "fox")),
+        ("stimulus no,1,2\ndog,1.5,0\n", "stimulus no, 1, 2", False, ("stimulus no", "dog")),
+    ],
+)
+def test_a_first_row_that_may_be_a_header_or_an_object_is_said_to_be(tmp_path, text, shown, header, items):
+    path = written(tmp_path, "x.csv", text)
+    taken = "the names of the columns and may be numbers" if header else "numbers and may be the names of the columns"
+    with pytest.warns(UserWarning, match=re.escape(f"x.csv: row 1 ({shown}) is taken for {taken}: name the columns")):
+        loaded = load_array(path)
+    assert (loaded.columns is not None) == header
+    assert (len(loaded.values), loaded.items) == (len(text.split("\n")) - 1 - header, items)
+
+
+@pytest.mark.parametrize("names", ["0,1,2", "1,2,3"])
+def test_a_header_of_triplets_that_counts_is_not_taken_for_one_unsaid(tmp_path, names):
+    path = written(tmp_path, "answers.csv", f"{names}\n4,0,7\n3,1,2\n")
+    with pytest.warns(UserWarning, match="row 1 .* is taken for numbers and may be the names of the columns"):
+        assert len(gwrsa.Triplets.load(path)) == 3
+    # Both ways out that the warning names.
+    assert len(gwrsa.Triplets.load(written(tmp_path, "answers.csv", "a,b,c\n4,0,7\n3,1,2\n"))) == 2
+    pointed = names.replace(",", ".0,") + ".0"
+    assert len(gwrsa.Triplets.load(written(tmp_path, "answers.csv", f"{pointed}\n4,0,7\n3,1,2\n"))) == 3
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,8 @@ def load_array(path: str | Path, *, key: str | None = None) -> Loaded:
         and may as well be the label of an object: a header whose other names are numbers is one if the first cell is
         empty or `items`, `labels`, `uniqueID` or the like, if the numbers are 0, 1, 2, ..., or if they repeat the first
         column. A row of numbers is one if it is 0, 1, 2, ... and those below are not whole (of three columns or more,
-        unless the table is square: not all are). A first column is labels if its header is empty or `items` or the like, or
+        unless the table is square: not all are). Where a first row that counts from 0 or 1 may be either, as above whole numbers,
+        a warning says what it was taken for. A first column is labels if its header is empty or `items` or the like, or
         beside others `id`, `name`, `object` or the like, or if it holds no number. One that counts the rows from 0 or 1 is an
         error: it may be either.
         One column of numbers without labels is 1-D; every other table is 2-D.
@@ -289,12 +290,12 @@ def _counts(cells: Sequence[str]) -> bool:
     return len(cells) > 2 and list(cells) in (files.counted(len(cells), first) for first in (0, 1))
 
 
-def _why(cells: Sequence[Sequence[str]], cell: str, column: int, skip: int) -> str:
+def _why(table: files.Table, cell: str, column: int, *, labelled: bool) -> str:
     """What a cell that is no number may be, where the whole table says so."""
     if ";" in cell:
-        return "; columns must not be separated by semicolons, and decimals be written with a point"
-    words = all(row[column] and row[column].lower() != "nan" and not files.is_number(row[column]) for row in cells)
-    return "; labels must be the first column" if words and not skip else ""
+        return files.semicolons(table.separator)
+    words = all(x and x.lower() != "nan" and not files.is_number(x) for x in table.column(column))
+    return "; labels must be the first column" if words and not labelled else ""
 
 
 def _from_table(table: files.Table) -> Loaded:
@@ -318,10 +319,9 @@ def _from_table(table: files.Table) -> Loaded:
     values = np.array([[files.number(cell) for cell in row] for row in cells])
     if np.isnan(values).any():
         row, column = (int(i) for i in np.argwhere(np.isnan(values))[0])
-        cell = cells[row][column]
-        raise ValueError(
-            f"{table.place(row, column + skip)} is {repr(cell) if cell else 'empty'}, expected a number{_why(cells, cell, column, skip)}"
-        )
+        cell, column = cells[row][column], column + skip
+        why = _why(table, cell, column, labelled=bool(skip))
+        raise ValueError(f"{table.place(row, column)} is {repr(cell) if cell else 'empty'}, expected a number{why}")
     columns = tuple(table.header[skip:]) if table.header else None
     if columns and "" in columns:
         raise ValueError(f"row 1, column {columns.index('') + skip + 1} is empty, expected the name of a column")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Table:
 
     header: list[str] | None
     rows: list[list[str]]
+    separator: str = " "
 
     def place(self, row: int, column: int) -> str:
         """Where the cell `rows[row][column]` is in the file."""
@@ -162,9 +164,24 @@ def _has_header(head: list[str], rows: list[list[str]]) -> bool:
 
 def _names_columns(head: list[str], rows: list[list[str]]) -> bool:
     """Whether whole numbers that count stand above numbers that are not whole, as pandas writes a table without its index."""
-    whole = [cell.lstrip("+-").isdecimal() for row in rows for cell in row]
+    whole = [_is_whole(cell) for row in rows for cell in row]
     # Where some of those below are whole too, a square table may be an RDM along a line, and two columns may be anything.
     return (bool(rows) and not any(whole)) or (not all(whole) and len(head) > 2 and len(rows) + 1 != len(head))
+
+
+def _is_whole(cell: str) -> bool:
+    return cell.lstrip("+-").isdecimal()
+
+
+def _may_be_either(head: list[str], rows: list[list[str]], *, header: bool) -> bool:
+    """Whether a first row that counts may be a header as well as an object, which of many rows nobody would miss."""
+    numbers = head if is_number(head[0]) else head[1:]
+    counts = len(numbers) > 1 and numbers in (counted(len(numbers), first) for first in (0, 1))
+    # The same down the first column: it is an RDM's, with labels or of objects along a line.
+    if not counts or not rows or [row[0] for row in rows] == head[1:]:
+        return False
+    whole = all(_is_whole(cell) for row in rows for cell in row[-len(numbers) :])
+    return not header or (whole and not names_labels(head[0], beside=True))
 
 
 def counted(n: int, first: int = 0) -> list[str]:
@@ -175,7 +192,16 @@ def counted(n: int, first: int = 0) -> list[str]:
 def _delimited(separator: str) -> Callable[[Path], Table]:
     def read(file: Path) -> Table:
         head, *rows = read_delimited(file, separator)
-        return Table(head, rows) if _has_header(head, rows) else Table(None, [head, *rows])
+        header = _has_header(head, rows)
+        if _may_be_either(head, rows, header=header):
+            known, other = ("the names of the columns", "numbers")[:: 1 if header else -1]
+            shown = ", ".join(head[:4]) + (", ..." if len(head) > 4 else "")
+            warnings.warn(
+                f"{file}: row 1 ({shown}) is taken for {known} and may be {other}: name the columns in words, or write the numbers "
+                "with a point (1.0)",
+                stacklevel=2,
+            )
+        return Table(head, rows, separator) if header else Table(None, [head, *rows], separator)
 
     return read
 
