@@ -338,7 +338,7 @@ def test_progress_says_what_a_pair_came_to_how_many_failed_and_how_long_the_rest
     assert "alignment of people with a: lowest loss 0.0123457, 8 starts, 2 failed\n" in line.replace("\r", "")
     assert "alignment of people with c: every start failed, 8 starts, 8 failed\n" in line.replace("\r", "")
     # Two of six pairs in 60 seconds, after the tests.
-    assert "7/11 units" in line.split("\r")[-1]
+    assert "7/11 RSAs and alignments, " in line.split("\r")[-1]
     assert "16 starts (10 failed), about 02:00 left; 2 at work on 2 workers" in line.split("\r")[-1]
 
 

@@ -91,7 +91,7 @@ def align(
         Threads, also of what is asked of the result later, such as a plan. None: one a core. Threads that prepare the starts, with a
         CUDA device.
     progress : bool
-        A bar on stderr, which counts the epsilons that all starts have gone through.
+        A bar on stderr: the share of all epsilons of all starts that was gone through, starts done, the lowest loss.
     absolute : bool
         Epsilon, which must then be given, is POT's, in units of squared dissimilarity.
     metric : str
@@ -195,11 +195,12 @@ def align(
     with tqdm(
         total=total,
         disable=not check.flag("progress", progress),
-        unit=" epsilon step",
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, about {remaining} left{postfix}",
         desc=f"{source.name} vs {target.name}",
+        postfix=f"0 of {n_starts + n_kicks} starts done",
     ) as bar:
         settings = {"precision": precision, "tol": tol, "max_outer": max_outer, "max_sinkhorn": max_sinkhorn}
-        run = _Run(problem, rates, seed, settings | {"threads": threads}, bar, first_start)
+        run = _Run(problem, rates, seed, settings | {"threads": threads}, bar, n_starts + n_kicks, first_start)
 
         def so_far() -> Alignment:
             return Alignment(source, target, metric, search, critical, run.starts())
@@ -236,6 +237,8 @@ class _Run:
     seed: int
     settings: dict[str, Any]
     bar: Any
+    total: int
+    """Starts and kicks that were asked for."""
     before: int
     """Starts that were left out."""
     planned: dict[int, tuple[str, float]] = field(default_factory=dict)
@@ -262,7 +265,8 @@ class _Run:
             if raw is not None and (math.isfinite(raw.gw_loss) or raw.status == "numerical_error"):
                 self._score(first + i)
                 lowest = min(s.gw_loss for s in self.found.values())
-                self.bar.set_postfix_str(f"{len(self.found)} starts, lowest loss {lowest:.6g}", refresh=False)
+                done_of = f"{len(self.found)} of {self.total} starts done"
+                self.bar.set_postfix_str(f"{done_of}, lowest loss {lowest:.6g}", refresh=False)
 
         self.problem.solve(
             starts,

@@ -167,7 +167,7 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """On stderr, a line a unit of starts, and a bar: units, starts, how many failed, about how long it will take."""
+    """On stderr, a line a unit of starts, and a bar: units, by what they are; starts, how many failed, about how long it will take."""
 
     def __init__(self, name: str, units: Sequence[Unit], *, shown: bool) -> None:
         from tqdm import tqdm
@@ -177,7 +177,7 @@ class Progress:
             total=self.n_units,
             disable=not shown or not units,
             desc=name,
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} units, {elapsed}{postfix}",
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} RSAs and alignments, {elapsed}{postfix}",
         )
         self._starts = self._failed = self._aligned = 0
         self._lowest: dict[str, float] = {}
