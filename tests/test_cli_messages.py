@@ -154,7 +154,15 @@ def test_another_order_names_the_files(folder, monkeypatch, capsys):
         assert str(folder / "labelled.npz") in said
         assert str(folder / "turned.npz") in said
         assert "in another order" in said
-        assert "reorder the rows of one" in said
+        assert "reorder the rows of one, in its file or in Python by" in said
+
+
+def test_other_objects_say_which_rows_to_keep_in_the_files(folder, monkeypatch, capsys):
+    gwrsa.Embedding.load(folder / "labelled.npz").select(NAMES[:9]).save(folder / "fewer.npz")
+    kept = "9 labels are on both sides: keep their rows alone in both files, or in Python take both = ["
+    assert kept in refused(monkeypatch, capsys, "rsa", folder / "labelled.npz", folder / "fewer.npz")
+    command = ("align", folder / "labelled.npz", folder / "fewer.npz", "--starts", 1, "--no-progress")
+    assert kept in main(monkeypatch, capsys, *command)[2]
 
 
 def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(folder, monkeypatch, capsys):

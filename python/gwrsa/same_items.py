@@ -57,7 +57,7 @@ def check_same_labels(
         moved = sum(x != y for x, y in zip(a_items, b_items, strict=True))
         raise ValueError(
             f"{a} and {b} hold the same {sizes[0]} objects in another order: {moved} rows differ, first "
-            f"row {first} ({a_items[first]!r} against {b_items[first]!r}); reorder the rows of one, in Python by "
+            f"row {first} ({a_items[first]!r} against {b_items[first]!r}); reorder the rows of one, in its file or in Python by "
             f"{arguments[1]}.select({arguments[0]}.items)"
         )
     missing = [x for x in a_items if x not in there]
@@ -86,8 +86,8 @@ def how_to_share(labels: tuple[Labels, Labels], arguments: tuple[str, str]) -> s
         return "; no label is on both sides"
     a, b = arguments
     return (
-        f"; {shared} labels are on both sides: both = [x for x in {a}.items if x in set({b}.items)], "
-        f"then take {a}.select(both) and {b}.select(both)"
+        f"; {shared} labels are on both sides: keep their rows alone in both files, or in Python take both = [x for x in {a}.items "
+        f"if x in set({b}.items)], then {a}.select(both) and {b}.select(both)"
     )
 
 
