@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import gwrsa
 from gwrsa import _colours, _simulate, cli, demo
-from problems import pair
+from problems import pair, points
 
 
 def call(*args):
@@ -144,3 +144,28 @@ def test_chances_stand_under_their_headings_also_for_few_objects(tmp_path):
     assert len(head) == len(chance)
     # All six targets within ten; of a category of three of six, one of the five others or itself.
     assert chance.split()[1:] == ["16.67%", "83.33%", "100.00%", "50.00%", "100.00%", "100.00%"]
+
+
+@pytest.mark.parametrize(
+    ("n", "how", "names"),
+    [
+        (20, (), {"plan", "local_optima"}),
+        (20, ("--search", "multistart"), {"plan", "local_optima", "loss_against_epsilon"}),
+        (15, (), {"loss_against_epsilon"}),
+    ],
+)
+def test_an_alignment_is_drawn(tmp_path, n, how, names):
+    a, _ = pair(20)
+    a.save(tmp_path / "a.npz")
+    gwrsa.Embedding(points(n, 6), a.items if n == 20 else None, name="other side").save(tmp_path / "b.npz")
+    rows = [f"{name},{'' if i == 0 else 'even' if i % 2 == 0 else 'odd'}" for i, name in enumerate(a.items)]
+    (tmp_path / "groups.csv").write_text("item,group\n" + "\n".join(rows) + "\n")
+    how = (*how, *(("--categories", tmp_path / "groups.csv") if n == 20 else ()))
+    command = ("align", tmp_path / "a.npz", tmp_path / "b.npz", "--starts", 2, "--no-progress", *how)
+    said = call(*command, "--figures", tmp_path / "drawn").output
+    assert {path.stem for path in (tmp_path / "drawn").iterdir()} == names
+    assert {path.suffix for path in (tmp_path / "drawn").iterdir()} == {".png", ".svg", ".pdf"}
+    shown = said.split("figures: ")[1].split(";")[0].split(", ")
+    assert set(shown) == {str(tmp_path / "drawn" / f"{name}.png") for name in names}
+    if "loss_against_epsilon" in names:
+        assert ">other side<" in (tmp_path / "drawn" / "loss_against_epsilon.svg").read_text()

@@ -176,6 +176,7 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(folder, mo
     for command in (("align", *pair), ("demo",)):
         for out in (taken, taken / "below"):
             assert "--out must be a folder, got" in refused(monkeypatch, capsys, *command, "--out", out)
+    assert "--figures must be a folder, got" in refused(monkeypatch, capsys, "align", *pair, "--figures", taken)
     answers = folder / "answers.npy"
     for command in (("spose", answers), ("rdm", folder / "bare.npy"), ("extract", folder, "--model", "timm/some")):
         assert "--out must end in .npz" in refused(monkeypatch, capsys, *command, "--out", folder / "made.npy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from gwrsa.alignment import Alignment
+    from gwrsa.loaders import Categories
     from gwrsa.memberships import Uncategorised
 
 Search = Literal["anneal", "multistart"]
@@ -63,6 +65,10 @@ def align(
         Kind, one_of(Kind, "What the files hold; auto: a symmetric square of zero diagonal is an RDM.")
     ] = "auto",
     out: Annotated[Optional[Path], typer.Option(help="Folder for the table, the summary and the best plans.")] = None,
+    figures: Annotated[
+        Optional[Path],
+        typer.Option(help="Folder for the plan and the starts as figures, where matplotlib is installed."),
+    ] = None,
     progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
 ) -> None:
     """Align two representations without labels, from many starts.
@@ -74,6 +80,9 @@ def align(
 
     began = time.perf_counter()
     check_folder(out)
+    check_folder(figures, "--figures")
+    if figures is not None and find_spec("matplotlib") is None:
+        raise ImportError("--figures needs matplotlib: pip install 'gwrsa[plot]'")
     if absolute and epsilon is None:
         raise ValueError("--absolute needs --epsilon, the value that is absolute")
     a, b = load_pair(context, (source, target), items, kind)
@@ -106,11 +115,14 @@ def align(
         polish="permutation" if polish else None,
         progress=progress,
     )
-    _report(found, aligning.members(groups, a), uncategorised)
+    members = aligning.members(groups, a)
+    _report(found, members, uncategorised)
     if out is not None:
         if (out / "results.csv").is_file():
             warnings.warn(f"{out} held an earlier result, which is written over", stacklevel=2)
-        typer.echo(f"written to {found.save(out)}; figures and a report are what gwrsa study makes")
+        typer.echo(f"written to {found.save(out)}; figures are drawn by --figures, a report by gwrsa study")
+    if figures is not None:
+        _draw(found, figures, members, groups)
     typer.echo(f"{time.perf_counter() - began:.1f} s in all")
 
 
@@ -185,6 +197,15 @@ def _report(found: Alignment, members: ArrayLike | None, uncategorised: Uncatego
         f"{len(found.starts)} start{'s' if len(found.starts) > 1 else ''}: "
         + ", ".join(f"{count} {status}" for status, count in ended.items())
     )
+
+
+def _draw(found: Alignment, folder: Path, members: ArrayLike | None, groups: Categories | None) -> None:
+    from gwrsa.figures import one_category
+    from gwrsa.figures.alignment import draw
+
+    by = None if groups is None or members is None else one_category(members, groups.names)
+    drawn = [str(path) for path in draw(found, folder, by) if path.suffix == ".png"]
+    typer.echo(f"figures: {', '.join(drawn)}; as SVG and PDF, too")
 
 
 def choice_in_words(found: Alignment) -> str:

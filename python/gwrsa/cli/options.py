@@ -85,11 +85,11 @@ def say_unused(context: typer.Context, option: str, why: str) -> None:
         warnings.warn(f"--{option} {context.params[option]} is not used: {why}", stacklevel=2)
 
 
-def check_folder(out: Path | None) -> None:
+def check_folder(out: Path | None, option: str = "--out") -> None:
     """Before the work: a folder can be written to here."""
     for path in () if out is None else (out, *out.parents):
         if path.exists() and not path.is_dir():
-            raise ValueError(f"--out must be a folder, got {str(out)!r}, where {str(path)!r} is a file")
+            raise ValueError(f"{option} must be a folder, got {str(out)!r}, where {str(path)!r} is a file")
 
 
 def check_archive(out: Path) -> None:
