@@ -110,6 +110,13 @@ def by_verb(path, data, out, n=1, *how, core=None):
     return {"whole": round(time.perf_counter() - began, 2), "cpu": cpu}
 
 
+def shown(name, seconds):
+    """The seconds, printed as soon as they are there."""
+    sys.stdout.write(f"{name}: {seconds}\n")
+    sys.stdout.flush()
+    return seconds
+
+
 def same(a, b):
     """Whether the tables of two studies are the same but for the seconds of their starts."""
     names, others = (
@@ -133,10 +140,8 @@ def speed(folder, quick):
     found, tables, load = {}, [], os.getloadavg()[0]
 
     def keep(name, seconds, out):
-        sys.stdout.write(f"{name}: {seconds}\n")
-        sys.stdout.flush()
         tables.append(out)
-        found.setdefault(name, []).append(seconds)
+        found.setdefault(name, []).append(shown(name, seconds))
 
     def here(out, client=None):
         with Clock() as clock:
@@ -207,14 +212,8 @@ def whole(folder, quick):
     """The example on one core and on two, and killed at a random moment and gone on with."""
     path, data, drawn = example(folder, quick)
     found, load = {}, os.getloadavg()[0]
-
-    def keep(name, seconds):
-        found[name] = seconds
-        sys.stdout.write(f"{name}: {seconds}\n")
-        sys.stdout.flush()
-
     two = ("--workers", "2", *drawn)
-    keep("two workers", by_verb(path, data, folder / "two", 1, *two))
+    found["two workers"] = shown("two workers", by_verb(path, data, folder / "two", 1, *two))
     after = found["two workers"]["whole"] * float(np.random.default_rng().uniform(0.1, 0.9))
     process = begun(path, data, folder / "killed", *two)
     try:
@@ -223,9 +222,10 @@ def whole(folder, quick):
         process.kill()
     status, shards = process.wait(), len(list((folder / "killed" / "shards").glob("*.json")))
     # It waits for the workers of the killed to end.
-    keep("gone on with", by_verb(path, data, folder / "killed", 1, *two))
+    found["gone on with"] = shown("gone on with", by_verb(path, data, folder / "killed", 1, *two))
     core = min(os.sched_getaffinity(0))
-    keep("one worker", by_verb(path, data, folder / "one", 1, "--workers", "1", *drawn, core=core))
+    one = by_verb(path, data, folder / "one", 1, "--workers", "1", *drawn, core=core)
+    found["one worker"] = shown("one worker", one)
     starts = pd.read_parquet(folder / "one" / "results.parquet")
     return {
         "seconds": found,
