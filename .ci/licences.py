@@ -1,6 +1,6 @@
 """Licences of what gwrsa is made of and of what it needs: docs/licences.md and THIRD_PARTY_LICENCES.txt.
 
-python .ci/licences.py [--check]      writes both; --check: fails where one says something else, or where a licence is not one of `ALLOWED`
+python .ci/licences.py [--check]      writes both; --check: fails where one says something else, or where a licence is not one of those of deny.toml
 
 The page lists what crates and packages say of themselves. Rust crates: those that are linked into a wheel or used while it is built, from `cargo tree`.
 Python packages: those of the core install, with what they require, from their metadata in this environment.
@@ -17,27 +17,19 @@ import sys
 import textwrap
 from pathlib import Path
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "licences.md"
 TEXTS = ROOT / "THIRD_PARTY_LICENCES.txt"
-# Those of deny.toml: what wheels are built for.
-TARGETS = [
-    "x86_64-unknown-linux-gnu",
-    "aarch64-unknown-linux-gnu",
-    "x86_64-apple-darwin",
-    "aarch64-apple-darwin",
-    "x86_64-pc-windows-msvc",
-]
-# Those of deny.toml, no more and no fewer; a crate under several takes any one of these.
-ALLOWED = {
-    "MIT",
-    "Apache-2.0",
-    "Apache-2.0 WITH LLVM-exception",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "Unicode-3.0",
-    "Zlib",
-}
+DENY = tomllib.loads((ROOT / "deny.toml").read_text(encoding="utf-8"))
+# What wheels are built for.
+TARGETS = DENY["graph"]["targets"]
+# A crate under several takes any one of these.
+ALLOWED = set(DENY["licenses"]["allow"])
 # More of what packages say of themselves, without parentheses, for Python: nothing of it is linked into the wheel.
 ALLOWED_PYTHON = ALLOWED | {
     "0BSD",

@@ -144,6 +144,20 @@ def test_items_stay_text(tmp_path):
         load_items(tmp_path / "twice.txt")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (",word\n0,ant\n1,NA\n2,null\n3,bee\n", NAMES),
+        (",word,size\n1,ant,4\n2,NA,5\n3,null,6\n4,bee,7\n", NAMES),
+        (",word\n4,ant\n2,NA\n3,null\n1,bee\n", ("4", "2", "3", "1")),
+        ("number,word\n0,ant\n1,NA\n2,null\n3,bee\n", ("0", "1", "2", "3")),
+    ],
+)
+def test_an_index_without_a_name_is_not_labels_beside_a_column_that_is(tmp_path, text, expected):
+    (tmp_path / "names.csv").write_text(text)
+    assert load_items(tmp_path / "names.csv") == expected
+
+
 def test_categories_of_both_forms(tmp_path):
     (tmp_path / "many.tsv").write_text("item\tbird\tfood\nhen\t1\t1\nowl\t1\t0\nNA\t0\t0\n")
     many = load_categories(tmp_path / "many.tsv")

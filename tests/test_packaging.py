@@ -131,15 +131,6 @@ def test_licence_texts_go_into_the_wheel():
     assert all((ROOT / name).is_file() for name in files)
 
 
-def test_lists_of_licences_and_targets_agree():
-    tomllib = pytest.importorskip("tomllib")
-    deny = tomllib.loads((ROOT / "deny.toml").read_text())
-    allowed = deny["licenses"]["allow"]
-    assert len(allowed) == len(set(allowed))
-    assert set(allowed) == script("licences").ALLOWED
-    assert deny["graph"]["targets"] == script("licences").TARGETS
-
-
 def test_the_citation_is_of_this_version():
     assert f"\nversion: {gwrsa.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 

@@ -197,7 +197,6 @@ def align(
         disable=not check.flag("progress", progress),
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, about {remaining} left{postfix}",
         desc=f"{source.name} vs {target.name}",
-        postfix=f"0 of {n_starts + n_kicks} starts done",
     ) as bar:
         settings = {"precision": precision, "tol": tol, "max_outer": max_outer, "max_sinkhorn": max_sinkhorn}
         run = _Run(problem, rates, seed, settings | {"threads": threads}, bar, n_starts + n_kicks, first_start)
@@ -248,6 +247,9 @@ class _Run:
     found: dict[int, Start] = field(default_factory=dict)
     """Those whose outcome has been scored."""
 
+    def __post_init__(self) -> None:
+        self.show()
+
     def solve(self, starts: list[PlannedStart], labels: list[str]) -> None:
         """Add these starts to those found; their numbers go on from there."""
         first = self.before + len(self.planned)
@@ -264,9 +266,7 @@ class _Run:
             # After an interrupt, what is not evaluated waits until it is asked for.
             if raw is not None and (math.isfinite(raw.gw_loss) or raw.status == "numerical_error"):
                 self._score(first + i)
-                lowest = min(s.gw_loss for s in self.found.values())
-                done_of = f"{len(self.found)} of {self.total} starts done"
-                self.bar.set_postfix_str(f"{done_of}, lowest loss {lowest:.6g}", refresh=False)
+                self.show()
 
         self.problem.solve(
             starts,
@@ -275,6 +275,11 @@ class _Run:
             done=done,
             **self.settings,
         )
+
+    def show(self) -> None:
+        """How far it is, in the bar."""
+        lowest = f", lowest loss {min(s.gw_loss for s in self.found.values()):.6g}" if self.found else ""
+        self.bar.set_postfix_str(f"{len(self.found)} of {self.total} starts done{lowest}", refresh=not self.found)
 
     def _score(self, number: int) -> None:
         label, epsilon = self.planned[number]

@@ -176,8 +176,9 @@ def load_items(path: str | Path) -> tuple[str, ...]:
     ----------
     path : path
         A .txt file with a label a line (UTF-8); a .csv or .tsv, of which the column `uniqueID` is read, or else the
-        first, with a header as in `load_array` (a single column has one only where it is called `items` or the like);
-        or an .npy file with a 1-D array of strings.
+        first (the second beside an index without a name that counts from 0 or 1, as pandas writes it), with a header as
+        in `load_array` (a single column has one only where it is called `items` or the like); or an .npy file with a 1-D
+        array of strings.
 
     Returns
     -------
@@ -208,7 +209,10 @@ def load_items(path: str | Path) -> tuple[str, ...]:
             return files.Table(None, [[line.strip()] for line in lines]).labels(0)
         table = files.TABLES[suffix](file)
         names = [name.lower() for name in table.header or ()]
-        return table.labels(names.index("uniqueid") if "uniqueid" in names else 0)
+        if "uniqueid" in names:
+            return table.labels(names.index("uniqueid"))
+        index = len(names) > 1 and names[0] == "" and _counts(table.column(0))
+        return table.labels(1 if index else 0)
 
 
 def load_categories(path: str | Path) -> Categories:
