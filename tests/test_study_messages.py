@@ -247,6 +247,34 @@ def test_a_list_of_objects_that_are_not_there_is_named(tmp_path):
         run(path, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            'file = "categories.csv"',
+            'file = "categories.csv"\ndrop = ["animal", "tool", "food"]',
+            r"categories.drop must name categories of 'categories.csv' and leave one: .* got 'food', the only one",
+        ),
+        ('file = "categories.csv"', 'file = "categories.csv"\ndrop = ["tol"]', "categories.drop must name .*'tol'"),
+        (
+            'file = "categories.csv"',
+            'file = "some.csv"',
+            "categories.file must hold all objects of the study, got 'some.csv': .*'object 3'",
+        ),
+        (
+            "[alignment]",
+            '[images]\nroot = "."\n\n[alignment]',
+            "out must not be images.root or in it, got '.*out' and '.'",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_named_by_its_keys(tmp_path, old, new, message):
+    path = write(tmp_path, TOML.replace(old, new))
+    (tmp_path / "some.csv").write_text("item,category\nobject 0,animal\nobject 1,tool\nobject 2,food\n")
+    with pytest.raises(ValueError, match=message):
+        run(path, tmp_path / "out")
+
+
 def test_labels_cannot_choose_where_there_are_none():
     with pytest.raises(
         ValueError, match="items must be positions where there are no labels, got 'ant'; give the labels first"

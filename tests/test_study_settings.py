@@ -29,6 +29,17 @@ from study_files import TOML, write
         ('embedding = "human.npy"', 'embedding = "human.npy"\nmetric = "choice"', "calibrate must name triplets"),
         (
             'embedding = "human.npy"',
+            'rdm = "r.npy"\nmetric = "choice"\ncalibrate = "t.npy"',
+            "human.metric 'choice' and human.calibrate go with an embedding only, got rdm = 'r.npy'",
+        ),
+        ('embedding = "human.npy"', 'triplets = "t.npy"\ncalibrate = "t.npy"', "with an embedding only, got triplets"),
+        (
+            'noise = "features"',
+            'noise = "dissimilarities"\nmetric = "euclidean"',
+            r"models\[3\].metric goes with noise = 'features' only, got 'euclidean' beside 'dissimilarities'",
+        ),
+        (
+            'embedding = "human.npy"',
             'embedding = "human{seed}.npy"',
             r"human.embedding must be one file, without \{seed\}.*, got 'human\{seed\}.npy'",
         ),

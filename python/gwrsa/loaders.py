@@ -113,6 +113,8 @@ class Categories:
             If there is no such category, or no other one.
         """
         dropped = self.names.index(check.choice("name", name, self.names))
+        if len(self.names) == 1:
+            raise ValueError(f"name must leave a category, got {name!r}, the only one")
         names = tuple(x for x in self.names if x != name)
         return Categories(names, self.items, np.delete(self.members, dropped, axis=1))
 

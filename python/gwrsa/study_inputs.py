@@ -43,6 +43,18 @@ class Inputs:
         for _, path in self._named():
             self._hash(path)
 
+    def check_apart(self, folder: Path) -> None:
+        """The study's own folder must not be among the images, which are hashed.
+
+        Raises
+        ------
+        ValueError
+            If it is.
+        """
+        root = self.settings.images.root
+        if root is not None and folder.resolve().is_relative_to((self.base / root).resolve()):
+            raise ValueError(f"out must not be images.root or in it, got {str(folder)!r} and {root!r}")
+
     def check_there(self) -> None:
         """Every file that the settings name has to be there.
 
@@ -131,10 +143,18 @@ class Inputs:
         if c.file is None:
             return None
         found = loaders.load_categories(self.base / c.file)
-        for name in c.drop:
-            found = found.without(name)
+        try:
+            for name in c.drop:
+                found = found.without(name)
+        except ValueError as error:
+            raise ValueError(f"categories.drop must name categories of {c.file!r} and leave one: {error}") from error
         if human.items is not None:
-            return found.select(human.items)
+            try:
+                return found.select(human.items)
+            except ValueError as error:
+                raise ValueError(
+                    f"categories.file must hold all objects of the study, got {c.file!r}: {error}"
+                ) from error
         if len(found) != len(human):
             raise ValueError(
                 f"the human side {human.name!r} must have labels, or as many objects as categories.file, got {len(human)} without "

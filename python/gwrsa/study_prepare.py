@@ -51,8 +51,10 @@ def begin(
     Raises
     ------
     ValueError
-        If the folder cannot be written to, holds something else, or a study of other inputs or of another version.
+        If the folder cannot be written to, is among the images, holds something else, or a study of other inputs or of another
+        version.
     """
+    inputs.check_apart(folder)
     try:
         checked_folder(folder, inputs.hashes)
         with turn(folder / LOCK):

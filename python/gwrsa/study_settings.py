@@ -178,6 +178,10 @@ class Settings:
             )
         if kind != "triplets" and "missing" in given["human"]:
             raise ValueError(f"human.missing goes with triplets only, got it beside {kind} = {path!r}")
+        if kind != "embedding" and (human.metric == "choice" or human.calibrate is not None):
+            raise ValueError(
+                f"human.metric 'choice' and human.calibrate go with an embedding only, got {kind} = {path!r}"
+            )
         if (human.metric == "choice") != (human.calibrate is not None):
             raise ValueError(
                 "human.calibrate must name triplets for metric 'choice', and only for it, "
@@ -326,8 +330,10 @@ def _model(where: str, given: Any) -> Model:  # noqa: ANN401
             f"{where}.seeds must be above 1 where {kind} holds {{seed}}, and only there, "
             f"got {model.seeds} and {getattr(model, kind)!r}"
         )
-    if model.noise == "dissimilarities" and model.dims is not None:
-        raise ValueError(f"{where}.dims goes with noise = 'features' only, got {model.dims} beside {model.noise!r}")
+    for name in {"dims", "metric"} & found.keys() if model.noise == "dissimilarities" else ():
+        raise ValueError(
+            f"{where}.{name} goes with noise = 'features' only, got {found[name]!r} beside {model.noise!r}"
+        )
     if "match" in found and model.checkpoint is None:
         raise ValueError(f"{where}.match goes with a checkpoint only, got {model.match!r} without one")
     if model.checkpoint is not None and not model.pretrained:
