@@ -52,7 +52,7 @@ lint: dev
 	$(BIN)/ruff check python tests benches examples docs/_tools
 	$(BIN)/mypy
 	$(BIN)/stubtest gwrsa._core --ignore-disjoint-bases
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps --quiet
 
 # Two processes share the files of tests.
 PYTEST2 := $(BIN)/pytest -n 2 --dist loadfile

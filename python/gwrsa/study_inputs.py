@@ -66,8 +66,8 @@ class Inputs:
         for key, path in self._named():
             if not (self.base / path).exists():
                 raise FileNotFoundError(
-                    f"{key} must be there, got {path!r}: there is no {(self.base / path).absolute()}; paths are relative to the study "
-                    "file, or to the folder of --data (base)"
+                    f"{key} must be there, got {path!r}: there is no {(self.base / path).absolute()}; a relative path "
+                    "begins at the study file, or at the folder of --data (base in Python); an absolute one is taken as it is"
                 )
 
     def _named(self) -> Iterator[tuple[str, str]]:

@@ -48,7 +48,7 @@ def summary(results: Results) -> str:
     matched = ", histogram-matched" if s["alignment"]["match_histogram"] else ""
     note = (
         f"{s['name']}: {len(results.objects)} objects; {human} against each model ({search}{matched}); "
-        "rates in percent, of the start chosen without labels; best top 1: of the one that matches most"
+        "rates in percent, of the start chosen without labels; best top 1: of the one that matches most, of those that converged"
     )
     failed = _without_plan(results)
     lost = f"\nno start of these had a plan, and no rate counts them: {', '.join(failed)}" if failed else ""

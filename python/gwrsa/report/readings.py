@@ -104,8 +104,8 @@ class _Readings:
         above = [r for r in rows if value_of(r, measure, self.k) > chance["high"]]
         ends = self._families(measure, lambda r: value_of(r, measure, self.k), percent)
         return (
-            f"Top-{self.k}, highest of each family: {ends}; chance is {percent(chance['value'])}, and {len(above)} of {len(rows)} exceed "
-            f"its 95th percentile.{_reference(reference, (r['family'] for r in rows))}"
+            f"Top-{self.k}, highest of each family: {ends}; chance is {percent(chance['value'])}, and {len(above)} of the "
+            f"{len(rows)} in the figure exceed its 95th percentile.{_reference(reference, (r['family'] for r in rows))}"
         )
 
     def _gain(self, measure: str) -> str:
@@ -275,7 +275,9 @@ class _Readings:
     def _optima(self, target: str, replicate: int) -> str:
         table = self.results.results
         mine = table[(table["target"] == target) & (table["replicate"] == replicate) & ~table["failed"].astype(bool)]
-        text = f"{len(mine)} starts with a plan end at losses from {mine['gw_loss'].min():.4g} to {mine['gw_loss'].max():.4g}"
+        converged = int((mine["status"] == "converged").sum())
+        some = "all converged" if converged == len(mine) else f"{converged} of them converged"
+        text = f"{len(mine)} starts with a plan, {some}, end at losses from {mine['gw_loss'].min():.4g} to {mine['gw_loss'].max():.4g}"
         if "top1" in mine:
             text += (
                 f", and match {percent(float(mine['top1'].min()))} to {percent(float(mine['top1'].max()))} of objects"

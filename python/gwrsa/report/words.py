@@ -155,7 +155,7 @@ def _by_the_answer(models: list[dict[str, Any]], k: int) -> list[str]:
     end = r["rates"]["highest_matching", "matching", k]["value"]
     return [
         (
-            f"If of each model's starts the one that matches most objects is taken, for which the right answer has to be known, in place of "
+            f"If of each model's starts that converged the one that matches most objects is taken, for which the right answer has to be known, in place of "
             f"the one chosen without labels, the matching rate rises most for {r['target']}: from {percent(value_of(r, 'matching', k))} to "
             f"{percent(end)}. That is an upper end, not an estimate."
         )
@@ -208,7 +208,7 @@ def methods(results: Results) -> list[str]:
         (
             "Two solutions are shown of each pair. One is chosen without labels: of starts that end at one epsilon the one of lowest objective, "
             "GW loss - epsilon H(T), which they minimise, and of several epsilons, of these the one of lowest GW loss; a start of lower GW "
-            "loss can therefore be among the others. The other is the start of highest matching rate, chosen by the answer."
+            "loss can therefore be among the others. The other is the start of highest matching rate among those that converged, chosen by the answer."
         ),
         (
             f"Rates. Matching rate, top-k: share of objects whose own counterpart is among their k most probable targets, k = "
