@@ -54,7 +54,8 @@ def by_category(results):
 def told(results):
     """All that a page says of a study."""
     rsa = tables.summarise_rsa(results.rsa).set_index("target")
-    matching = {name: of["matching"][0] for name, of in rates(results, "lowest_loss").items()}
+    lowest_loss = rates(results, "lowest_loss")
+    matching = {name: of["matching"][0] for name, of in lowest_loss.items()}
     both = results.chosen.pivot_table(index=["target", "replicate"], columns="choice", values="start")
     same = both["lowest_loss"] == both["highest_matching"]
     return {
@@ -64,7 +65,7 @@ def told(results):
         "noise_ceilings": {
             split: [round(c.lower, 4), round(c.upper, 4)] for split, c in results.noise_ceilings.items()
         },
-        "lowest_loss": rates(results, "lowest_loss"),
+        "lowest_loss": lowest_loss,
         "highest_matching": rates(results, "highest_matching"),
         "pairs_whose_choices_are_one_start": same.groupby("target", sort=False).sum().to_dict(),
         "rank_correlation_of_rsa_and_matching": round(

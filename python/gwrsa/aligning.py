@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -197,6 +197,7 @@ def align(
         disable=not check.flag("progress", progress),
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}, about {remaining} left{postfix}",
         desc=f"{source.name} vs {target.name}",
+        postfix=_how_far((), n_starts + n_kicks),
     ) as bar:
         settings = {"precision": precision, "tol": tol, "max_outer": max_outer, "max_sinkhorn": max_sinkhorn}
         run = _Run(problem, rates, seed, settings | {"threads": threads}, bar, n_starts + n_kicks, first_start)
@@ -227,6 +228,12 @@ def _polished(found: Alignment, rates: _Rates) -> Alignment:
     return replace(found, polished=rates.polished(best, end))
 
 
+def _how_far(found: Collection[Start], total: int) -> str:
+    """What the bar says of a search."""
+    lowest = f", lowest loss {min(s.gw_loss for s in found):.6g}" if found else ""
+    return f"{len(found)} of {total} starts done{lowest}"
+
+
 @dataclass(frozen=True)
 class _Run:
     """A search on its way: what solves, and what was found."""
@@ -247,9 +254,6 @@ class _Run:
     found: dict[int, Start] = field(default_factory=dict)
     """Those whose outcome has been scored."""
 
-    def __post_init__(self) -> None:
-        self.show()
-
     def solve(self, starts: list[PlannedStart], labels: list[str]) -> None:
         """Add these starts to those found; their numbers go on from there."""
         first = self.before + len(self.planned)
@@ -266,7 +270,7 @@ class _Run:
             # After an interrupt, what is not evaluated waits until it is asked for.
             if raw is not None and (math.isfinite(raw.gw_loss) or raw.status == "numerical_error"):
                 self._score(first + i)
-                self.show()
+                self.bar.set_postfix_str(_how_far(self.found.values(), self.total), refresh=False)
 
         self.problem.solve(
             starts,
@@ -275,11 +279,6 @@ class _Run:
             done=done,
             **self.settings,
         )
-
-    def show(self) -> None:
-        """How far it is, in the bar."""
-        lowest = f", lowest loss {min(s.gw_loss for s in self.found.values()):.6g}" if self.found else ""
-        self.bar.set_postfix_str(f"{len(self.found)} of {self.total} starts done{lowest}", refresh=not self.found)
 
     def _score(self, number: int) -> None:
         label, epsilon = self.planned[number]
