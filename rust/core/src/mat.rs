@@ -1,10 +1,13 @@
 //! A row-major matrix and the one matrix product everything is made of.
 
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::awake::each;
 use crate::real::Real;
-use crate::simd::gemm_fn;
+use crate::simd::{Simd, chosen, gemm_fn};
 
 /// Row-major dense matrix.
 #[derive(Debug, Clone, PartialEq)]
@@ -189,10 +192,13 @@ unsafe fn gemm_at<R: Real>(dst: Pointer<R>, stride: usize, lhs: View<R>, rhs: Vi
         }
         return;
     }
-    // Of the process, so that products of two precisions side by side may take each other's; no bit depends on it.
-    gemm_common::gemm::set_lhs_packing_threshold_single_thread(R::UNPACKED_TILES);
     let last = |v: &View<R>| (v.rows - 1) * v.row_stride + (v.cols - 1) * v.col_stride;
     assert!(last(&lhs) < lhs.data.len() && last(&rhs) < rhs.data.len(), "a view leaves its data");
+    #[cfg(target_arch = "x86_64")]
+    if chosen() == Simd::Avx512 {
+        // SAFETY: the features are present, no side is 0, the views lie inside their data (asserted above), and the caller's promise for dst.
+        return unsafe { tiles::gemm(dst, stride, lhs, rhs, R::from_f64(alpha), add) };
+    }
     // SAFETY: the caller's promise for dst; the farthest entry of either view lies inside its slice (asserted above).
     unsafe {
         gemm_fn::<R>()(
@@ -226,14 +232,20 @@ pub fn chunk_rows(rows: usize) -> usize {
     rows.div_ceil(32).max(56).next_multiple_of(8)
 }
 
-/// Rows or columns of a product that are computed at once: a function of their number alone, since the order of a sum inside may depend
-/// on the size of a part.
-fn part_of(len: usize) -> usize {
-    len.div_ceil(8).clamp(64, 256).next_multiple_of(16)
+/// Rows or columns of a product that are computed at once. Where the order of a sum inside depends on the size of a part, a function of their
+/// number alone; elsewhere all of them, or two parts a thread.
+fn part_of(len: usize, parallel: bool) -> usize {
+    if chosen() != Simd::Avx512 {
+        len.div_ceil(8).clamp(64, 256).next_multiple_of(16)
+    } else if parallel {
+        len.div_ceil(2 * rayon::current_num_threads()).next_multiple_of(32)
+    } else {
+        len
+    }
 }
 
-/// `dst <- alpha * lhs * rhs` (or added), over the threads of the current rayon pool when `parallel`. The longer side is cut, in the
-/// same parts for every number of threads.
+/// `dst <- alpha * lhs * rhs` (or added), over the threads of the current rayon pool when `parallel`. The longer side is cut; no bit
+/// depends on the number of threads.
 pub fn product<R: Real>(dst: &mut Mat<R>, lhs: View<R>, rhs: View<R>, alpha: f64, add: bool, parallel: bool) {
     assert_eq!((dst.rows, dst.cols), (lhs.rows, rhs.cols), "the destination does not fit the product");
     product_until(&mut dst.data, lhs, rhs, (alpha, add), parallel, &AtomicBool::new(false));
@@ -252,7 +264,7 @@ pub fn product_until<R: Real>(
     assert_eq!(dst.len(), rows * cols, "the destination does not fit the product");
     let whole = Pointer(dst.as_mut_ptr());
     let (alpha, add) = factors;
-    let part = part_of(rows.max(cols));
+    let part = part_of(rows.max(cols), parallel).max(1);
     each(0..rows.max(cols).div_ceil(part), parallel, |c| {
         if cancel.load(Ordering::Relaxed) {
             return;

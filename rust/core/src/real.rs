@@ -34,9 +34,6 @@ pub trait Real:
     const ONE: Self;
     /// Ratio of the largest to the smallest scaling at which the scalings are absorbed into the potentials.
     const ABSORB_AT: f64;
-    /// Tiles of the gemm crate (8 numbers each) that the short side of a product may have for its long side to be taken as it lies, not packed
-    /// first. Measured: with 67 columns the products of an outer step gain a tenth, those of an evaluation in float64 would lose a fifth.
-    const UNPACKED_TILES: usize;
     /// Smallest tolerance (relative change) that this precision can resolve.
     const MIN_TOL: f64;
     /// Exponents below this give 0. Far above the smallest normal number, so that the product of an entry of the kernel with a scaling is
@@ -74,7 +71,6 @@ impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const ABSORB_AT: f64 = 1e10;
-    const UNPACKED_TILES: usize = 32;
     const MIN_TOL: f64 = 1e-6;
     const EXP_FLOOR: Self = -69.0;
     const NEGLIGIBLE: Self = 1e-30;
@@ -129,7 +125,6 @@ impl Real for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const ABSORB_AT: f64 = 1e60;
-    const UNPACKED_TILES: usize = 8;
     const MIN_TOL: f64 = 1e-13;
     const EXP_FLOOR: Self = -600.0;
     const NEGLIGIBLE: Self = 1e-260;
