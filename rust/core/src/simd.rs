@@ -167,6 +167,7 @@ products!(avx2, fma, V3, f32 in gemm_f32 by 8, f64 in gemm_f64 by 4);
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::time::Instant;
 
     use super::*;
     use crate::kernels;
@@ -238,6 +239,38 @@ mod tests {
         let outcomes: Vec<_> = all.iter().map(|&simd| outcome::<f32>(simd)).collect();
         // Rounding differs: what is chosen is what runs. Between AVX2 and AVX-512 it need not.
         assert!(all.len() == 1 || outcomes[0] != outcomes[all.len() - 1]);
+    }
+
+    /// Seconds of the fastest of a few sweeps, and of as many exponentials, under one set of instructions.
+    fn seconds<R: Real>(simd: Simd) -> [f64; 2] {
+        FORCED.set(Some(simd));
+        let (n, m) = (32, 2000);
+        let (mut kernel, v, p): (Vec<R>, Vec<R>, Vec<R>) = (numbers(n * m, 1), numbers(m, 2), numbers(n, 3));
+        let (mut u, mut acc) = (numbers::<R>(n, 4), vec![R::ZERO; m]);
+        let mut least = [f64::INFINITY; 2];
+        for _ in 0..10 {
+            let clock = Instant::now();
+            sweep_rows(&kernel, &v, &p, &mut u, &mut acc, R::ONE);
+            least[0] = clock.elapsed().as_secs_f64().min(least[0]);
+            let clock = Instant::now();
+            kernel.chunks_exact_mut(m).for_each(|row| kernels::exp_shift(row, R::from_f64(-1.0), &v));
+            least[1] = clock.elapsed().as_secs_f64().min(least[1]);
+        }
+        FORCED.set(None);
+        least
+    }
+
+    /// A fused product that is not compiled into the kernel is a call into the C library, ten times as slow.
+    #[test]
+    fn no_set_of_instructions_is_much_slower_than_the_plain_one() {
+        for seconds in [seconds::<f32>, seconds::<f64>] {
+            let plain = seconds(Simd::Plain);
+            for simd in Simd::available() {
+                for (least, plain) in seconds(simd).into_iter().zip(plain) {
+                    assert!(least < 4.0 * plain, "{}: {least} s, plain {plain} s", simd.name());
+                }
+            }
+        }
     }
 
     #[test]

@@ -27,53 +27,71 @@ fn rescaled<R: Real, const FMA: bool>(weight: R, old: R, sum: R, omega: R) -> (R
     }
 }
 
-/// `<row, v>` of the rows `ahead`, and `acc += sum_i scale_i row_i` over the rows `behind`, whose scalings are known: those are in cache
-/// while the next ones come from memory.
-#[inline(always)]
-fn dots_and_sum<R: Real, const FMA: bool>(
-    ahead: &[R],
-    behind: &[R],
-    v: &[R],
-    scale: [R; ROWS],
-    acc: &mut [R],
-) -> [R; ROWS] {
-    let m = v.len();
-    let [ahead, behind]: [[&[R]; ROWS]; 2] = [ahead, behind].map(|rows| std::array::from_fn(|i| &rows[i * m..][..m]));
-    let mut lanes = [[R::ZERO; LANES]; ROWS];
-    let ((vs, v_tail), (sums, acc_tail)) = (v.as_chunks::<LANES>(), acc.as_chunks_mut::<LANES>());
-    let whole = vs.len();
-    let sums = &mut sums[..whole];
-    let [r0, r1, r2, r3] = ahead.map(|row| &row.as_chunks::<LANES>().0[..whole]);
-    let [d0, d1, d2, d3] = behind.map(|row| &row.as_chunks::<LANES>().0[..whole]);
-    for c in 0..whole {
-        let (v, sum) = (&vs[c], &mut sums[c]);
-        for l in 0..LANES {
-            lanes[0][l] = r0[c][l].fma::<FMA>(v[l], lanes[0][l]);
-            lanes[1][l] = r1[c][l].fma::<FMA>(v[l], lanes[1][l]);
-            lanes[2][l] = r2[c][l].fma::<FMA>(v[l], lanes[2][l]);
-            lanes[3][l] = r3[c][l].fma::<FMA>(v[l], lanes[3][l]);
-            let two = d0[c][l].fma::<FMA>(scale[0], d1[c][l] * scale[1]);
-            sum[l] = d3[c][l].fma::<FMA>(scale[3], d2[c][l].fma::<FMA>(scale[2], two + sum[l]));
-        }
-    }
-    let start = whole * LANES;
-    for (j, (&v, a)) in v_tail.iter().zip(acc_tail).enumerate() {
-        for i in 0..ROWS {
-            lanes[i][0] += ahead[i][start + j] * v;
-            *a += behind[i][start + j] * scale[i];
-        }
-    }
-    lanes.map(|lanes| lanes.into_iter().fold(R::ZERO, |s, x| s + x))
+/// What is done with `N` rows at once. Not a closure: only what is always inlined takes on the instructions of the sweep that calls it, and a
+/// fused product without them is a call into the C library.
+trait Pass<R, const N: usize> {
+    /// `<row, v>` of the rows `ahead`, and `acc += sum_i scale_i row_i` over the rows `behind`, whose scalings are known: those are in cache
+    /// while the next ones come from memory.
+    fn dots_and_sum(ahead: &[R], behind: &[R], v: &[R], scale: [R; N], acc: &mut [R]) -> [R; N];
 }
 
-/// The sweep, by groups of `N` rows; `pass` is [`dots_and_sum`] of that many.
+/// Left to the compiler.
+struct Plain<const FMA: bool>;
+
+impl<R: Real, const FMA: bool> Pass<R, ROWS> for Plain<FMA> {
+    #[inline(always)]
+    fn dots_and_sum(ahead: &[R], behind: &[R], v: &[R], scale: [R; ROWS], acc: &mut [R]) -> [R; ROWS] {
+        let m = v.len();
+        let [ahead, behind]: [[&[R]; ROWS]; 2] =
+            [ahead, behind].map(|rows| std::array::from_fn(|i| &rows[i * m..][..m]));
+        let mut lanes = [[R::ZERO; LANES]; ROWS];
+        let ((vs, v_tail), (sums, acc_tail)) = (v.as_chunks::<LANES>(), acc.as_chunks_mut::<LANES>());
+        let whole = vs.len();
+        let sums = &mut sums[..whole];
+        let [r0, r1, r2, r3] = ahead.map(|row| &row.as_chunks::<LANES>().0[..whole]);
+        let [d0, d1, d2, d3] = behind.map(|row| &row.as_chunks::<LANES>().0[..whole]);
+        for c in 0..whole {
+            let (v, sum) = (&vs[c], &mut sums[c]);
+            for l in 0..LANES {
+                lanes[0][l] = r0[c][l].fma::<FMA>(v[l], lanes[0][l]);
+                lanes[1][l] = r1[c][l].fma::<FMA>(v[l], lanes[1][l]);
+                lanes[2][l] = r2[c][l].fma::<FMA>(v[l], lanes[2][l]);
+                lanes[3][l] = r3[c][l].fma::<FMA>(v[l], lanes[3][l]);
+                let two = d0[c][l].fma::<FMA>(scale[0], d1[c][l] * scale[1]);
+                sum[l] = d3[c][l].fma::<FMA>(scale[3], d2[c][l].fma::<FMA>(scale[2], two + sum[l]));
+            }
+        }
+        let start = whole * LANES;
+        for (j, (&v, a)) in v_tail.iter().zip(acc_tail).enumerate() {
+            for i in 0..ROWS {
+                lanes[i][0] += ahead[i][start + j] * v;
+                *a += behind[i][start + j] * scale[i];
+            }
+        }
+        lanes.map(|lanes| lanes.into_iter().fold(R::ZERO, |s, x| s + x))
+    }
+}
+
+/// [`dots_and_sum_wide`], where there is AVX-512.
+#[cfg(target_arch = "x86_64")]
+struct Wide;
+
+#[cfg(target_arch = "x86_64")]
+impl<R: Real, const N: usize> Pass<R, N> for Wide {
+    #[inline(always)]
+    fn dots_and_sum(ahead: &[R], behind: &[R], v: &[R], scale: [R; N], acc: &mut [R]) -> [R; N] {
+        // SAFETY: `sweep_wide` alone names this, which has the features.
+        unsafe { dots_and_sum_wide(ahead, behind, v, scale, acc) }
+    }
+}
+
+/// The sweep, by groups of `N` rows.
 #[inline(always)]
-fn sweep_groups<R: Real, const FMA: bool, const N: usize>(
+fn sweep_groups<R: Real, P: Pass<R, N>, const FMA: bool, const N: usize>(
     (kernel, v, p): (&[R], &[R], &[R]),
     u: &mut [R],
     acc: &mut [R],
     omega: R,
-    pass: impl Fn(&[R], &[R], &[R], [R; N], &mut [R]) -> [R; N],
 ) -> R {
     let m = v.len();
     acc.fill(R::ZERO);
@@ -83,7 +101,7 @@ fn sweep_groups<R: Real, const FMA: bool, const N: usize>(
     let (mut behind, mut scale) = (kernel, [R::ZERO; N]);
     for at in (0..whole).step_by(N) {
         let ahead = &kernel[at * m..][..N * m];
-        let sums = pass(ahead, behind, v, scale, acc);
+        let sums = P::dots_and_sum(ahead, behind, v, scale, acc);
         for i in 0..N {
             let (new, moved) = rescaled::<R, FMA>(p[at + i], u[at + i], sums[i], omega);
             (u[at + i], scale[i]) = (new, new);
@@ -110,7 +128,7 @@ fn sweep_groups<R: Real, const FMA: bool, const N: usize>(
 
 #[inline(always)]
 fn sweep_body<R: Real, const FMA: bool>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R {
-    sweep_groups::<R, FMA, ROWS>((kernel, v, p), u, acc, omega, dots_and_sum::<R, FMA>)
+    sweep_groups::<R, Plain<FMA>, FMA, ROWS>((kernel, v, p), u, acc, omega)
 }
 
 versions! {
@@ -121,9 +139,7 @@ versions! {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
 fn sweep_wide<R: Real, const N: usize>(kernel: &[R], v: &[R], p: &[R], u: &mut [R], acc: &mut [R], omega: R) -> R {
-    sweep_groups::<R, true, N>((kernel, v, p), u, acc, omega, |ahead, behind, v, scale, acc| {
-        dots_and_sum_wide(ahead, behind, v, scale, acc)
-    })
+    sweep_groups::<R, Wide, true, N>((kernel, v, p), u, acc, omega)
 }
 
 /// One fused half-and-half Sinkhorn sweep over some rows of the kernel: `u_i = p_i / <K_i, v>` (0 where `p_i` is 0), relaxed to
