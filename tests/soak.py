@@ -101,6 +101,8 @@ def after_fork(work, wanted, names):
 
 def interrupted():
     """Seconds from Ctrl-C to the end of a solve that would take minutes."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        raise AssertionError("SIGINT is ignored, as in background jobs of a plain shell: nothing could end the solve")
     c = distances(400, seed=7)
     sent = []
 
