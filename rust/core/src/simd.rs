@@ -111,7 +111,8 @@ pub(crate) type Gemm<R> = unsafe fn(
     gemm::Parallelism,
 );
 
-/// The product for the chosen instructions. The gemm crate takes the widest by itself; narrower ones are put together of its parts.
+/// The product of the gemm crate for the chosen instructions, where these are not AVX-512, whose products are our own. The crate takes the
+/// processor's widest by itself; narrower ones are put together of its parts.
 pub(crate) fn gemm_fn<R: Real>() -> Gemm<R> {
     let narrow: Option<(Gemm<f32>, Gemm<f64>)> = match chosen() {
         Simd::Plain => Some((plain::f32, plain::f64)),

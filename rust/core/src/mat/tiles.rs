@@ -33,7 +33,7 @@ thread_local! {
 }
 
 /// Columns of a tile.
-pub const fn columns<R: Real>() -> usize {
+const fn columns<R: Real>() -> usize {
     WIDTH * R::LANES
 }
 
@@ -200,8 +200,8 @@ pub unsafe fn gemm<R: Real>(dst: Pointer<R>, stride: usize, lhs: View<R>, rhs: V
     let lines = |numbers: usize| (numbers * size_of::<R>()).div_ceil(size_of::<Line>());
     let of_right = lines(longest * columns::<R>());
     copies.resize((of_right + lines(longest * highest)).max(copies.len()), Line { _bytes: [0; 64] });
-    let right: *mut R = copies.as_mut_ptr().cast();
-    let left: *mut R = copies[of_right..].as_mut_ptr().cast();
+    let whole = copies.as_mut_ptr();
+    let (right, left): (*mut R, *mut R) = (whole.cast(), whole.wrapping_add(of_right).cast());
     let terms_of = |s: usize| (begin(s, terms, sums), begin(s + 1, terms, sums));
     let panel = |s: usize, j: usize| {
         let (from, to) = terms_of(s);
